@@ -1,0 +1,1 @@
+"""The documented import names of funcX: re-exports, nothing else."""

@@ -1,0 +1,371 @@
+"""Every error this system raises on purpose, drawn as one tree by whose fault it is.
+
+::
+
+    FuncxError
+    ├── UsageError                  the caller can fix it
+    │   ├── ConfigError               a configuration file or flag
+    │   │   └── EndpointStateError      a local endpoint is not in the state the command needs
+    │   ├── InvalidId                 a malformed identifier
+    │   ├── InvalidRequest            a request that cannot be read
+    │   ├── NotConfigured             no service is known
+    │   ├── AuthRequired              no token, an unknown or expired one
+    │   ├── PermissionDenied
+    │   ├── NotFound                  FunctionNotFound, EndpointNotFound, TaskNotFound, TaskGroupNotFound
+    │   ├── Conflict                  the same id with another content, a lock held by somebody else
+    │   ├── SerializationError        a function or argument that cannot be sent
+    │   ├── DeserializationError      bytes that cannot be turned back into a value
+    │   └── PayloadTooLarge
+    ├── RemoteProtocolError         the peer sent what the protocol does not allow
+    │   └── VersionMismatch
+    ├── TaskFailed                  the task ended without a value
+    │   ├── RemoteTaskError           the user's function raised, and its own class cannot be rebuilt here
+    │   ├── WorkerLost, ManagerLost, EndpointLost, TaskPoisoned     what ran it died
+    │   ├── TaskTimeout, TaskCancelled, TaskExpired
+    │   ├── FunctionLoadError, ArgumentLoadError
+    │   └── ResultNotSerializable, ResultTooLarge, ResultLoadError
+    └── TryAgainLater               nothing is wrong with the request
+        ├── ServiceUnavailable, QueueFull, RateLimited, StorageFull
+        ├── EndpointOffline
+        └── TaskPending
+
+An error is built from plain fields only, so it pickles, travels as fields and never breaks on the way. `code` is
+stable: programs compare it, and the HTTP layer translates it to the numeric table of the published services.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class FuncxError(Exception):
+    """Base of every error of this system. `str(error)` is one line: the cause, then what to do next."""
+
+    code: ClassVar[str] = "unknown_error"
+    http_status: ClassVar[int] = 500
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By fields, not by args: subclasses have constructors of their own.
+        return (_rebuild, (type(self), self.args, dict(self.__dict__)))
+
+
+def _rebuild(cls: type[FuncxError], args: tuple[Any, ...], fields: dict[str, Any]) -> FuncxError:
+    error = cls.__new__(cls)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
+
+
+# --- the caller can fix it -------------------------------------------------------------------------------------
+
+
+class UsageError(FuncxError):
+    """The caller asked for something that cannot be done as asked."""
+
+    code = "usage_error"
+    http_status = 400
+
+
+class ConfigError(UsageError):
+    """A configuration file, flag or environment variable is wrong."""
+
+    code = "config_error"
+
+
+class EndpointStateError(ConfigError):
+    """A local endpoint is not in the state that the command needs."""
+
+    code = "endpoint_state"
+
+
+class InvalidId(UsageError):
+    """An identifier is not a UUID."""
+
+    code = "invalid_uuid"
+
+    def __init__(self, text: str, what: str = "id") -> None:
+        self.text = text[:100]
+        super().__init__(
+            f"'{self.text}' is not a valid {what}: a UUID such as 1e999502-b434-49a2-a2e0-d925383d2dd4 is needed."
+        )
+
+
+class InvalidRequest(UsageError):
+    """A request body or parameter cannot be read."""
+
+    code = "request_malformed"
+
+
+class NotConfigured(UsageError):
+    """No funcX service is known to this process."""
+
+    code = "not_configured"
+
+
+class AuthRequired(UsageError):
+    """The request carries no token, or one that is unknown, revoked or expired."""
+
+    code = "user_unauthenticated"
+    http_status = 401
+
+
+class PermissionDenied(UsageError):
+    """The caller is known but may not do this."""
+
+    code = "permission_denied"
+    http_status = 403
+
+
+class NotFound(UsageError):
+    """What was named does not exist, or is not visible to the caller."""
+
+    code = "not_found"
+    http_status = 404
+    what: ClassVar[str] = "object"
+
+    def __init__(self, name: str, hint: str = "") -> None:
+        self.name = name
+        super().__init__(f"No {self.what} '{name}' is visible to you.{' ' + hint if hint else ''}")
+
+
+class FunctionNotFound(NotFound):
+    """No such function, or not yours."""
+
+    code = "function_not_found"
+    what = "function"
+
+
+class EndpointNotFound(NotFound):
+    """No such endpoint, or not yours."""
+
+    code = "endpoint_not_found"
+    what = "endpoint"
+
+
+class TaskNotFound(NotFound):
+    """No such task, or not yours."""
+
+    code = "task_not_found"
+    what = "task"
+
+
+class TaskGroupNotFound(NotFound):
+    """No such task group, or not yours."""
+
+    code = "task_group_not_found"
+    what = "task group"
+
+
+class Conflict(UsageError):
+    """The same id came with another content, or somebody else holds the resource."""
+
+    code = "resource_conflict"
+    http_status = 409
+
+
+class SerializationError(UsageError):
+    """A function, argument or value cannot be turned into bytes."""
+
+    code = "serialization_error"
+
+
+class DeserializationError(UsageError):
+    """Bytes cannot be turned back into a function or value."""
+
+    code = "deserialization_error"
+
+
+class PayloadTooLarge(UsageError):
+    """A request, function or argument is over the service's limit."""
+
+    code = "task_payload_too_large"
+    http_status = 413
+
+    def __init__(self, size: int, limit: int, what: str = "payload") -> None:
+        self.size = size
+        self.limit = limit
+        super().__init__(
+            f"The {what} has {size:,} bytes; this service takes at most {limit:,}. Send less, or pass a path or URL to the data."
+        )
+
+
+# --- the peer's fault ------------------------------------------------------------------------------------------
+
+
+class RemoteProtocolError(FuncxError):
+    """A peer sent bytes that the protocol does not allow. The message was dropped."""
+
+    code = "protocol_error"
+    http_status = 400
+
+
+class VersionMismatch(RemoteProtocolError):
+    """Two sides speak protocols that do not fit together."""
+
+    code = "version_mismatch"
+
+
+# --- the task ended without a value ----------------------------------------------------------------------------
+
+
+class TaskFailed(FuncxError):
+    """A task ended without a value. `task_id` names it; `details` holds what is known of the cause."""
+
+    code = "task_failed"
+
+    def __init__(self, message: str, *, task_id: str | None = None, details: dict[str, Any] | None = None) -> None:
+        self.task_id = task_id
+        self.details: dict[str, Any] = details or {}
+        super().__init__(message)
+
+
+class RemoteTaskError(TaskFailed):
+    """The user's function raised, and its exception class cannot be rebuilt here.
+
+    `details` has `type_name`, `module`, `traceback`.
+    """
+
+    code = "remote_task_error"
+
+
+class WorkerLost(TaskFailed):
+    """The worker process died while it ran the task. `details`: `signal`, `exitcode`, `oom`."""
+
+    code = "worker_lost"
+
+
+class ManagerLost(TaskFailed):
+    """The manager (one per node) was lost while the task ran."""
+
+    code = "manager_lost"
+
+
+class EndpointLost(TaskFailed):
+    """The endpoint's agent died while the task ran."""
+
+    code = "endpoint_lost"
+
+
+class TaskPoisoned(TaskFailed):
+    """The task killed every worker it was given to; it is not run again."""
+
+    code = "task_poisoned"
+
+
+class TaskTimeout(TaskFailed):
+    """The task ran longer than its walltime and was stopped."""
+
+    code = "task_timeout"
+
+
+class TaskCancelled(TaskFailed):
+    """The task was cancelled."""
+
+    code = "task_cancelled"
+
+
+class TaskExpired(TaskFailed):
+    """The task waited for its endpoint longer than the service keeps tasks."""
+
+    code = "task_expired"
+
+
+class FunctionLoadError(TaskFailed):
+    """The worker could not load the function."""
+
+    code = "function_load_error"
+
+
+class ArgumentLoadError(TaskFailed):
+    """The worker could not load the arguments."""
+
+    code = "argument_load_error"
+
+
+class ResultNotSerializable(TaskFailed):
+    """The function returned a value that cannot be sent back."""
+
+    code = "result_not_serializable"
+
+
+class ResultTooLarge(TaskFailed):
+    """The function returned a value over the limit. `details`: `size`, `limit`."""
+
+    code = "result_too_large"
+
+
+class ResultLoadError(TaskFailed):
+    """The result arrived but cannot be loaded here; its bytes are in `details["raw"]`."""
+
+    code = "result_load_error"
+
+
+# --- nothing is wrong with the request -------------------------------------------------------------------------
+
+
+class TryAgainLater(FuncxError):
+    """The same request may succeed later. `retry_after` is the advised wait in seconds."""
+
+    code = "try_again_later"
+    http_status = 503
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
+class ServiceUnavailable(TryAgainLater):
+    """The service cannot be reached or is restarting."""
+
+    code = "service_unavailable"
+
+
+class QueueFull(TryAgainLater):
+    """The caller has as many open tasks as the service allows."""
+
+    code = "queue_full"
+    http_status = 429
+
+
+class RateLimited(TryAgainLater):
+    """The caller sends requests faster than the service allows."""
+
+    code = "rate_limited"
+    http_status = 429
+
+
+class StorageFull(TryAgainLater):
+    """The service cannot write to its disk; nothing was accepted."""
+
+    code = "storage_full"
+    http_status = 507
+
+
+class EndpointOffline(TryAgainLater):
+    """The endpoint is not connected."""
+
+    code = "endpoint_offline"
+
+
+class TaskPending(TryAgainLater):
+    """The task has not ended yet. `reason` is its state, such as ``waiting-for-ep``."""
+
+    code = "task_pending"
+    http_status = 200
+
+    def __init__(self, reason: str, *, task_id: str | None = None) -> None:
+        self.reason = reason
+        self.task_id = task_id
+        super().__init__(f"Task is pending due to {reason}")
+
+
+def error_class(code: str) -> type[FuncxError]:
+    """Return the class whose `code` this is, or `FuncxError` for a code this version does not know."""
+    return _BY_CODE.get(code, FuncxError)
+
+
+def _walk(cls: type[FuncxError]) -> list[type[FuncxError]]:
+    return [cls, *(leaf for child in cls.__subclasses__() for leaf in _walk(child))]
+
+
+_BY_CODE: dict[str, type[FuncxError]] = {cls.code: cls for cls in _walk(FuncxError)}

@@ -1,0 +1,91 @@
+"""The names things go by: typed identifiers, how they are made and how they are read.
+
+Every identifier is a UUID in its canonical lower-case text form. Ids that grow large tables (tasks, groups)
+are version 7, so that they sort by the time they were made and an index receives them at its right edge.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+import uuid
+from typing import NewType
+
+from funcx_core.errors import InvalidId
+
+TaskId = NewType("TaskId", str)
+FunctionId = NewType("FunctionId", str)
+EndpointId = NewType("EndpointId", str)
+GroupId = NewType("GroupId", str)
+UserId = NewType("UserId", str)
+ContainerId = NewType("ContainerId", str)
+ManagerId = NewType("ManagerId", str)
+BlockId = NewType("BlockId", str)
+
+
+class _Sequence:
+    """Makes version 7 UUIDs for one process at a tenth of the price of `uuid.uuid4`.
+
+    Layout (RFC 9562, section 5.7): 48 bits of Unix time in ms, then 26 bits of a counter that never goes
+    back within the process, then 48 bits that are random per process.
+    """
+
+    def __init__(self) -> None:
+        self._counter = itertools.count(int.from_bytes(os.urandom(2), "big"))
+        self._suffix = os.urandom(6).hex()
+        self._millisecond = 0
+
+    def next(self) -> str:
+        count = next(self._counter) & 0x3FFFFFF
+        # A clock that steps back must not make later ids sort before earlier ones.
+        now = self._millisecond = max(self._millisecond, time.time_ns() // 1_000_000)
+        head = f"{now:012x}"
+        return f"{head[:8]}-{head[8:]}-7{count >> 14:03x}-{0x8000 | (count & 0x3FFF):04x}-{self._suffix}"
+
+
+_sequence = _Sequence()
+
+
+def _renew_after_fork() -> None:
+    global _sequence  # noqa: PLW0603 - a forked child must not repeat its parent's ids
+    _sequence = _Sequence()
+
+
+os.register_at_fork(after_in_child=_renew_after_fork)
+
+
+def new_task_id() -> TaskId:
+    """Return a fresh task id; safe from any thread."""
+    return TaskId(_sequence.next())
+
+
+def new_group_id() -> GroupId:
+    """Return a fresh task group id."""
+    return GroupId(_sequence.next())
+
+
+def new_function_id() -> FunctionId:
+    """Return a fresh function id."""
+    return FunctionId(_sequence.next())
+
+
+def new_endpoint_id() -> EndpointId:
+    """Return a fresh endpoint id (random, not ordered: people compare endpoint ids by their first letters)."""
+    return EndpointId(str(uuid.uuid4()))
+
+
+def parse_id(text: object, what: str = "id") -> str:
+    """Return `text` as a canonical UUID.
+
+    Args:
+        text: what a caller gave us, usually a `str` or `uuid.UUID`.
+        what: the noun used in the error, such as ``"endpoint id"``.
+
+    Raises:
+        InvalidId: if it is not a UUID.
+    """
+    try:
+        return str(uuid.UUID(str(text)))
+    except ValueError:
+        raise InvalidId(str(text), what) from None

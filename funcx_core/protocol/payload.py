@@ -1,0 +1,70 @@
+r"""The outside of payloads: how opaque bytes say what they are, and their text form for JSON.
+
+Published clients and endpoints exchange text: buffers such as ``00\n<base64 of a pickle>``, several of them packed as
+``<length>\n<buffer>``. Our own clients and workers exchange the same pickles as bytes, a third smaller and with no base64 on
+the way:
+
+==========  =====================================================================
+first bytes meaning
+==========  =====================================================================
+``pb\n``    one value: a pickle
+``cb\n``    one call: 4-byte big-endian length of the pickle of the arguments (a tuple), that pickle, then the
+            pickle of the keyword arguments (a dict)
+``mb\n``    many calls: a pickle of a list of argument tuples; the value is the list of results
+others      text as published clients write it, in UTF-8
+==========  =====================================================================
+
+Nothing here opens a pickle: the service and the forwarder use this module.
+"""
+
+from __future__ import annotations
+
+import codecs
+from typing import Final
+
+from funcx_core.errors import RemoteProtocolError
+
+VALUE: Final = b"pb\n"
+CALL: Final = b"cb\n"
+CALLS: Final = b"mb\n"
+LENGTH_BYTES: Final = 4
+
+
+def pack_buffers(buffers: list[str]) -> str:
+    """Concatenate text buffers as published clients do: the length counts characters."""
+    return "".join(f"{len(buffer)}\n{buffer}" for buffer in buffers)
+
+
+def split_call(payload: bytes) -> tuple[bytes, bytes]:
+    """Return the two pickles of a ``cb`` payload.
+
+    Raises:
+        RemoteProtocolError: if it is not one.
+    """
+    head = len(CALL) + LENGTH_BYTES
+    end = head + int.from_bytes(payload[len(CALL) : head], "big")
+    if not payload.startswith(CALL) or end > len(payload):
+        raise RemoteProtocolError("The payload is not a call.")
+    return payload[head:end], payload[end:]
+
+
+def as_text(payload: bytes) -> str:
+    """Return the form of `payload` that published clients and endpoints read.
+
+    Raises:
+        RemoteProtocolError: if it has none (``mb``), or is text that is not UTF-8.
+    """
+    if payload.startswith(VALUE):
+        return _text_buffer(payload[len(VALUE) :])
+    if payload.startswith(CALL):
+        return pack_buffers([_text_buffer(part) for part in split_call(payload)])
+    if payload.startswith(CALLS):
+        raise RemoteProtocolError("A chunk of many calls has no text form.")
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        raise RemoteProtocolError("The payload is neither text nor a known binary form.") from None
+
+
+def _text_buffer(pickled: bytes) -> str:
+    return "00\n" + codecs.encode(pickled, "base64").decode()

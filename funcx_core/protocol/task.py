@@ -1,0 +1,247 @@
+"""What a task is on the wire, and the states it may be in.
+
+Theory of operation. A task is one invocation of a function. The client makes its id; the service makes it durable;
+the forwarder leases it to an endpoint with an attempt number; the endpoint's interchange leases it on to a manager,
+the manager to a worker. `TRANSITIONS` is the one table that says which change of state is legal. The service applies
+it to rows, the SDK and the widgets use it to know what is final, and the diagram in `docs/architecture.md` is
+generated from it.
+
+The payload fields are opaque to everything between the client and the worker.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+from funcx_core.errors import FuncxError, TaskFailed, error_class
+from funcx_core.ids import ContainerId, FunctionId, TaskId
+
+
+class TaskState(StrEnum):
+    """Where a task is in its life. The values are those that the published services report."""
+
+    RECEIVED = "received"
+    WAITING_FOR_EP = "waiting-for-ep"
+    WAITING_FOR_NODES = "waiting-for-nodes"
+    WAITING_FOR_LAUNCH = "waiting-for-launch"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    SUCCESS = "success"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the task has ended: no other state follows."""
+        return self in TERMINAL
+
+
+TERMINAL: Final = frozenset({TaskState.SUCCESS, TaskState.FAILED, TaskState.CANCELLED})
+
+_WAITING: Final = (
+    TaskState.RECEIVED,
+    TaskState.WAITING_FOR_EP,
+    TaskState.WAITING_FOR_NODES,
+    TaskState.WAITING_FOR_LAUNCH,
+)
+
+TRANSITIONS: Final[dict[TaskState, frozenset[TaskState]]] = {
+    # A waiting task moves on to any later stage (fast tasks skip the ones in between), and back to waiting when the
+    # holder of its lease is lost before it started.
+    **{
+        state: frozenset({*_WAITING, TaskState.RUNNING, TaskState.CANCELLING, *TERMINAL} - {state})
+        for state in _WAITING
+    },
+    # A running task goes back to waiting only for another attempt, as its `retry_on_loss` allows.
+    TaskState.RUNNING: frozenset({*_WAITING, TaskState.CANCELLING, *TERMINAL}),
+    # The cancel may lose the race against the result.
+    TaskState.CANCELLING: TERMINAL,
+    TaskState.SUCCESS: frozenset(),
+    TaskState.FAILED: frozenset(),
+    TaskState.CANCELLED: frozenset(),
+}
+
+
+def may_become(old: TaskState, new: TaskState) -> bool:
+    """Whether a task in `old` may change to `new`."""
+    return new in TRANSITIONS[old]
+
+
+class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a task is to be run. One object is shared by all tasks of a submit; the defaults cost nothing on the wire.
+
+    Attributes:
+        walltime: seconds of running after which the task is stopped with `TaskTimeout`; None for no limit.
+        retry_on_loss: how often a *started* task is run again when the worker, manager or endpoint dies (0 to 10).
+        container_id: the registered container to run in; None for the endpoint's own environment.
+        interrupt_grace: seconds between SIGINT, SIGTERM and SIGKILL when the task is stopped.
+        tags: free text for filtering, such as ``notebook`` and ``cell_id``; at most 16 of 200 characters each.
+    """
+
+    walltime: float | None = None
+    retry_on_loss: int = 0
+    container_id: ContainerId | None = None
+    interrupt_grace: float = 2.0
+    tags: dict[str, str] = {}
+
+
+DEFAULT_OPTIONS: Final = TaskOptions()
+
+
+class Function(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Registered code, as it travels: the body is a packed buffer that only workers open."""
+
+    function_id: FunctionId
+    name: str
+    body: bytes
+
+
+class Call(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One invocation as a client submits it: the payload holds the arguments."""
+
+    task_id: TaskId
+    function_id: FunctionId
+    payload: bytes
+
+
+class Task(msgspec.Struct, frozen=True, array_like=True):
+    """One leased invocation. `attempt` counts from 1 and fences every message about the lease."""
+
+    task_id: TaskId
+    attempt: int
+    function_id: FunctionId
+    payload: bytes
+    options: TaskOptions | None = None
+
+    @property
+    def lease(self) -> Lease:
+        """The key of this attempt."""
+        return Lease(self.task_id, self.attempt)
+
+
+class Lease(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Names one attempt to run a task."""
+
+    task_id: TaskId
+    attempt: int
+
+
+class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One level of a traceback. `filename` may name a notebook cell of the client."""
+
+    filename: str
+    line: int
+    name: str
+
+
+class TaskError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a task ended without a value, as plain fields that always load, plus the original exception if it travels.
+
+    Attributes:
+        code: the stable code of an error class, see `funcx_core.errors`; ``remote_task_error`` for an exception of the
+            user's function.
+        message: one line; for a user's exception what `str(exception)` gave.
+        type_name: qualified class name of a user's exception.
+        module: module of that class.
+        traceback: formatted traceback, trimmed to the user's frames, head and tail of at most 32 KiB each.
+        frames: the user's frames, outermost first.
+        exception: the exception object, serialized like a result; empty if it cannot be.
+        details: further plain facts (signal, exitcode, oom, size, limit, hostname, ...).
+    """
+
+    code: str
+    message: str
+    type_name: str = ""
+    module: str = ""
+    traceback: str = ""
+    frames: list[Frame] = []
+    exception: bytes = b""
+    details: dict[str, Any] = {}
+
+    def to_exception(self, task_id: str | None = None) -> FuncxError:
+        """Build the error of ours that this describes (`funcx_core.serialize` tries the user's own class first)."""
+        cls = error_class(self.code)
+        if not issubclass(cls, TaskFailed):
+            cls = TaskFailed
+        details = dict(self.details)
+        if self.type_name:
+            details.update(type_name=self.type_name, module=self.module, traceback=self.traceback)
+        text = f"{self.type_name}: {self.message}" if self.type_name else self.message
+        return cls(text, task_id=task_id, details=details)
+
+
+class TaskTimes(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """When an attempt passed each hop, in Unix nanoseconds by the clock of that hop; 0 where it never came.
+
+    They are for people to read. No decision is made from them: those use monotonic clocks.
+    """
+
+    interchange: int = 0
+    manager: int = 0
+    started: int = 0
+    ended: int = 0
+
+
+class TaskResult(msgspec.Struct, frozen=True, array_like=True):
+    """How one attempt ended: `value` for success, `error` otherwise. `state` is terminal."""
+
+    task_id: TaskId
+    attempt: int
+    state: TaskState
+    value: bytes = b""
+    error: TaskError | None = None
+    times: TaskTimes = TaskTimes()
+
+    @property
+    def lease(self) -> Lease:
+        """The key of the attempt that this ends."""
+        return Lease(self.task_id, self.attempt)
+
+
+class Transition(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An open task reached `state` at `at` (Unix nanoseconds). Sent only for tasks that stay in it for a while."""
+
+    task_id: TaskId
+    attempt: int
+    state: TaskState
+    at: int
+
+
+class EventKind(StrEnum):
+    """What an entry of a task's event log is."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+    DISPLAY = "display"
+    UPDATE_DISPLAY = "update_display"
+    CLEAR = "clear"
+    PROGRESS = "progress"
+    LOG = "log"
+    TRUNCATED = "truncated"
+
+
+EVENT_SEQ_BITS: Final = 32
+"""`seq` = attempt << 32 | n: rising and unique over all attempts with no coordination, below 2**53 for JavaScript."""
+
+
+def event_seq(attempt: int, number: int) -> int:
+    """Return the sequence number of the `number`-th event (from 1) of an attempt."""
+    return attempt << EVENT_SEQ_BITS | number
+
+
+class TaskEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One entry of a task's event log.
+
+    `body` is UTF-8: plain text for stdout, stderr and log; a JSON object for the others (for display: ``data``,
+    ``metadata``, ``transient`` of the Jupyter messaging protocol; for progress: ``n``, ``total``, ``description``,
+    ``id``; for truncated: ``bytes`` that were dropped).
+    """
+
+    task_id: TaskId
+    seq: int
+    kind: EventKind
+    at: int
+    body: bytes

@@ -1,0 +1,1 @@
+"""funcX in notebooks: the `%%funcx` cell magic and its library twins. Importing it needs no IPython."""
