@@ -1,0 +1,61 @@
+"""What the interchange tells a manager at its start, in a private file: ``python -m funcx_endpoint.manager --settings FILE --block-id ID``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from funcx_core.home import read_private, write_private
+from funcx_core.transport.zmq import KeyPair
+
+
+class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Written once per agent start, read by every manager of every block.
+
+    Attributes:
+        addresses: where the interchange may be reached (``tcp://host:port``), tried in order.
+        server_key: CURVE public key of the interchange.
+        keys: the key pair that managers of this agent use.
+        endpoint_id: the endpoint.
+        endpoint_dir: the endpoint's folder; managers keep lease journals in ``leases/<manager id>/`` below it.
+        log_dir: folder for manager and worker logs.
+        agent_host: host name of the agent: a manager on the same host ends as soon as the process `agent_pid` does.
+        agent_pid: process id of the agent.
+        workers: tasks run at a time per manager.
+        heartbeat_period: seconds between heartbeats.
+        heartbeat_threshold: seconds of silence after which the interchange is taken for lost.
+        max_result: bytes; a larger result becomes `ResultTooLarge`.
+        max_output: bytes of stdout and stderr kept per task.
+        keep_children: whether processes that a task left behind may live on.
+        walltime: default walltime in seconds of tasks that set none; None for no limit.
+        working_dir: where tasks run; a folder per worker is made in it.
+        debug: whether to log at DEBUG level.
+    """
+
+    addresses: list[str]
+    server_key: str
+    keys: KeyPair
+    endpoint_id: str
+    endpoint_dir: str
+    log_dir: str
+    agent_host: str
+    agent_pid: int
+    workers: int
+    heartbeat_period: float = 5.0
+    heartbeat_threshold: float = 30.0
+    max_result: int = 10 * 1024 * 1024
+    max_output: int = 1024 * 1024
+    keep_children: bool = False
+    walltime: float | None = None
+    working_dir: str = ""
+    debug: bool = False
+
+    def save(self, path: Path) -> None:
+        """Write to `path` with mode 0600."""
+        write_private(path, msgspec.json.encode(self))
+
+    @classmethod
+    def load(cls, path: Path) -> ManagerSettings:
+        """Read what `save` wrote."""
+        return msgspec.json.decode(read_private(path), type=cls)
