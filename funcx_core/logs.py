@@ -1,0 +1,149 @@
+"""How the processes of the fabric log: one JSON object per line in files, short coloured text on a console.
+
+Every process calls `configure` once, at its start. Code then uses `logging.getLogger(__name__)` and passes ids in `extra`::
+
+    _log.info("leased %d tasks", len(batch), extra={"endpoint_id": endpoint_id})
+
+Nothing that was logged can forge a line or drive a terminal (control characters are escaped), and no bearer token gets
+into a file (`redact`). A full disk drops lines; it never stops the process.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+import msgspec
+
+ROTATE_AT: Final = 10 * 1024 * 1024
+KEEP: Final = 3
+
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_CONTROL: Final = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
+)  # JSON itself escapes tab and line feed
+_SECRETS: Final = (
+    re.compile(r"(?i)(\bbearer\s+)[^\s\"',;]+"),
+    re.compile(r"(?i)(\b(?:access_|refresh_|api_)?(?:token|secret|password)[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&}]+"),
+)
+_COLOURS: Final = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[1;31m", "DEBUG": "\x1b[2m"}
+_QUIET: Final = ("asyncio", "parsl", "tornado.access", "urllib3")
+
+
+def configure(log_file: Path | None, *, console: bool, debug: bool, process: str) -> None:
+    """Set up logging for this process; calling it again replaces what was set up.
+
+    Args:
+        log_file: where JSON lines go (mode 0600, rotated), or None for nowhere.
+        console: whether stderr gets text too. Tracebacks are shown there only with `debug`.
+        debug: DEBUG instead of INFO.
+        process: what this process is in the fabric, such as ``service`` or ``manager``.
+    """
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+        handler.close()
+    logging.raiseExceptions = debug  # a full disk costs lines, not the process
+    root.setLevel(logging.DEBUG if debug else logging.INFO)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.INFO if debug else logging.WARNING)
+    if log_file is not None:
+        root.addHandler(_file_handler(log_file, process))
+    if console:
+        root.addHandler(_console_handler(sys.stderr, debug=debug))
+
+
+def redact(text: str) -> str:
+    """Return `text` with bearer tokens and values named like secrets replaced by ``***``."""
+    for pattern in _SECRETS:
+        text = pattern.sub(r"\1***", text)
+    return text
+
+
+def printable(text: str) -> str:
+    """Return `text` with control characters (all but tab and line feed) and lone surrogates as visible escapes."""
+    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object per record: ts, level, logger, process, pid, thread, message, the extra ids, exception."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, without its end."""
+        line: dict[str, Any] = {
+            "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "process": self._process,
+            "pid": record.process,
+            "thread": record.threadName,
+            "message": _clean(record.getMessage()),
+        }
+        line.update({name: _plain(value) for name, value in vars(record).items() if name not in _STANDARD})
+        if record.exc_info:
+            line["exception"] = _clean(self.formatException(record.exc_info))
+        return msgspec.json.encode(line).decode()
+
+
+class ConsoleText(logging.Formatter):
+    """A line for people: time, level if it matters, message."""
+
+    def __init__(self, *, colour: bool, debug: bool) -> None:
+        super().__init__()
+        self._colour = colour
+        self._debug = debug
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of one record."""
+        level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
+        text = f"{datetime.fromtimestamp(record.created).astimezone():%H:%M:%S} {level}{_clean(record.getMessage())}"
+        if record.exc_info and self._debug:
+            text += "\n" + _clean(self.formatException(record.exc_info))
+        start = _COLOURS.get(record.levelname, "") if self._colour else ""
+        return f"{start}{text}\x1b[0m" if start else text
+
+
+def _clean(text: str) -> str:
+    return printable(redact(text))
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, int | float | bool | None) else _clean(str(value))
+
+
+def _file_handler(log_file: Path, process: str) -> logging.Handler:
+    log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handler = _PrivateRotatingFile(
+        log_file, maxBytes=ROTATE_AT, backupCount=KEEP, encoding="utf-8", errors="backslashreplace"
+    )
+    handler.setFormatter(JsonLines(process))
+    return handler
+
+
+def _console_handler(stream: TextIO, *, debug: bool) -> logging.Handler:
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(ConsoleText(colour=stream.isatty() and "NO_COLOR" not in os.environ, debug=debug))
+    return handler
+
+
+class _PrivateRotatingFile(RotatingFileHandler):
+    """A rotating log that only its owner may read."""
+
+    def _open(self) -> Any:
+        return open(
+            self.baseFilename,
+            self.mode,
+            encoding=self.encoding,
+            errors=self.errors,
+            opener=lambda path, flags: os.open(path, flags, 0o600),
+        )
