@@ -1,0 +1,1 @@
+"""`funcx up | down | status | doctor | demo | lab | token`: a whole fabric on one machine, composed of processes."""

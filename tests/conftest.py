@@ -1,0 +1,46 @@
+"""Fixtures that any test may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.fabric import Fabric
+
+
+@pytest.fixture(autouse=True)
+def _no_service_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test may reach the fabric or the credentials of whoever runs the tests."""
+    for name in ("FUNCX_SERVICE_ADDRESS", "FUNCX_SDK_ENVIRONMENT", "FUNCX_TOKEN", "FUNCX_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("FUNCX_HOME", str(tmp_path / "funcx-home"))
+
+
+@pytest.fixture(scope="session")
+def fabric(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fabric]:
+    """A running fabric with the endpoint ``local`` (2 workers), shared by all tests of a process. Leave it as it was."""
+    with Fabric(tmp_path_factory.mktemp("fabric")) as running:
+        yield running
+
+
+@pytest.fixture
+def new_fabric(tmp_path: Path) -> Iterator[Callable[..., Fabric]]:
+    """Make fabrics of this test's own, with any options of `Fabric`; they are closed and checked after the test."""
+    running: list[Fabric] = []
+
+    def make(**options: object) -> Fabric:
+        made = Fabric(tmp_path / f"fabric-{len(running)}", **options)  # type: ignore[arg-type]
+        running.append(made)
+        return made.__enter__()
+
+    yield make
+    for made in running:
+        made.__exit__(None, None, None)
+
+
+@pytest.fixture
+def fresh_fabric(new_fabric: Callable[..., Fabric]) -> Fabric:
+    """A running fabric that only this test uses, to break as it likes."""
+    return new_fabric()
