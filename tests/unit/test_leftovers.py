@@ -12,7 +12,7 @@ from tests.support.fabric import eventually
 
 
 def test_a_process_is_found_by_its_home_even_when_its_parent_is_gone(tmp_path):
-    grandchild = "import subprocess, sys; print(subprocess.Popen(['sleep', '30'], stdout=subprocess.DEVNULL).pid)"
+    grandchild = "import subprocess, sys; print(subprocess.Popen(['sleep', '30'], stdout=-3, stderr=-3).pid)"
     environment = {**os.environ, "FUNCX_HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", grandchild], env=environment, capture_output=True, check=True)
     [found] = leftovers.processes(tmp_path)
