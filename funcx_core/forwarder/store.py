@@ -45,5 +45,7 @@ class LeaseStore(Protocol):
     async def append_events(self, endpoint_id: EndpointId, events: Sequence[TaskEvent]) -> None:
         """Append to the event logs of this endpoint's open tasks; entries that are there already are dropped."""
 
-    async def endpoint_seen(self, endpoint_id: EndpointId, status: EndpointStatus | None, *, online: bool, epoch: int) -> None:
+    async def endpoint_seen(
+        self, endpoint_id: EndpointId, status: EndpointStatus | None, *, online: bool, epoch: int
+    ) -> None:
         """Record that the endpoint was heard from, or (`online` false) went away."""

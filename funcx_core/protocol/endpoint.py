@@ -13,6 +13,12 @@ sends `Attach` with the same epoch on the two others, and the forwarder may send
 dropped: of two agents of one endpoint, the one that registered last is in charge, and the other hears `Refused` with
 ``superseded``.
 
+An agent registers again, with the same epoch, when any of its three connections was renewed (`Dealer` tells), when the
+forwarder was silent for too long, and when it hears `Refused` with ``register``. Whatever was on its way is then settled by
+`Register.held` and `Register.lost`: every other lease that the forwarder remembers counts as never started and is leased again.
+So a batch that was sent before and arrives after `Register` must not be taken: each registration gets a `session` number; the
+agent echoes it in `Attach` and drops every `TaskBatch` of another session.
+
 Function bodies travel once per session: `TaskBatch.functions` holds those that this session has not seen. Both sides
 forget in the same order (`FunctionCache`), so the sender always knows what the receiver still has.
 """
@@ -36,6 +42,7 @@ class TaskBatch(msgspec.Struct, frozen=True, tag="tasks"):
 
     tasks: list[Task]
     functions: list[Function] = []
+    session: int = 0
 
 
 class Results(msgspec.Struct, frozen=True, tag="results"):
@@ -45,7 +52,11 @@ class Results(msgspec.Struct, frozen=True, tag="results"):
 
 
 class ResultsAck(msgspec.Struct, frozen=True, tag="ack"):
-    """These results are committed (or were dropped as late): forget them."""
+    """These results are committed (or were dropped as late): forget them.
+
+    It also names leases given back as lost, once what follows from that is committed; until then they belong in the
+    `lost` of a `Register`.
+    """
 
     leases: list[Lease]
 
@@ -71,12 +82,14 @@ class GiveBack(msgspec.Struct, frozen=True, tag="give_back"):
         reason: code of the error class for the lost ones (``worker_lost``, ``manager_lost``, ``endpoint_lost``).
         missing_functions: unstarted because the receiver has no body for their function; the sender forgets that
             it ever sent one.
+        details: plain facts about what was lost (``signal``, ``exitcode``, ``oom``, ``hostname``), for the error.
     """
 
     unstarted: list[Lease] = []
     lost: list[Lease] = []
     reason: str = "endpoint_lost"
     missing_functions: bool = False
+    details: dict[str, Any] = {}
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
@@ -117,8 +130,10 @@ class Register(msgspec.Struct, frozen=True, kw_only=True, tag="register"):
         endpoint_id: checked against the CURVE key of the connection.
         epoch: rises with every start of an agent of this endpoint (Unix nanoseconds of its start).
         window: how many leases the endpoint holds at most at a time.
-        held: leases that the endpoint holds, running or waiting, and will report on.
-        lost: leases that had started when an earlier agent died, and of which no result exists.
+        held: leases that the endpoint holds and will report on: running, waiting, or ended with a result that is not
+            acknowledged yet.
+        lost: leases that had started when an earlier agent died and of which no result exists, and those given back as
+            lost without an acknowledgement.
         heartbeat_period: seconds between this endpoint's heartbeats.
     """
 
@@ -139,6 +154,7 @@ class Registered(msgspec.Struct, frozen=True, tag="registered"):
     heartbeat_period: float
     heartbeat_threshold: float
     release: list[Lease] = []
+    session: int = 0
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
@@ -149,9 +165,10 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
 
 
 class Attach(msgspec.Struct, frozen=True, tag="attach"):
-    """Binds this channel to the session of that epoch."""
+    """Binds this channel to the session of that epoch. `session`: the number that `Registered` gave."""
 
     epoch: int
+    session: int = 0
 
 
 class EndpointHeartbeat(msgspec.Struct, frozen=True, tag="endpoint_heartbeat"):

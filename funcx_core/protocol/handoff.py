@@ -1,7 +1,14 @@
 """Between web services and forwarders, through a `FuncxQueue`. The store is the truth; these are the fast path.
 
-Topic ``endpoint:<endpoint_id>`` is read by the forwarder that holds the endpoint's session; topic ``outcomes:<service>``
-is read by one web service, and a forwarder puts to all of them.
+There is one topic for each forwarder and one for each web service, never one for each endpoint:
+
+- ``forwarder_topic(name)`` is read by one forwarder. An endpoint belongs to the forwarder whose addresses it was given
+  when it registered over HTTP, online or not, so a web service always knows where to put `Submitted`, `More` and
+  `CancelRequested`. The embedded fabric has one forwarder, called ``main``.
+- ``outcomes_topic(name)`` is read by one web service; a forwarder puts everything to the topics of all of them.
+
+When a topic is full, `put` returns False and the messages are dropped. A web service then puts `More` for the endpoints
+concerned as soon as it can; nothing is lost if it never does, because the forwarder also sweeps the store.
 """
 
 from __future__ import annotations
@@ -16,12 +23,26 @@ from funcx_core.protocol.codec import Decoder
 from funcx_core.protocol.task import Function, Task, TaskEvent, TaskResult
 
 
+def forwarder_topic(forwarder: str = "main") -> str:
+    """Return the topic of `ToForwarder` messages that this forwarder reads."""
+    return f"forwarder:{forwarder}"
+
+
+def outcomes_topic(service: str = "main") -> str:
+    """Return the topic of `FromForwarder` messages that this web service reads."""
+    return f"outcomes:{service}"
+
+
 class Offer(msgspec.Struct, frozen=True, array_like=True):
-    """A committed task, ready to be leased, with what is needed to report on it."""
+    """A committed task, ready to be leased, with what is needed to report on it.
+
+    `cancelling`: its row is in that state, so it must be ended instead of leased.
+    """
 
     task: Task
     owner_id: UserId
     group_id: GroupId
+    cancelling: bool = False
 
 
 class Submitted(msgspec.Struct, frozen=True, tag="submitted"):
