@@ -1,0 +1,50 @@
+# Each target prepares .venv by itself; all it needs is Python 3.11 or newer, git and make.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo lab test bench check chaos lock clean
+SHELL := /bin/bash
+
+BIN := .venv/bin
+PINS := pyproject.toml requirements/dev.txt scripts/setup
+TEST_PROCESSES ?= 2
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1 \t/' | expand -t 16
+
+.venv/.notebooks: $(PINS)
+	@scripts/setup .venv notebooks
+	@touch $@
+
+.venv/.dev: $(PINS)
+	@scripts/setup .venv dev
+	@touch .venv/.notebooks $@
+
+.venv-bench/.ready: requirements/bench.txt scripts/setup
+	@scripts/setup .venv-bench bench
+	@touch $@
+
+setup: .venv/.notebooks ## Prepare .venv and do nothing else
+
+demo: .venv/.notebooks ## Start a fabric, run the quickstart notebook on it, stop it again
+	@$(BIN)/funcx demo
+
+lab: .venv/.notebooks ## Open JupyterLab on the tutorials, with the fabric running
+	@$(BIN)/funcx lab
+
+test: .venv/.dev ## Run all tests
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(PYTEST_ARGS)
+
+chaos: .venv/.dev ## Kill and freeze real processes, many rounds (ROUNDS=20, SEED=...)
+	CHAOS_ROUNDS=$(or $(ROUNDS),20) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest -m chaos --timeout 1800 tests/chaos $(PYTEST_ARGS)
+
+bench: .venv/.dev .venv-bench/.ready ## Measure ours beside ProcessPoolExecutor and Parsl (BENCH_ARGS=--quick)
+	$(BIN)/python -m bench $(BENCH_ARGS)
+
+check: .venv/.dev ## Lint, types, import contracts, generated docs, wheel
+	@scripts/check
+
+lock: .venv/.dev ## Renew the pinned versions in requirements/
+	@scripts/lock
+
+clean: ## Remove environments, caches and build products
+	rm -rf .venv .venv-bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache bench/results.json
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
