@@ -1,0 +1,56 @@
+"""dill, told which code to send by value.
+
+dill decides with `_locate_function` whether a function or class can be found by name where it is loaded. Its own answer is
+"yes" for every importable module; ours is "no" for modules that only this machine has.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from typing import Any, Final
+
+import dill  # type: ignore[import-untyped]
+from dill import _dill
+
+from funcx_core.serialize.bytesform import is_local
+
+_REFUSED: Final = frozenset(
+    {
+        type(threading.Lock()),
+        type(threading.RLock()),
+        io.TextIOWrapper,
+        io.BufferedReader,
+        io.BufferedWriter,
+        io.BufferedRandom,
+        io.FileIO,
+    }
+)
+_located = _dill._locate_function  # noqa: SLF001 - dill has no public seam for this
+
+
+class _ByValuePickler(dill.Pickler):  # type: ignore[misc]
+    """Sends local functions and classes by value, with those of their globals that they use.
+
+    Open files and locks are refused: dill would make new ones on the worker, which are not what the caller has.
+    """
+
+    dispatch = {kind: save for kind, save in dill.Pickler.dispatch.items() if kind not in _REFUSED}  # noqa: RUF012
+
+
+def _locate(obj: Any, pickler: Any = None) -> bool:
+    if isinstance(pickler, _ByValuePickler) and is_local(getattr(obj, "__module__", None)):
+        return False
+    return bool(_located(obj, pickler))
+
+
+_dill._locate_function = _locate  # noqa: SLF001 - picklers of others keep dill's own answer
+
+
+def dill_dumps(value: Any) -> bytes:
+    """Return the pickle of `value`. Raises whatever dill or the user's code raises."""
+    file = io.BytesIO()
+    # Protocol 4 is what dill itself writes; 5 adds nothing to code.
+    pickler = _ByValuePickler(file, protocol=4, byref=False, recurse=True)
+    pickler.dump(value)
+    return file.getvalue()
