@@ -52,9 +52,10 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
 
 
 class Returned(msgspec.Struct, frozen=True, tag="returned"):
-    """Numbers of tasks that were recalled before they started."""
+    """Numbers of tasks that come back before they started: recalled, or `missing` the body of their function."""
 
     numbers: list[int]
+    missing: bool = False
 
 
 class Output(msgspec.Struct, frozen=True, tag="output"):

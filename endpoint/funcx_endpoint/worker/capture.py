@@ -1,0 +1,286 @@
+"""What a running task prints, shows and reports, sent to the manager in order.
+
+Theory of operation. `sys.stdout` and `sys.stderr` of a worker are `_Stream`s. What is written to them is gathered and sent
+as `Output` records: at once on a newline if nothing was sent for 20 ms, else within 50 ms by a thread that is started when
+it is first needed. Displays and progress (`emit`) are sent at once, after what was printed before them; a result
+is sent after everything else. So one order holds for all a task shows. A task that prints nothing costs nothing here.
+
+At most `max_output` bytes of text per task are kept, from the start; how many were dropped is told at the end.
+Output of C code on the file descriptors 1 and 2 does not come by here: the manager reads those pipes.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from funcx_core.ids import TaskId
+from funcx_core.protocol.task import EventKind
+from funcx_core.protocol.worker import Output
+
+QUIET: Final = 0.02
+"""A line is sent at once if nothing was sent for so long (seconds)."""
+LINGER: Final = 0.05
+"""Text waits no longer than this to be sent (seconds)."""
+RECORD: Final = 32 * 1024
+"""Text is sent when so many bytes have gathered."""
+
+_DESCRIPTORS: Final = {EventKind.STDOUT: 1, EventKind.STDERR: 2}
+
+
+def emit(kind: EventKind, body: bytes) -> None:
+    """Send an event of the running task to its user, after what it has printed so far.
+
+    Safe from any thread. Outside of a worker, and between tasks, nothing happens.
+
+    Args:
+        kind: what the event is.
+        body: as `TaskEvent.body` says: a JSON object in UTF-8 for displays and progress.
+    """
+    if _active is not None:
+        _active.emit(kind, body)
+
+
+def is_capturing() -> bool:
+    """Whether a task runs in this process whose events reach a user."""
+    return _active is not None and _active.task_id is not None
+
+
+class Capture:
+    """Gathers what the task between `begin` and `end` shows, and gives it to `send` as `Output` records."""
+
+    def __init__(self, send: Callable[[Output], None], *, max_output: int, max_event: int) -> None:
+        self._send = send
+        self._max_output = max_output
+        self._max_event = max_event
+        self._lock = threading.RLock()  # reentrant: a signal handler may print while this thread is in `write`
+        self._pieces: list[bytes] = []
+        self._kind = EventKind.STDOUT
+        self._size = 0
+        self._room = max_output
+        self._dropped = 0
+        self._sent_at = 0.0
+        self._flusher_wanted = threading.Event()
+        self._flusher: threading.Thread | None = None
+        self._forked = False
+        self.task_id: TaskId | None = None
+        self.stdout = _Stream(self, EventKind.STDOUT)
+        self.stderr = _Stream(self, EventKind.STDERR)
+
+    def install(self) -> None:
+        """Become this process' `sys.stdout` and `sys.stderr`, and what `emit` uses."""
+        global _active  # noqa: PLW0603 - one worker per process
+        _active = self
+        self.restore_streams()
+
+    def restore_streams(self) -> None:
+        """Put the streams back in place, if a task replaced them."""
+        if sys.stdout is not self.stdout:
+            sys.stdout = self.stdout
+        if sys.stderr is not self.stderr:
+            sys.stderr = self.stderr
+
+    def begin(self, task_id: TaskId) -> None:
+        """From now on, what is shown belongs to this task."""
+        self._room = self._max_output
+        self._dropped = 0
+        self.task_id = task_id
+
+    def end(self) -> None:
+        """The task has ended: send what is left. Call before its result is sent."""
+        if self._pieces or self._dropped:
+            self._finish()
+        self.task_id = None
+
+    def _finish(self) -> None:
+        with self._lock:
+            self._flush()
+            if self._dropped:
+                self._record(EventKind.TRUNCATED, b'{"bytes": %d}' % self._dropped)
+
+    def write(self, kind: EventKind, text: bytes) -> None:
+        """Take UTF-8 text that the task wrote to a stream."""
+        if self._forked:
+            _write_all(_DESCRIPTORS[kind], text)
+            return
+        with self._lock:
+            if self.task_id is None:
+                return
+            if len(text) > self._room:
+                text = self._cut(text)
+            if text:
+                self._gather(kind, text)
+
+    def _cut(self, text: bytes) -> bytes:
+        kept = _whole_characters(text[: self._room])
+        self._dropped += len(text) - len(kept)
+        self._room = 0
+        return kept
+
+    def _gather(self, kind: EventKind, text: bytes) -> None:
+        if kind is not self._kind:
+            self._flush()
+            self._kind = kind
+        self._room -= len(text)
+        self._size += len(text)
+        self._pieces.append(text)
+        if self._size >= RECORD or (b"\n" in text and time.monotonic() - self._sent_at > QUIET):
+            self._flush()
+        else:
+            self._flush_soon()
+
+    def emit(self, kind: EventKind, body: bytes) -> None:
+        """See the function `emit`."""
+        with self._lock:
+            if self.task_id is None or self._forked:
+                return
+            self._flush()
+            if len(body) > self._max_event:
+                self._dropped += len(body)
+                return
+            self._record(kind, body)
+
+    def flush(self) -> None:
+        """Send what has gathered."""
+        with self._lock:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._pieces:
+            return
+        text = b"".join(self._pieces)
+        self._pieces.clear()
+        self._size = 0
+        while len(text) > RECORD:
+            head = _whole_characters(text[:RECORD])
+            self._record(self._kind, head)
+            text = text[len(head) :]
+        self._record(self._kind, text)
+
+    def _record(self, kind: EventKind, body: bytes) -> None:
+        if self.task_id is not None:
+            self._send(Output(self.task_id, kind, time.time_ns(), body))
+            self._sent_at = time.monotonic()
+
+    def _flush_soon(self) -> None:
+        if self._flusher is None:
+            self._flusher = threading.Thread(target=self._flush_late, name="funcx-output", daemon=True)
+            self._flusher.start()
+        self._flusher_wanted.set()
+
+    def _flush_late(self) -> None:
+        while True:
+            self._flusher_wanted.wait()
+            self._flusher_wanted.clear()
+            time.sleep(LINGER)
+            self.flush()
+
+    def after_fork(self) -> None:
+        """In a child that the task forked: it has no way to the manager but the pipes of its file descriptors."""
+        self._forked = True
+        self._pieces.clear()
+        self._lock = threading.RLock()
+
+
+_active: Capture | None = None
+
+
+class _Stream(io.TextIOBase):
+    """A `sys.stdout` or `sys.stderr` that ends in a `Capture`."""
+
+    def __init__(self, capture: Capture, kind: EventKind) -> None:
+        self._capture = capture
+        self._kind = kind
+        self._descriptor = _DESCRIPTORS[kind]
+        self._buffer = _Bytes(self)
+
+    encoding = "utf-8"
+    errors = "backslashreplace"
+
+    @property
+    def name(self) -> str:
+        return f"<{self._kind.value}>"
+
+    @property
+    def buffer(self) -> io.RawIOBase:
+        return self._buffer
+
+    @property
+    def line_buffering(self) -> bool:
+        return False
+
+    def write(self, text: str, /) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        if text:
+            # A lone surrogate has no UTF-8 form; it is shown as its escape.
+            self._capture.write(self._kind, text.encode("utf-8", "backslashreplace"))
+        return len(text)
+
+    def write_utf8(self, text: bytes) -> None:
+        self._capture.write(self._kind, text)
+
+    def flush(self) -> None:
+        self._capture.flush()
+
+    def close(self) -> None:
+        """Stay open: the next task needs it too."""
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        return False
+
+    def writable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return False
+
+    def reconfigure(self, **_: Any) -> None:
+        """Accept what programs ask of a `TextIOWrapper`; this stream is UTF-8 in any case."""
+
+
+class _Bytes(io.RawIOBase):
+    """The `buffer` of a stream: bytes in, valid UTF-8 out."""
+
+    def __init__(self, stream: _Stream) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+
+    def write(self, data: Any, /) -> int:
+        written = bytes(data)
+        self._stream.write_utf8(self._decoder.decode(written).encode())
+        return len(written)
+
+    def writable(self) -> bool:
+        return True
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Stay open: the next task needs it too."""
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+
+def _whole_characters(text: bytes) -> bytes:
+    """Return UTF-8 `text` without a character that was cut at its end."""
+    return text.decode(errors="ignore").encode()
+
+
+def _write_all(descriptor: int, text: bytes) -> None:
+    try:
+        while text:
+            text = text[os.write(descriptor, text) :]
+    except OSError:  # The manager is gone, or the child closed its output.
+        return
