@@ -58,7 +58,7 @@ def dumps_by_value(value: Any) -> bytes:
 
     try:
         return dill_dumps(value)
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise SerializationError(f"It cannot be pickled: {reason or type(error).__name__}.") from error
 

@@ -119,7 +119,7 @@ def _travelling(error: BaseException, *, is_short: bool) -> bytes:
             pickled = dumps(form)
             if len(pickled) <= _MOST_EXCEPTION_BYTES and type(loads(pickled)).__name__ == type(error).__name__:
                 return b"pb\n" + pickled
-        except Exception:  # noqa: BLE001, PERF203, S112 - the exception's own code may raise anything
+        except Exception:  # noqa: BLE001, S112 - the exception's own code may raise anything
             continue
     return b""
 

@@ -35,7 +35,7 @@ class PackedFunction:
     were; notebooks assign to those between two calls.
     """
 
-    __slots__ = ("body", "function", "name", "_seen")
+    __slots__ = ("_seen", "body", "function", "name")
 
     def __init__(self, function: Any) -> None:
         """Pack `function`.

@@ -1,4 +1,4 @@
-"""The two-character method identifiers of published clients, and the buffers they label.
+r"""The two-character method identifiers of published clients, and the buffers they label.
 
 A buffer is ``<id>\\n<body>``; several are packed as ``<length>\\n<buffer>``, where the length counts characters. Everything
 that releases 0.2.3 to 1.0.6 and their successor write can be read; what we write is what 1.0.6 wrote by default, because

@@ -9,7 +9,6 @@ to the user's file or notebook cell.
 """
 
 from __future__ import annotations
-
 import __future__
 
 import builtins

@@ -1,0 +1,124 @@
+"""Which service to talk to, and as whom: looked up here for clients, endpoints and the fabric alike."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from funcx_core.errors import AuthRequired, ConfigError, NotConfigured
+from funcx_core.home import home, read_private, write_private
+
+LOCAL_ADDRESS: Final = "http://localhost:5000/v2"
+SERVICE_FILE: Final = "service.json"
+CREDENTIALS_FILE: Final = "credentials.json"
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """A service's address, ending in ``/v2``, and the bearer token for it; an empty token if none is known."""
+
+    service_address: str
+    token: str = ""
+
+    @property
+    def stream_address(self) -> str:
+        """Address of the stream (a WebSocket)."""
+        return f"ws{self.service_address.removeprefix('http')}/stream"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request carries."""
+        return {"Authorization": f"Bearer {self.token}"}
+
+    def require_token(self) -> Settings:
+        """Return these settings if they have a token.
+
+        Raises:
+            AuthRequired: if not, with what to type.
+        """
+        if self.token:
+            return self
+        raise AuthRequired(
+            f"No token for {self.service_address} is known. On the machine of the service `funcx token` prints one; "
+            "set FUNCX_TOKEN to it, or pass token=."
+        )
+
+
+def load_settings(address: str | None = None, token: str | None = None) -> Settings:
+    """Return the service to use and the token for it.
+
+    The address is the argument, else FUNCX_SERVICE_ADDRESS, else the one meant by FUNCX_SDK_ENVIRONMENT, else that of the
+    service that `funcx up` started. The token is the argument, else FUNCX_TOKEN, else the one saved for the address.
+
+    Raises:
+        NotConfigured: if no service is known, with what to type.
+        ConfigError: if the address or one of the files cannot be used.
+    """
+    found = normal_address(address or os.environ.get("FUNCX_SERVICE_ADDRESS") or _by_environment() or _started())
+    return Settings(found, token or os.environ.get("FUNCX_TOKEN") or _saved_token(found))
+
+
+def save_credentials(address: str, token: str) -> None:
+    """Remember the token for a service, for this user only."""
+    tokens = _read_object(home() / CREDENTIALS_FILE)
+    tokens[normal_address(address)] = {"token": token}
+    write_private(home() / CREDENTIALS_FILE, msgspec.json.format(msgspec.json.encode(tokens)))
+
+
+def forget_credentials(address: str) -> None:
+    """Forget the token for a service."""
+    tokens = _read_object(home() / CREDENTIALS_FILE)
+    if tokens.pop(normal_address(address), None) is not None:
+        write_private(home() / CREDENTIALS_FILE, msgspec.json.format(msgspec.json.encode(tokens)))
+
+
+def normal_address(address: str) -> str:
+    """Return an address as ``http(s)://host[:port]/v2``; the path may be left out.
+
+    Raises:
+        ConfigError: if it is not the address of a service.
+    """
+    parts = urlsplit(address.strip())
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigError(f"'{address[:200]}' is not a service address; it looks like http://127.0.0.1:5000/v2.")
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or '/v2'}"
+
+
+def _by_environment() -> str | None:
+    name = os.environ.get("FUNCX_SDK_ENVIRONMENT")
+    if not name:
+        return None
+    if name == "local":
+        return LOCAL_ADDRESS
+    raise ConfigError(
+        f"FUNCX_SDK_ENVIRONMENT is '{name}', but the hosted services are gone; only 'local' is known. "
+        "Unset it, or set FUNCX_SERVICE_ADDRESS."
+    )
+
+
+def _started() -> str:
+    address = _read_object(home() / SERVICE_FILE).get("service_address")
+    if not isinstance(address, str):
+        raise NotConfigured(
+            "No funcX service is configured. Start one here with `funcx up`, or set FUNCX_SERVICE_ADDRESS to the address of yours."
+        )
+    return address
+
+
+def _saved_token(address: str) -> str:
+    saved = _read_object(home() / CREDENTIALS_FILE).get(address)
+    token = saved.get("token") if isinstance(saved, dict) else None
+    return token if isinstance(token, str) else ""
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        content = read_private(path) if path.name == CREDENTIALS_FILE else path.read_bytes()
+        return msgspec.json.decode(content, type=dict[str, Any])
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.MsgspecError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}. Run `funcx up` to write it anew, or remove it.") from error
