@@ -1,0 +1,70 @@
+"""Endpoints of this machine, through the command ``funcx-endpoint`` of the installed package."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from funcx_core.errors import ConfigError
+from funcx_core.fabric.service_process import environment
+
+COMMAND_TIMEOUT: Final = 90.0
+
+
+class LocalEndpoint(msgspec.Struct, frozen=True):
+    """An endpoint configured in this home, as ``funcx-endpoint list --json`` shows it."""
+
+    name: str
+    id: str | None = None
+    state: str = ""
+
+    @property
+    def runs(self) -> bool:
+        """Whether its agent lives."""
+        return self.state in {"running", "online", "starting", "disconnected"}
+
+
+def list_endpoints(home: Path) -> list[LocalEndpoint]:
+    """Return the endpoints configured in this home."""
+    return msgspec.json.decode(_run(home, "list", "--json"), type=list[LocalEndpoint])
+
+
+def configure_endpoint(home: Path, name: str) -> None:
+    """Make the endpoint's folder with a config of its own."""
+    _run(home, "configure", name)
+
+
+def start_endpoint(home: Path, name: str) -> None:
+    """Start the endpoint; it is online when this returns."""
+    _run(home, "start", name)
+
+
+def stop_endpoint(home: Path, name: str) -> None:
+    """Stop the endpoint; no process of it is left when this returns."""
+    _run(home, "stop", name)
+
+
+def _run(home: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "funcx_endpoint.cli", *arguments]
+    try:
+        done = subprocess.run(
+            command,
+            env=environment(home),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ConfigError(
+            f"`funcx-endpoint {' '.join(arguments)}` did not end within {COMMAND_TIMEOUT:.0f} s. See the logs in {home}."
+        ) from None
+    if done.returncode != 0:
+        said = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()[-1]
+        raise ConfigError(f"`funcx-endpoint {' '.join(arguments)}` failed: {said.removeprefix('Error: ')}")
+    return done.stdout
