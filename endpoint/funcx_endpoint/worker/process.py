@@ -1,0 +1,211 @@
+"""The loop of a worker: receive a chunk, run its tasks one after the other, send what became of them.
+
+The worker waits in `recvmsg` and nowhere else; it has no timers. Its sockets sit at high descriptors, where a task
+that closes "everything" does not reach them; if one does, the worker ends and the manager reports its loss.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import fcntl
+import os
+import platform
+import resource
+import socket
+import sys
+import termios
+import threading
+import time
+import types
+from collections import deque
+from typing import Final
+
+from funcx_core.errors import RemoteProtocolError
+from funcx_core.protocol.codec import encode
+from funcx_core.protocol.task import TaskResult
+from funcx_core.protocol.worker import (
+    Chunk,
+    Dealt,
+    Finished,
+    FromWorker,
+    Ready,
+    Returned,
+    chunk_decoder,
+    recall_decoder,
+)
+from funcx_endpoint.worker import records
+from funcx_endpoint.worker.capture import Capture
+from funcx_endpoint.worker.interrupts import Interrupts
+from funcx_endpoint.worker.isolation import Surroundings, become_subreaper, buffer_c_output_by_lines, die_with_parent
+from funcx_endpoint.worker.page import STARTED, Page
+from funcx_endpoint.worker.run import Functions, Runner
+from funcx_endpoint.worker.settings import WorkerSettings
+
+GATHER: Final = 200_000
+"""Results are sent at once if none was sent for so long (nanoseconds), else together."""
+EXIT_NO_MANAGER: Final = 70
+_NOTHING: Final = b"\0\0\0\0"
+_HIGHEST_DESCRIPTOR: Final = 4096
+
+
+class Worker:
+    """One worker process."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._tasks = _lifted_socket(settings.tasks)
+        self._control = _lifted_socket(settings.control)
+        self._results = _lifted_socket(settings.results)
+        self._page = Page(settings.page)
+        os.close(settings.page)
+        self._interrupts = Interrupts(self._page)
+        self._functions = Functions()
+        self._capture = Capture(self._send, max_output=settings.max_output, max_event=settings.max_result)
+        self._runner = Runner(self._functions, self._interrupts, max_result=settings.max_result)
+        self._surroundings = Surroundings(settings.working_dir, keep_children=settings.keep_children)
+        self._todo: deque[Dealt] = deque()
+        self._missing: list[int] = []
+        self._sent_at = 0
+        self._listens_for_recalls = False
+        self._is_forked = False
+
+    def serve(self) -> None:
+        """Run tasks until the manager closes the tasks socket."""
+        self._interrupts.install()
+        self._surroundings.note_handlers()
+        self._capture.install()
+        os.register_at_fork(after_in_child=self._after_fork)
+        self._send(Ready(os.getpid(), platform.python_version()))
+        while (record := records.receive(self._tasks)) is not None:
+            chunk = chunk_decoder.decode(record.view)
+            record.close()
+            self._run_chunk(chunk)
+
+    def _run_chunk(self, chunk: Chunk) -> None:
+        self._functions.add(chunk.functions)
+        self._todo.extend(chunk.tasks)
+        if len(chunk.tasks) > 1 and not self._listens_for_recalls:
+            self._listen_for_recalls()
+        todo = self._todo
+        while True:
+            try:
+                # Taking from the left here and from the right in `_give_back` never hands one task to both.
+                dealt = todo.popleft()
+            except IndexError:
+                break
+            if dealt.task.function_id in self._functions:
+                self._run_one(dealt)
+            else:
+                self._missing.append(dealt.number)
+        self._flush()
+        if self._missing:
+            self._send(Returned(self._missing, missing=True))
+            self._missing = []
+
+    def _run_one(self, dealt: Dealt) -> None:
+        task, number = dealt.task, dealt.number
+        self._page.numbers[STARTED] = number
+        capture = self._capture
+        capture.begin(task.task_id)
+        result = self._runner.run(task, number)
+        if self._is_forked:
+            _end_forked_child(result)
+        capture.restore_streams()
+        capture.end()
+        self._surroundings.restore()
+        self._report(result)
+
+    def _report(self, result: TaskResult) -> None:
+        encoded = encode(result)
+        if not self._page.keep(encoded):
+            self._flush()
+            if not self._page.keep(encoded):
+                self._send(Finished([result]))
+                return
+        # The manager gives what the pipes hold to the last result of a record.
+        if time.monotonic_ns() - self._sent_at > GATHER or _holds_output(1) or _holds_output(2):
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._page.kept:
+            records.send(self._results, self._page.record())
+            self._page.sent()
+            self._sent_at = time.monotonic_ns()
+
+    def _send(self, message: FromWorker) -> None:
+        if not self._is_forked:
+            records.send(self._results, encode(message))
+
+    # --- recalls ------------------------------------------------------------------------------------------------
+
+    def _listen_for_recalls(self) -> None:
+        # Started when first needed: a worker whose chunks are single tasks, as long tasks are, stays single-threaded.
+        self._listens_for_recalls = True
+        threading.Thread(target=self._answer_recalls, name="funcx-recall", daemon=True).start()
+
+    def _answer_recalls(self) -> None:
+        with contextlib.suppress(OSError, RemoteProtocolError):
+            while (record := records.receive(self._control)) is not None:
+                recall_decoder.decode(record.view)
+                self._give_back()
+
+    def _give_back(self) -> None:
+        numbers = []
+        with contextlib.suppress(IndexError):
+            while True:
+                numbers.append(self._todo.pop().number)
+        self._send(Returned(numbers[::-1]))
+
+    # --- fork ---------------------------------------------------------------------------------------------------
+
+    def _after_fork(self) -> None:
+        self._is_forked = True
+        self._todo.clear()
+        # A child that outlives the worker must not keep its sockets open, nor speak in its name.
+        for channel in (self._tasks, self._control, self._results):
+            with contextlib.suppress(OSError):
+                channel.close()
+        self._capture.after_fork()
+        self._interrupts.after_fork()
+
+
+def _end_forked_child(result: TaskResult) -> None:
+    """The task's function returned in a process that it had forked: that is where this process ends."""
+    if result.error is not None:
+        os.write(2, result.error.traceback.encode("utf-8", "replace"))
+    os._exit(0 if result.error is None else 1)
+
+
+def _holds_output(descriptor: int) -> bool:
+    try:
+        return fcntl.ioctl(descriptor, termios.FIONREAD, _NOTHING) != _NOTHING
+    except OSError:
+        return False  # The task closed it.
+
+
+def _lifted_socket(descriptor: int) -> socket.socket:
+    highest = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], _HIGHEST_DESCRIPTOR)
+    lifted = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, max(highest - 16, 3))
+    os.close(descriptor)
+    return socket.socket(fileno=lifted)
+
+
+def main() -> None:
+    """Be a worker: ``python -m funcx_endpoint.worker SETTINGS``, started by a manager."""
+    settings = WorkerSettings.from_argument(sys.argv[1])
+    die_with_parent(settings.manager)
+    become_subreaper()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    faulthandler.enable(file=2)
+    buffer_c_output_by_lines()
+    os.chdir(settings.working_dir)
+    worker = Worker(settings)
+    sys.argv = [""]
+    # What a task by value calls `__main__` is its client's module, not this one.
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        worker.serve()
+    except OSError:
+        # The manager is gone, or a task closed the sockets. Nobody is left to tell.
+        os._exit(EXIT_NO_MANAGER)
+    os._exit(0)

@@ -1,0 +1,40 @@
+"""What a manager tells a worker on its command line: nothing secret, everything it needs."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker's share of the manager's settings. Descriptors are numbers of inherited files.
+
+    Attributes:
+        manager: process id of the manager; the worker dies with it.
+        tasks: socket on which chunks arrive.
+        control: socket on which recalls arrive.
+        results: socket for everything the worker says.
+        page: file shared with the manager, see `page`.
+        working_dir: where tasks run; it exists.
+        max_result: bytes; a larger result becomes `ResultTooLarge`.
+        max_output: bytes of stdout and stderr kept per task.
+        keep_children: whether processes that a task left behind may live on.
+    """
+
+    manager: int
+    tasks: int
+    control: int
+    results: int
+    page: int
+    working_dir: str
+    max_result: int
+    max_output: int
+    keep_children: bool = False
+
+    def to_argument(self) -> str:
+        """Return the form that stands on a command line."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def from_argument(cls, text: str) -> WorkerSettings:
+        """Read what `to_argument` wrote."""
+        return msgspec.json.decode(text, type=cls)
