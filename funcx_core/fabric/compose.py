@@ -97,6 +97,16 @@ def remains(home: Path) -> list[str]:
     ]
 
 
+def token(home: Path) -> str:
+    """Return the bearer token for the service of `home`.
+
+    Raises:
+        FuncxError: if no service or no token is known, with what to type.
+    """
+    service = service_process.running_service(home)
+    return load_settings(service.service_address if service else None).require_token().token
+
+
 def require_extras() -> None:
     """Raise `UsageError` if this installation is the SDK alone."""
     missing = [name for name, module in (("service", "sqlalchemy"), ("endpoint", "parsl")) if not _is_there(module)]

@@ -1,0 +1,142 @@
+"""The command ``funcx``: a fabric on this machine, started, looked at and stopped."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import click
+import msgspec
+
+from funcx_core import __version__, logs
+from funcx_core.errors import FuncxError
+from funcx_core.home import home
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _typed_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """Print an error of ours as one line; a traceback is for our own mistakes only."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except FuncxError as error:
+            raise click.ClickException(str(error)) from None
+        except KeyboardInterrupt:
+            click.echo("\nInterrupted.", err=True)
+            sys.exit(130)
+
+    return run
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="funcx")
+def main() -> None:
+    """Your own function fabric: a web service and an endpoint, on this machine.
+
+    Its files are in ~/.funcx, or in the folder that FUNCX_HOME names.
+    """
+    logs.configure(None, console=True, debug=False, process="funcx")
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the web service; any free one by default.")
+@_typed_errors
+def up(port: int | None) -> None:
+    """Start the web service and the endpoint `local`, unless they run already."""
+    from funcx_core.fabric import compose
+
+    raised = compose.up(home(), say=click.echo, port=port)
+    for endpoint in raised.status.endpoints:
+        click.echo(f"  {endpoint.name:<16} {endpoint.state:<8} {endpoint.id}")
+    click.echo(
+        "Next: in a notebook `%load_ext funcx_jupyter`, then `%%funcx local` over a cell. `funcx down` stops it all."
+    )
+
+
+@main.command()
+@_typed_errors
+def down() -> None:
+    """Stop every endpoint of this home and the web service."""
+    from funcx_core.fabric import compose
+
+    if compose.down(home(), say=click.echo):
+        click.echo("Nothing is left running. `funcx up` starts again.")
+    else:
+        click.echo("Nothing was running.")
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for scripts.")
+@_typed_errors
+def status(as_json: bool) -> None:
+    """Show what runs."""
+    from funcx_core.fabric import compose
+
+    found = compose.status(home())
+    if as_json:
+        click.echo(msgspec.json.encode(found).decode())
+        return
+    if found.service_address is None:
+        click.echo("The web service is not running. Start it: funcx up")
+        return
+    click.echo(f"The web service runs at {found.service_address}")
+    for endpoint in found.endpoints:
+        click.echo(f"  {endpoint.name:<16} {endpoint.state:<8} {endpoint.id}")
+    if not found.endpoints:
+        click.echo("  No endpoint is registered. Start one: funcx up")
+
+
+@main.command()
+@_typed_errors
+def token() -> None:
+    """Print a bearer token for curl and other clients."""
+    from funcx_core.fabric import compose
+
+    click.echo(compose.token(home()))
+
+
+@main.command()
+@_typed_errors
+def doctor() -> None:
+    """Check what a fabric needs of this machine, one line each."""
+    from funcx_core.fabric.doctor import examine
+
+    findings = examine(home())
+    for finding in findings:
+        mark = click.style("✗", fg="red") if finding.fix else click.style("✓", fg="green")
+        click.echo(f"{mark} {finding.name:<12} {finding.found}{'  → ' + finding.fix if finding.fix else ''}")
+    sys.exit(1 if any(finding.fix for finding in findings) else 0)
+
+
+@main.command()
+@click.argument("notebook", type=click.Path(path_type=Path), default=Path("notebooks/quickstart.ipynb"))
+@_typed_errors
+def demo(notebook: Path) -> None:
+    """Run a notebook on a new fabric, show what happens, and leave nothing behind."""
+    from funcx_core.fabric.demo import demo as run
+    from funcx_core.fabric.terminal import Terminal
+
+    sys.exit(0 if run(notebook, Terminal()) else 1)
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.option("--folder", type=click.Path(path_type=Path), default=Path("notebooks"), help="What to open.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@_typed_errors
+def lab(folder: Path, arguments: tuple[str, ...]) -> None:
+    """Open JupyterLab with the fabric running. Further ARGUMENTS go to JupyterLab."""
+    from funcx_core.fabric.lab import lab as run
+    from funcx_core.fabric.terminal import Terminal
+
+    sys.exit(run(home(), folder, Terminal(), arguments))
+
+
+if __name__ == "__main__":
+    main()
