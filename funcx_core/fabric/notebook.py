@@ -51,11 +51,13 @@ async def _run_cells(book: Any, cells: list[Any], manager: Any, terminal: Termin
     client = _client(book, manager, terminal)
     await client.async_start_new_kernel_client()
     outcomes = []
-    for number, cell in enumerate(cells, 1):
-        outcome = await _run_cell(client, cell, number, len(cells), terminal)
-        outcomes.append(outcome)
-        if outcome.problem:
-            break
+    try:
+        for number, cell in enumerate(cells, 1):
+            outcomes.append(await _run_cell(client, cell, number, len(cells), terminal))
+            if outcomes[-1].problem:
+                break
+    finally:
+        client.kc.stop_channels()
     return outcomes
 
 
@@ -68,7 +70,7 @@ async def _run_cell(client: Any, cell: Any, number: int, of: int, terminal: Term
     start = time.perf_counter()
     problem = ""
     try:
-        await client.async_execute_cell(cell, number)
+        await client.async_execute_cell(cell, client.nb.cells.index(cell))
     except CellExecutionError as error:
         problem = f"raised {error.ename}: {error.evalue}"
     except CellTimeoutError:
