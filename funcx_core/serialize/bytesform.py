@@ -116,6 +116,6 @@ def _installed_folders() -> tuple[str, ...]:
 
 @cache
 def _dill() -> Any:
-    import dill  # type: ignore[import-untyped]  # noqa: PLC0415 - 0.1 s, and seldom needed
+    import dill  # noqa: PLC0415 - 0.1 s, and seldom needed
 
     return dill

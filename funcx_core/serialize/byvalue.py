@@ -10,7 +10,7 @@ import io
 import threading
 from typing import Any, Final
 
-import dill  # type: ignore[import-untyped]
+import dill
 from dill import _dill
 
 from funcx_core.serialize.bytesform import is_local

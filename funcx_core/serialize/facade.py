@@ -95,7 +95,7 @@ def _source_by(finder: Callable[[Any], FunctionSource], function: Any) -> Functi
 
 
 def _find_with_dill(function: Any) -> FunctionSource:
-    from dill import source  # type: ignore[import-untyped]  # noqa: PLC0415 - 0.1 s, for this method only
+    from dill import source  # noqa: PLC0415 - 0.1 s, for this method only
 
     return FunctionSource(function.__name__, source.getsource(function, lstrip=True))
 

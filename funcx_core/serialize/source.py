@@ -187,8 +187,8 @@ def _read_place(tail: str) -> tuple[str, int]:
 
 def _show_in_tracebacks(file: str, lines: str) -> None:
     """Let `traceback` find the text: the file is elsewhere, or changed since."""
-    known = linecache.cache.get(file)
-    old = known[2] if known is not None and len(known) > 1 else []
+    known: Any = linecache.cache.get(file)
+    old: list[str] = known[2] if known is not None and len(known) > 1 else []
     new = lines.splitlines(keepends=True)
     # Several functions of one file each bring their own lines.
     merged = [line if line.strip() else (old[index] if index < len(old) else line) for index, line in enumerate(new)]

@@ -1,0 +1,65 @@
+"""Many calls, to be submitted in one request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from funcx_core.errors import UsageError
+
+
+class Batch:
+    """Collects calls for `FuncXClient.batch_run`.
+
+    >>> batch = client.create_batch()
+    >>> batch.add(function_id, endpoint_id, args=(1,))
+    >>> task_ids = client.batch_run(batch)
+
+    Args:
+        task_group_id: the group of the tasks.
+    """
+
+    def __init__(self, task_group_id: str | None = None) -> None:
+        self.task_group_id = task_group_id
+        self.calls: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = []
+
+    def add(self, *positional: Any, **keywords: Any) -> None:
+        """Add a call: ``add(function_id, endpoint_id, args=(), kwargs={})``.
+
+        The form of releases before 1.0.5 is understood too: ``add(*args, endpoint_id=…, function_id=…, **kwargs)``.
+
+        Raises:
+            UsageError: function or endpoint is not named.
+        """
+        if "function_id" in keywords and "endpoint_id" in keywords and not _is_new_form(positional, keywords):
+            function_id, endpoint_id = keywords.pop("function_id"), keywords.pop("endpoint_id")
+            self.calls.append((str(function_id), str(endpoint_id), positional, keywords))
+            return
+        try:
+            self._add(*positional, **keywords)
+        except TypeError as error:
+            raise UsageError(
+                f"A call needs add(function_id, endpoint_id, args=(...), kwargs={{...}}): {error}."
+            ) from None
+
+    def __len__(self) -> int:
+        return len(self.calls)
+
+    def _add(
+        self,
+        function_id: Any,
+        endpoint_id: Any,
+        args: tuple[Any, ...] | list[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        self.calls.append((str(function_id), str(endpoint_id), tuple(args), dict(kwargs or {})))
+
+
+def _is_new_form(positional: tuple[Any, ...], keywords: dict[str, Any]) -> bool:
+    """Whether the call names its ids by keyword and brings its arguments as `args` and `kwargs`."""
+    rest = set(keywords) - {"function_id", "endpoint_id"}
+    return (
+        not positional
+        and bool(rest)
+        and rest <= {"args", "kwargs"}
+        and isinstance(keywords.get("args", ()), (tuple, list))
+    )

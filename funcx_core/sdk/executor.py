@@ -1,0 +1,211 @@
+"""`FuncXExecutor`: the standard library's `Executor`, with workers anywhere."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from typing import Any
+
+from funcx_core.errors import UsageError
+from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, new_group_id, parse_id
+from funcx_core.protocol.task import TaskOptions
+from funcx_core.sdk.client import FuncXClient
+from funcx_core.sdk.futures import FuncXFuture
+from funcx_core.sdk.ledger import MOST_CALLS
+from funcx_core.sdk.registry import FunctionRegistry
+from funcx_core.sdk.stream import Route, TaskStream
+from funcx_core.serialize import pack_call, pack_calls
+
+
+class FuncXExecutor(Executor):
+    """Runs functions on an endpoint; a faithful `concurrent.futures.Executor`.
+
+    >>> with FuncXExecutor("theta") as executor:
+    ...     futures = [executor.submit(simulate, seed) for seed in range(100)]
+    ...     print(sum(future.result() for future in futures))
+
+    Functions are registered by themselves. Futures have a `task_id`, and `best_effort_cancel()` for tasks that run already.
+
+    Args:
+        endpoint_id: id or name of the endpoint. Notebooks for old releases pass a client here and the endpoint to `submit`.
+        container_id: a registered container to run in.
+        funcx_client: the client whose service and token are used; one is made if it is None.
+        task_group_id: the group of the tasks; a new one if it is None. `reload_tasks` finds them by it.
+        batch_size: calls per message at most.
+        walltime: seconds after which a task is stopped with `TaskTimeout`.
+        retry_on_loss: how often a started task runs again when its worker, manager or endpoint dies (0 to 10).
+    """
+
+    def __init__(
+        self,
+        endpoint_id: str | FuncXClient | None = None,
+        container_id: str | None = None,
+        funcx_client: FuncXClient | None = None,
+        task_group_id: str | None = None,
+        *,
+        batch_size: int = MOST_CALLS,
+        walltime: float | None = None,
+        retry_on_loss: int = 0,
+        **_ignored: Any,
+    ) -> None:
+        """Take `**_ignored` for the keywords of old releases that have no meaning any more."""
+        if isinstance(endpoint_id, FuncXClient):
+            endpoint_id, funcx_client = None, endpoint_id
+        self.endpoint_id: str | None = None if endpoint_id is None else str(endpoint_id)
+        self.task_group_id = GroupId(parse_id(task_group_id, "task group id")) if task_group_id else new_group_id()
+        self._client = funcx_client
+        self._options = _options(container_id, walltime, retry_on_loss)
+        self._batch_size = batch_size
+        self._stream: TaskStream | None = None
+        self._registry: FunctionRegistry | None = None
+        self._routes: dict[str | None, Route] = {}
+        self._is_shut_down = False
+
+    @property
+    def funcx_client(self) -> FuncXClient:
+        """The client of this executor."""
+        if self._client is None:
+            self._client = FuncXClient()
+        return self._client
+
+    @property
+    def task_count_submitted(self) -> int:
+        """How many tasks the service has committed."""
+        return 0 if self._stream is None else self._stream.acknowledged
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> FuncXFuture:
+        """Run ``fn(*args, **kwargs)`` on the endpoint and return its future.
+
+        An executor without an endpoint of its own takes `endpoint_id` (and `container_uuid`) from the keywords.
+
+        Raises:
+            SerializationError: the function or an argument cannot be sent.
+            PayloadTooLarge: the arguments are over the service's limit.
+            RuntimeError: the executor is shut down.
+        """
+        route = self._routes.get(None) if self.endpoint_id is not None else self._route_of(kwargs)
+        if route is None:
+            route = self._own_route()
+        stream, registry = self._running()
+        return stream.submit(registry.function_id(fn), pack_call(args, kwargs), route)
+
+    def submit_to_registered_function(
+        self, function_id: str, args: Iterable[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> FuncXFuture:
+        """Run a function that was registered before, by anybody who may share it with you."""
+        stream, _ = self._running()
+        return stream.submit(
+            FunctionId(parse_id(function_id, "function id")), pack_call(tuple(args), kwargs or {}), self._own_route()
+        )
+
+    def map(  # type: ignore[override]
+        self, fn: Callable[..., Any], *iterables: Iterable[Any], timeout: float | None = None, chunksize: int = 1
+    ) -> Iterator[Any]:
+        """Return the results of ``fn`` on the items of the iterables, in order, as they come.
+
+        Args:
+            fn: the function.
+            *iterables: the arguments, one iterable each.
+            timeout: seconds from now after which the iterator raises `TimeoutError`.
+            chunksize: calls per task. A task of many calls costs as much as one of a single call, and fails as a whole.
+        """
+        if chunksize < 1:
+            raise ValueError("chunksize must be >= 1.")
+        end = None if timeout is None else time.monotonic() + timeout
+        if chunksize == 1:
+            futures = [self.submit(fn, *args) for args in zip(*iterables, strict=False)]
+            return _results(futures, end)
+        stream, registry = self._running()
+        function_id, route = registry.function_id(fn), self._own_route()
+        calls = zip(*iterables, strict=False)
+        chunks = iter(lambda: list(itertools.islice(calls, chunksize)), [])
+        futures = [stream.submit(function_id, pack_calls(chunk), route) for chunk in chunks]
+        return itertools.chain.from_iterable(_results(futures, end))
+
+    def reload_tasks(self) -> list[FuncXFuture]:
+        """Return futures of all tasks of this executor's group, also of those that another process submitted."""
+        stream, _ = self._running()
+        task_ids = [TaskId(task_id) for task_id in self.funcx_client.get_task_group(self.task_group_id)]
+        return stream.watch(self.task_group_id, task_ids)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more tasks.
+
+        Args:
+            wait: return only when all tasks have ended.
+            cancel_futures: cancel those that are not known to run.
+        """
+        self._is_shut_down = True
+        if self._stream is None:
+            return
+        if cancel_futures:
+            self._stream.cancel_pending()
+        if wait:
+            self._stream.drain()
+            self._stream.close()
+        else:
+            self._stream.close_when_idle()
+
+    def _running(self) -> tuple[TaskStream, FunctionRegistry]:
+        if self._is_shut_down:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        if self._stream is None or self._registry is None:
+            self._stream = TaskStream(self.funcx_client.settings, batch_size=self._batch_size)
+            self._registry = FunctionRegistry(self._stream.register)
+        return self._stream, self._registry
+
+    def _own_route(self) -> Route:
+        route = self._routes.get(None)
+        if route is None:
+            if self.endpoint_id is None:
+                raise UsageError(
+                    "No endpoint is named. Make the executor with one: FuncXExecutor(endpoint_id='theta')."
+                )
+            route = self._routes[None] = self._make_route(self.endpoint_id, self._options)
+        return route
+
+    def _route_of(self, kwargs: dict[str, Any]) -> Route | None:
+        """Take the endpoint out of the keywords of a call, as old releases had it."""
+        endpoint = kwargs.pop("endpoint_id", None)
+        container = kwargs.pop("container_uuid", None)
+        if endpoint is None:
+            return None
+        key = f"{endpoint} {container}"
+        if key not in self._routes:
+            options = (
+                self._options
+                if container is None
+                else _options(container, self._options.walltime, self._options.retry_on_loss)
+            )
+            self._routes[key] = self._make_route(str(endpoint), options)
+        return self._routes[key]
+
+    def _make_route(self, endpoint: str, options: TaskOptions) -> Route:
+        return Route(EndpointId(self.funcx_client.find_endpoint(endpoint)), self.task_group_id, options)
+
+
+def _options(container_id: Any, walltime: float | None, retry_on_loss: int) -> TaskOptions:
+    most_retries = 10
+    if not 0 <= retry_on_loss <= most_retries:
+        raise ValueError(f"retry_on_loss is {retry_on_loss}; it must be between 0 and {most_retries}.")
+    if walltime is not None and walltime <= 0:
+        raise ValueError(f"walltime is {walltime}; it must be a positive number of seconds.")
+    container = parse_id(container_id, "container id") if container_id is not None else None
+    return TaskOptions(walltime=walltime, retry_on_loss=retry_on_loss, container_id=container)  # type: ignore[arg-type]
+
+
+def _results(futures: list[FuncXFuture], end: float | None) -> Iterator[Any]:
+    """Yield results in order; cancel the rest when the caller stops."""
+    futures.reverse()
+    try:
+        while futures:
+            future = futures.pop()
+            try:
+                yield future.result(None if end is None else end - time.monotonic())
+            finally:
+                future.cancel()
+    finally:
+        for future in futures:
+            future.cancel()

@@ -1,0 +1,327 @@
+"""Futures that cost little until somebody waits for them.
+
+A `concurrent.futures.Future` owns a Condition, which is most of its price and of its memory. Here it is made when a thread
+first waits, and a result is unpickled by the thread that asks for it.
+
+Theory of operation. While `_made` is None the state changes under one lock of this module; making a Condition takes the
+same lock. Once it is made, the state changes under the Condition only, together with the notification of waiters, as
+the standard library's `wait` and `as_completed` demand.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import threading
+import time
+from collections.abc import Callable, Generator
+from concurrent.futures import CancelledError, Future, InvalidStateError
+from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
+from typing import Any, Final, Protocol
+
+from funcx_core.errors import ResultLoadError
+from funcx_core.ids import TaskId
+from funcx_core.protocol.task import TaskError, TaskEvent, TaskResult, TaskState, TaskTimes
+from funcx_core.serialize import rebuild_exception, unpack_value
+
+_ENDED: Final = frozenset({CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED})
+_lock = threading.Lock()
+logger = logging.getLogger("funcx")
+
+
+class Canceller(Protocol):
+    """What a future needs of the stream that runs it."""
+
+    def cancel(self, task_ids: list[TaskId], *, force: bool = False) -> None:
+        """Ask for the end of these tasks."""
+
+
+class TaskListener(Protocol):
+    """Hears of an open task. All methods run on the stream's thread: they must not block."""
+
+    def on_event(self, event: TaskEvent) -> None:
+        """The task printed, showed or reported something. Events come in order of `seq`, each once."""
+
+    def on_state(self, state: TaskState) -> None:
+        """The task reached a state that is not terminal."""
+
+
+class FuncXFuture(Future[Any]):
+    """The result of a task to come: a `concurrent.futures.Future` with the task's id.
+
+    Attributes:
+        task_id: the task.
+        times: when the attempt that ended passed each hop; None until then.
+    """
+
+    __slots__ = (
+        "_canceller",
+        "_done_callbacks",
+        "_exception",
+        "_made",
+        "_outcome",
+        "_result",
+        "_state",
+        "_waiters",
+        "listener",
+        "route",
+        "task_id",
+        "times",
+    )
+
+    def __init__(  # no super().__init__(): it makes the Condition
+        self,
+        task_id: TaskId | None = None,
+        canceller: Canceller | None = None,
+        route: Any = None,
+        listener: TaskListener | None = None,
+    ) -> None:
+        self.task_id = task_id
+        self.route = route
+        self.listener = listener
+        self.times: TaskTimes | None = None
+        self._canceller = canceller
+        self._state = PENDING
+        self._made: threading.Condition | None = None
+        self._outcome: TaskResult | None = None
+        self._done_callbacks: list[Callable[[Future[Any]], Any]] | tuple[()] = ()
+
+    # --- for users ---------------------------------------------------------------------------------------------
+
+    def cancel(self) -> bool:
+        """Cancel a task that is not known to run. Whatever it gives is dropped; a worker may still have started it."""
+        if self._state == FINISHED:
+            return False
+        if self.cancel_here():
+            if self._canceller is not None and self.task_id is not None:
+                self._canceller.cancel([self.task_id])
+            return True
+        return self.cancelled()
+
+    def best_effort_cancel(self, *, force: bool = False) -> bool:
+        """Ask for the end of the task, running or not; False if it has ended. The future then fails with `TaskCancelled`.
+
+        Args:
+            force: kill the worker at once instead of interrupting the function first.
+        """
+        if self._state in _ENDED:
+            return False
+        if self._state == PENDING and self.cancel():
+            return True
+        if self._canceller is not None and self.task_id is not None:
+            self._canceller.cancel([self.task_id], force=force)
+        return True
+
+    def cancelled(self) -> bool:
+        """Whether the future was cancelled."""
+        return self._state in {CANCELLED, CANCELLED_AND_NOTIFIED}
+
+    def running(self) -> bool:
+        """Whether the task is known to run."""
+        return self._state == RUNNING
+
+    def done(self) -> bool:
+        """Whether the future was cancelled or the task has ended."""
+        return self._state in _ENDED
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Return the value of the task, or raise its exception.
+
+        Raises:
+            TimeoutError: if it has not ended after `timeout` seconds.
+            CancelledError: if the future was cancelled.
+        """
+        self._wait(timeout)
+        if self._exception is None:
+            return self._result
+        try:
+            raise self._exception
+        finally:
+            self = None  # type: ignore[assignment]  # noqa: PLW0642 - breaks the cycle exception -> frame -> future
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Return the exception of the task, None if it gave a value. Raises as `result` does when there is neither."""
+        self._wait(timeout)
+        return self._exception
+
+    def add_done_callback(self, fn: Callable[[Future[Any]], Any]) -> None:
+        """Call `fn(self)` when the task has ended, on the stream's thread; at once if it has."""
+        with _lock:
+            if self._made is None and self._state not in _ENDED:
+                self._done_callbacks = [*self._done_callbacks, fn]
+                return
+        if self._made is None:
+            self._call(fn)
+        else:
+            super().add_done_callback(fn)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        import asyncio  # noqa: PLC0415 - only for those who await
+
+        return asyncio.wrap_future(self).__await__()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} task {self.task_id} {self._state.lower()}>"
+
+    # --- for the stream ----------------------------------------------------------------------------------------
+
+    def end(self, outcome: TaskResult) -> bool:
+        """The task has ended. False if the future had ended before; the outcome is then dropped."""
+        if self._made is None:
+            with _lock:
+                if self._made is None:
+                    if self._state in _ENDED:
+                        return False
+                    self._outcome = outcome
+                    self.times = outcome.times
+                    self._state = FINISHED
+                    if self._done_callbacks:
+                        callbacks, self._done_callbacks = self._done_callbacks, ()
+                    else:
+                        return True
+            for callback in callbacks:
+                self._call(callback)
+            return True
+        return self._end_with_waiters(outcome)
+
+    def cancel_here(self) -> bool:
+        """Cancel the future without a word to the service. Whether this call did it."""
+        with self._condition:
+            if self._state != PENDING:
+                return False
+            self._state = CANCELLED_AND_NOTIFIED
+            for waiter in self._waiters:
+                waiter.add_cancelled(self)
+            self._condition.notify_all()
+        self._call_back()
+        return True
+
+    def fail(self, error: BaseException) -> bool:
+        """The task will not run, or nothing will be heard of it. False if the future had ended before."""
+        try:
+            # Each future raises an object of its own: raising adds to the traceback.
+            self._settle(None, copy.copy(error))
+        except InvalidStateError:
+            return False
+        return True
+
+    def started(self) -> None:
+        """The task runs now."""
+        with self._condition:
+            if self._state == PENDING:
+                self._state = RUNNING
+
+    def set_result(self, result: Any) -> None:
+        """End with this value."""
+        self._settle(result, None)
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        """End with this exception."""
+        self._settle(None, exception)
+
+    # --- inside ------------------------------------------------------------------------------------------------
+
+    @property
+    def _condition(self) -> threading.Condition:
+        made = self._made
+        if made is None:
+            with _lock:
+                made = self._made
+                if made is None:
+                    self._waiters: list[Any] = []
+                    self._done_callbacks = list(self._done_callbacks)
+                    made = self._made = threading.Condition()
+        return made
+
+    @_condition.setter
+    def _condition(self, value: threading.Condition) -> None:
+        self._made = value
+
+    def _wait(self, timeout: float | None) -> None:
+        if self._state not in _ENDED:
+            with self._condition:
+                self._condition.wait_for(self.done, timeout)
+        if self._state != FINISHED:
+            raise CancelledError if self.done() else TimeoutError
+        if not hasattr(self, "_exception"):
+            self._load()
+
+    def _load(self) -> None:
+        """Unpickle the value, in the one thread that gets hold of the outcome."""
+        with _lock:
+            outcome, self._outcome = self._outcome, None
+        if outcome is None:  # Another thread is at it.
+            while not hasattr(self, "_exception"):
+                time.sleep(0.001)
+            return
+        self._result, self._exception = open_outcome(outcome)
+
+    def _end_with_waiters(self, outcome: TaskResult) -> bool:
+        with self._condition:
+            if self._state in _ENDED:
+                return False
+            self._outcome = outcome
+            self.times = outcome.times
+            self._state = FINISHED
+            self._notify(failed=outcome.state is not TaskState.SUCCESS)
+        self._call_back()
+        return True
+
+    def _settle(self, result: Any, exception: BaseException | None) -> None:
+        with self._condition:
+            if self._state in _ENDED:
+                raise InvalidStateError(f"{self._state}: {self!r}")
+            self._result = result
+            self._exception = exception
+            self._state = FINISHED
+            self._notify(failed=exception is not None)
+        self._call_back()
+
+    def _notify(self, *, failed: bool) -> None:
+        for waiter in self._waiters:
+            if failed:
+                waiter.add_exception(self)
+            else:
+                waiter.add_result(self)
+        self._condition.notify_all()
+
+    def _call_back(self) -> None:
+        for callback in self._done_callbacks:
+            self._call(callback)
+
+    def _call(self, callback: Callable[[Future[Any]], Any]) -> None:
+        try:
+            callback(self)
+        except Exception:
+            logger.exception("A callback of %r raised.", self)
+
+    def _invoke_callbacks(self) -> None:
+        self._call_back()
+
+
+def open_outcome(outcome: TaskResult) -> tuple[Any, BaseException | None]:
+    """Return the value of a task, or None and its exception. Never raises."""
+    if outcome.state is not TaskState.SUCCESS:
+        error = outcome.error or _unexplained(outcome.state)
+        return None, rebuild_exception(error, outcome.task_id)
+    try:
+        return unpack_value(outcome.value), None
+    except Exception as cause:  # noqa: BLE001 - loading runs code that may be missing or broken here
+        return None, load_failure(outcome.task_id, outcome.value, cause)
+
+
+def load_failure(task_id: str, raw: bytes, cause: Exception) -> ResultLoadError:
+    """Return the error for a result that arrived and cannot be opened."""
+    error = ResultLoadError(
+        f"The result of task {task_id} arrived, but it cannot be loaded here: {type(cause).__name__}: {str(cause)[:300]}. "
+        'Its bytes are in error.details["raw"].',
+        task_id=task_id,
+        details={"raw": raw},
+    )
+    error.__cause__ = cause
+    return error
+
+
+def _unexplained(state: TaskState) -> TaskError:
+    code = "task_cancelled" if state is TaskState.CANCELLED else "task_failed"
+    return TaskError(code=code, message=f"The task ended as {state.value}.")

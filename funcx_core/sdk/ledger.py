@@ -1,0 +1,301 @@
+"""What a stream has sent, what of it is acknowledged, and which tasks are open. Pure: no sockets, clocks or threads.
+
+Theory of operation. Callers append to `queue`; `next_request` turns its front into one message to send and remembers it
+until the service answers. Nothing is forgotten by a lost connection: `resume` returns what has to be said first on a new
+one — unanswered requests again, with the same ids, then a `Watch` for every open task whose submit was acknowledged.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+from funcx_core.errors import FuncxError
+from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId
+from funcx_core.protocol.client import (
+    Accepted,
+    CancelTasks,
+    FromClient,
+    Refused,
+    RegisterFunction,
+    Rejection,
+    Submit,
+    TaskEvents,
+    TaskResults,
+    TaskStates,
+    Watch,
+)
+from funcx_core.protocol.task import DEFAULT_OPTIONS, Call, Function, TaskOptions, TaskState
+from funcx_core.sdk.futures import FuncXFuture
+from funcx_core.sdk.wire_errors import error_from_wire
+
+MOST_CALLS: Final = 500
+MOST_BYTES: Final = 1024 * 1024
+MOST_UNANSWERED: Final = 8
+_CALL_OVERHEAD: Final = 90
+_WATCH_AT_ONCE: Final = 5_000
+
+
+class Route(msgspec.Struct, frozen=True):
+    """Where and how the calls of a submit run. Calls that share one `Route` object travel together."""
+
+    endpoint_id: EndpointId
+    group_id: GroupId
+    options: TaskOptions = DEFAULT_OPTIONS
+
+
+class Request:
+    """A message that the service has not answered yet. `calls` is empty for the registration of a function."""
+
+    __slots__ = ("calls", "function", "futures", "number", "route")
+
+    def __init__(self, number: int, route: Route | None, function: Function | None = None) -> None:
+        self.number = number
+        self.route = route
+        self.function = function
+        self.futures: list[FuncXFuture] = []
+        self.calls: list[Call] = []
+
+    def message(self) -> FromClient | None:
+        """Return what to send; None if nothing of it is wanted any more."""
+        if self.function is not None:
+            return RegisterFunction(self.number, self.function)
+        if self.route is None or not self.calls:
+            return None
+        return Submit(self.number, self.route.endpoint_id, self.route.group_id, self.calls, self.route.options)
+
+    def drop_ended(self) -> None:
+        """Forget the calls whose future was cancelled meanwhile."""
+        kept = [pair for pair in zip(self.futures, self.calls, strict=True) if not pair[0].done()]
+        self.futures = [future for future, _ in kept]
+        self.calls = [call for _, call in kept]
+
+
+Queued = tuple[FuncXFuture, Call] | Function
+
+
+class Ledger:
+    """Belongs to the stream's thread, except for `queue`, to which any thread may append."""
+
+    def __init__(self, *, most_calls: int = MOST_CALLS) -> None:
+        self.queue: deque[Queued] = deque()
+        self.open: dict[TaskId, FuncXFuture] = {}
+        self.unanswered: dict[int, Request] = {}
+        self.acknowledged = 0
+        self._numbers = itertools.count(1)
+        self._most_calls = min(most_calls, MOST_CALLS)
+        self._cancels: dict[TaskId, bool] = {}  # asked for, and the task has not ended
+        self._last_seq: dict[TaskId, int] = {}
+        self._unusable: dict[FunctionId, FuncxError] = {}
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits to be sent or acknowledged and no task is open."""
+        return not self.queue and not self.unanswered and not self.open
+
+    @property
+    def is_flushed(self) -> bool:
+        """Whether everything that was submitted is acknowledged."""
+        return not self.queue and not self.unanswered
+
+    @property
+    def may_send(self) -> bool:
+        """Whether another request may be under way."""
+        return len(self.unanswered) < MOST_UNANSWERED
+
+    def next_request(self) -> Request | None:
+        """Take the front of the queue as one request, which is unanswered from now on; None if the queue is empty."""
+        queue = self.queue
+        request: Request | None = None
+        size = 0
+        while queue:
+            front = queue[0]
+            if type(front) is Function:
+                if request is None:
+                    queue.popleft()
+                    return self._remember(Request(next(self._numbers), None, front))
+                break
+            future, call = front  # type: ignore[misc]
+            if request is None:
+                request = Request(next(self._numbers), future.route)
+            elif future.route is not request.route or size + len(call.payload) > MOST_BYTES:
+                break
+            queue.popleft()
+            if future.done():  # cancelled before it was sent
+                continue
+            self.open[call.task_id] = future
+            request.futures.append(future)
+            request.calls.append(call)
+            size += len(call.payload) + _CALL_OVERHEAD
+            if len(request.calls) >= self._most_calls:
+                break
+        if request is None or not request.calls:
+            return None
+        return self._remember(request)
+
+    def accepted(self, message: Accepted) -> list[FromClient]:
+        """A request is committed. Send what is returned."""
+        request = self.unanswered.pop(message.request, None)
+        if request is None:
+            return []
+        self.acknowledged += len(request.calls) - len(message.rejected)
+        for rejection in message.rejected:
+            self._reject(rejection, request)
+        return self._held_cancels(request)
+
+    def refused(self, message: Refused) -> Request | None:
+        """A request was not accepted. Returns it if it is to be sent again after `retry_after` seconds."""
+        request = self.unanswered.get(message.request)
+        if request is None:
+            return None
+        if message.retry_after is not None:
+            request.drop_ended()
+            return request
+        del self.unanswered[message.request]
+        error = error_from_wire(message.code, message.message)
+        if request.function is not None:
+            self._unusable[request.function.function_id] = error
+        for future in request.futures:
+            self._forget(future.task_id)
+            future.fail(error)
+        return None
+
+    def resume(self) -> list[FromClient]:
+        """Return what has to be said on a new connection, in order."""
+        messages: list[FromClient] = []
+        unacknowledged: set[TaskId | None] = set()
+        for number, request in list(self.unanswered.items()):
+            if request.function is None:
+                request.drop_ended()
+            message = request.message()
+            if message is None:
+                del self.unanswered[number]
+                continue
+            unacknowledged.update(future.task_id for future in request.futures)
+            messages.append(message)
+        messages.extend(self.watches(task_id for task_id in self.open if task_id not in unacknowledged))
+        messages.extend(
+            CancelTasks([task_id], force) for task_id, force in self._cancels.items() if task_id not in unacknowledged
+        )
+        return messages
+
+    def watches(self, task_ids: Iterable[TaskId] | None = None) -> Iterator[Watch]:
+        """Yield the messages that ask for the results of open tasks (all, or these)."""
+        groups: dict[GroupId, list[TaskId]] = {}
+        for task_id in self.open if task_ids is None else task_ids:
+            groups.setdefault(self.open[task_id].route.group_id, []).append(task_id)
+        for group_id, members in groups.items():
+            for start in range(0, len(members), _WATCH_AT_ONCE):
+                part = members[start : start + _WATCH_AT_ONCE]
+                after = {task_id: self._last_seq.get(task_id, 0) for task_id in part if self.open[task_id].listener}
+                yield Watch(group_id, part, after)
+
+    def attach(self, futures: Iterable[FuncXFuture], events_after: dict[TaskId, int]) -> list[Watch]:
+        """Follow tasks that were submitted earlier or by another process. Send what is returned."""
+        added: list[TaskId] = []
+        for future in futures:
+            if future.task_id is not None:
+                self.open[future.task_id] = future
+                added.append(future.task_id)
+        self._last_seq.update(events_after)
+        return list(self.watches(added))
+
+    def cancel(self, task_ids: list[TaskId], *, force: bool) -> list[FromClient]:
+        """Ask for the end of tasks; those that are not acknowledged yet are asked for later. Send what is returned."""
+        held = {future.task_id for request in self.unanswered.values() for future in request.futures}
+        now: list[TaskId] = []
+        for task_id in task_ids:
+            future = self.open.get(task_id)
+            if future is None:
+                continue  # It has ended, or was never sent.
+            if task_id in held:
+                self._cancels[task_id] = force
+                continue
+            now.append(task_id)
+            if future.done():
+                self._forget(task_id)
+            else:
+                self._cancels[task_id] = force
+        return [CancelTasks(now, force)] if now else []
+
+    def results(self, message: TaskResults) -> None:
+        """Tasks have ended."""
+        pop = self.open.pop
+        for result in message.results:
+            future = pop(result.task_id, None)
+            if future is not None:
+                future.end(result)
+                if future.listener is not None or self._cancels:
+                    self._forget(result.task_id)
+
+    def events(self, message: TaskEvents) -> None:
+        """Tasks have printed, shown or reported something."""
+        for event in message.events:
+            future = self.open.get(event.task_id)
+            if future is None or future.listener is None or event.seq <= self._last_seq.get(event.task_id, 0):
+                continue
+            self._last_seq[event.task_id] = event.seq
+            future.listener.on_event(event)
+
+    def states(self, message: TaskStates) -> None:
+        """Open tasks have changed state."""
+        for change in message.changes:
+            future = self.open.get(change.task_id)
+            if future is None or change.state.is_terminal:
+                continue
+            if change.state is TaskState.RUNNING:
+                future.started()
+            if future.listener is not None:
+                future.listener.on_state(change.state)
+
+    def fail_all(self, error: FuncxError) -> None:
+        """Nothing will come any more: end every future."""
+        futures = list(self.open.values())
+        futures.extend(item[0] for item in self._take_queue() if isinstance(item, tuple))
+        self.open.clear()
+        self.unanswered.clear()
+        self._cancels.clear()
+        for future in futures:
+            future.fail(error)
+
+    def _take_queue(self) -> list[Queued]:
+        taken: list[Queued] = []
+        while self.queue:  # one by one: other threads append
+            taken.append(self.queue.popleft())
+        return taken
+
+    def _remember(self, request: Request) -> Request:
+        self.unanswered[request.number] = request
+        return request
+
+    def _reject(self, rejection: Rejection, request: Request) -> None:
+        future = self.open.get(rejection.task_id)
+        self._forget(rejection.task_id)
+        if future is None:
+            return
+        function_id = next((call.function_id for call in request.calls if call.task_id == rejection.task_id), None)
+        # Why the function could not be registered says more than that it is unknown.
+        error = self._unusable.get(function_id) if function_id is not None else None
+        future.fail(error or error_from_wire(rejection.code, rejection.message))
+
+    def _held_cancels(self, request: Request) -> list[FromClient]:
+        if not self._cancels:
+            return []
+        ready = [future for future in request.futures if future.task_id in self._cancels]
+        messages: list[FromClient] = []
+        for future in ready:
+            task_id = TaskId(str(future.task_id))
+            messages.append(CancelTasks([task_id], self._cancels[task_id]))
+            if future.done():
+                self._forget(task_id)
+        return messages
+
+    def _forget(self, task_id: TaskId | None) -> None:
+        if task_id is not None:
+            self.open.pop(task_id, None)
+            self._cancels.pop(task_id, None)
+            self._last_seq.pop(task_id, None)

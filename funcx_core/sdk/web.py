@@ -1,0 +1,166 @@
+"""HTTP to the web service: kept-alive connections, retries, errors as exceptions.
+
+Every request may be repeated: what is created has an id made here. So a lost answer is not a problem, only a delay.
+"""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+import weakref
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from funcx_core import __version__
+from funcx_core.errors import FuncxError, RemoteProtocolError, ServiceUnavailable, TryAgainLater
+from funcx_core.sdk.settings import Settings
+from funcx_core.sdk.wire_errors import error_from_response
+from funcx_core.transport.retry import Backoff
+
+_TRIES: Final = 6
+_LONGEST_WAIT: Final = 30.0
+_FIRST_FAILURE: Final = 300
+
+
+class WebClient:
+    """Requests to one service, from any thread.
+
+    Args:
+        settings: the service and the token.
+        timeout: seconds for one try.
+        tries: how often a request is tried while the service is unreachable or busy.
+    """
+
+    def __init__(self, settings: Settings, *, timeout: float = 30.0, tries: int = _TRIES) -> None:
+        self.settings = settings
+        self._pool = _ConnectionPool(settings, timeout)
+        self._tries = max(1, tries)
+        # A client that is dropped without close() must not leave sockets behind.
+        self._finalizer = weakref.finalize(self, self._pool.close)
+
+    def get(self, *path: str, query: str = "") -> Any:
+        """Return the JSON at this path below the service's address. Raises as `request` does."""
+        return self.request("GET", path, query=query)
+
+    def post(self, *path: str, body: Any) -> Any:
+        """Post JSON and return the answer's. Raises as `request` does."""
+        return self.request("POST", path, body=body)
+
+    def request(self, method: str, path: tuple[str, ...], *, body: Any = None, query: str = "") -> Any:
+        """Return the JSON that the service answers.
+
+        Raises:
+            FuncxError: the class says what is wrong; `ServiceUnavailable` after the last try.
+        """
+        url = "/".join(quote(step, safe="") for step in path) + (f"?{query}" if query else "")
+        content = None if body is None else msgspec.json.encode(body)
+        backoff = Backoff(0.2, 5.0)
+        started = time.monotonic()
+        for left in reversed(range(self._tries)):
+            try:
+                return self._try(method, url, content)
+            except TryAgainLater as error:
+                if left == 0:
+                    raise _tired(error, self._tries, time.monotonic() - started) from error
+                time.sleep(min(_LONGEST_WAIT, error.retry_after if error.retry_after is not None else backoff.next()))
+        raise AssertionError("The last try returns or raises.")
+
+    def close(self) -> None:
+        """Close the connections; they are opened again when needed."""
+        self._pool.close()
+
+    def _try(self, method: str, url: str, content: bytes | None) -> Any:
+        status, headers, answer = self._pool.exchange(method, url, content)
+        if status < _FIRST_FAILURE:
+            return _decoded(answer)
+        try:
+            found = _decoded(answer)
+        except RemoteProtocolError:
+            found = None  # an error page of something in between
+        raise error_from_response(
+            status, found if isinstance(found, dict) else {}, retry_after=_seconds(headers.get("retry-after"))
+        )
+
+
+class _ConnectionPool:
+    """Idle connections to one host. Has no reference to the client, so that dropping the client closes it."""
+
+    def __init__(self, settings: Settings, timeout: float) -> None:
+        parts = urlsplit(settings.service_address)
+        self._make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._host = parts.netloc
+        self._base = parts.path
+        self._timeout = timeout
+        self._address = settings.service_address
+        self._headers = {
+            **settings.headers,
+            "User-Agent": f"funcx-sdk-{__version__}",
+            "Content-Type": "application/json",
+        }
+        self._idle: list[http.client.HTTPConnection] = []
+        self._lock = threading.Lock()
+
+    def exchange(self, method: str, url: str, content: bytes | None) -> tuple[int, dict[str, str], bytes]:
+        """Send one request and return status, headers (lower case) and body of the answer.
+
+        Raises:
+            ServiceUnavailable: there was no answer.
+        """
+        with self._lock:
+            connection = self._idle.pop() if self._idle else None
+        if connection is not None:
+            try:
+                return self._exchange(connection, method, url, content)
+            except (OSError, http.client.HTTPException):
+                pass  # The service closes connections that were idle for long: that is no failed try.
+        connection = self._make(self._host, timeout=self._timeout)
+        try:
+            return self._exchange(connection, method, url, content)
+        except (OSError, http.client.HTTPException) as error:
+            raise ServiceUnavailable(f"Cannot reach {self._address} ({str(error) or type(error).__name__})") from error
+
+    def close(self) -> None:
+        """Close what is idle."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _exchange(
+        self, connection: http.client.HTTPConnection, method: str, url: str, content: bytes | None
+    ) -> tuple[int, dict[str, str], bytes]:
+        try:
+            connection.request(method, f"{self._base}/{url}", body=content, headers=self._headers)
+            response = connection.getresponse()
+            body = response.read()
+        except BaseException:
+            connection.close()
+            raise
+        with self._lock:
+            self._idle.append(connection)
+        return response.status, {name.lower(): value for name, value in response.getheaders()}, body
+
+
+def _tired(error: TryAgainLater, tries: int, seconds: float) -> FuncxError:
+    if isinstance(error, ServiceUnavailable) and isinstance(error.__cause__, Exception):
+        return ServiceUnavailable(
+            f"{error}, {tries} tries, {seconds:.1f} s). Is it running? `funcx status` tells.".replace("), ", ", ", 1)
+        )
+    return error
+
+
+def _decoded(answer: bytes) -> Any:
+    try:
+        return msgspec.json.decode(answer) if answer else None
+    except msgspec.MsgspecError:
+        raise RemoteProtocolError(f"The service answered {len(answer)} bytes that are not JSON.") from None
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:  # a date
+        return None
