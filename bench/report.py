@@ -1,0 +1,58 @@
+"""The table that `make bench` prints, as Markdown, so that it can be quoted as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+NAMES = {"ours": "ours", "pool": "ProcessPoolExecutor", "parsl_htex": "Parsl HTEX"}
+ROWS = (
+    ("tasks_per_s", "no-op, one by one, tasks/s", "{:,.0f}"),
+    ("map_calls_per_s", "no-op, map(chunksize=100), calls/s", "{:,.0f}"),
+    ("map_of_one_calls_per_s", "no-op, map(), calls/s", "{:,.0f}"),
+    ("rtt_p50_ms", "warm round trip p50, ms", "{:.2f}"),
+    ("rtt_p95_ms", "warm round trip p95, ms", "{:.2f}"),
+    ("rtt_p99_ms", "warm round trip p99, ms", "{:.2f}"),
+    ("nap_efficiency", "10 ms sleeps on 2 workers, efficiency", "{:.3f}"),
+    ("echo_mb_per_s", "1 MB echo, MB/s", "{:.0f}"),
+    ("cold_start_s", "cold start to first result, s", "{:.2f}"),
+    ("cpu_us_per_task", "CPU per no-op, all processes, µs", "{:.0f}"),
+    ("submit_us", "of it in submit(), wall clock, µs", "{:.1f}"),
+    ("memory_mb", "memory of all processes (RSS), MB", "{:.0f}"),
+    ("idle_percent", "idle, % of a core", "{:.2f}"),
+)
+
+
+def print_report(medians: dict[str, dict[str, Any]], machine: dict[str, Any]) -> None:
+    """Print all tables."""
+    print(
+        f"\nMedians of {machine['rounds']} rounds by turns; Python {machine['python']}, {machine['processors']} cores.\n"
+    )
+    print_comparison(medians)
+    for title, figure in (
+        ("CPU per no-op by process, µs", "cpu_us_by_process"),
+        ("Memory by process, MB", "memory_mb_by_process"),
+    ):
+        print(f"\n{title}\n")
+        for system, figures in medians.items():
+            parts = sorted(figures[figure].items(), key=lambda part: -part[1])
+            print(f"- {NAMES[system]}: " + " · ".join(f"{role} {value:,.0f}" for role, value in parts))
+    if "hops_us" in medians.get("ours", {}):
+        print("\nA warm round trip of ours by hop, median µs\n")
+        print(" · ".join(f"{hop} {value:,.0f}" for hop, value in medians["ours"]["hops_us"].items()))
+
+
+def print_comparison(medians: dict[str, dict[str, Any]]) -> None:
+    """Print one row per figure, one column per system, and ours as a multiple of each peer."""
+    peers = [system for system in medians if system != "ours"] if "ours" in medians else []
+    header = ["", *(NAMES[system] for system in medians), *(f"ours ÷ {NAMES[peer]}" for peer in peers)]
+    print(f"| {' | '.join(header)} |")
+    print(f"|---|{'---:|' * (len(header) - 1)}")
+    for figure, title, form in ROWS:
+        values = [form.format(figures[figure]) for figures in medians.values()]
+        ratios = [ratio(medians["ours"][figure], medians[peer][figure]) for peer in peers]
+        print(f"| {title} | {' | '.join([*values, *ratios])} |")
+
+
+def ratio(ours: float, theirs: float) -> str:
+    """Return ours as a multiple of theirs."""
+    return f"{ours / theirs:.2f}" if theirs else "-"
