@@ -1,0 +1,78 @@
+"""What the machine in `state` wants done. The shell performs them in order."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import msgspec
+
+from funcx_core.protocol.endpoint import Events, GiveBack, Results, Transitions
+from funcx_core.protocol.manager import Drained, ManagerHeartbeat
+from funcx_core.protocol.worker import Chunk
+
+
+class Level(IntEnum):
+    """How strongly a task is asked to stop."""
+
+    INTERRUPT = 1
+    TERMINATE = 2
+    KILL = 3
+
+
+class Send(msgspec.Struct, frozen=True):
+    """Send this to the interchange."""
+
+    message: Results | Events | Transitions | GiveBack | ManagerHeartbeat | Drained
+
+
+class Enrol(msgspec.Struct, frozen=True):
+    """Send a `ManagerRegister`."""
+
+
+class Spawn(msgspec.Struct, frozen=True):
+    """Start a worker process in this slot. Its `Ready` or its death will be the next event of the slot."""
+
+    worker: int
+
+
+class DealChunk(msgspec.Struct, frozen=True):
+    """Journal these leases for this worker, then send it the chunk."""
+
+    worker: int
+    chunk: Chunk
+
+
+class TakeBack(msgspec.Struct, frozen=True):
+    """Receive, in the worker's place, the chunks it has not received; report their numbers as `returned`."""
+
+    worker: int
+
+
+class SendRecall(msgspec.Struct, frozen=True):
+    """Ask the worker for the rest of the chunk in its memory; it answers with `Returned`."""
+
+    worker: int
+
+
+class NoteReturned(msgspec.Struct, frozen=True):
+    """Journal that these numbers never started on this worker: they are dealt anew, or given back."""
+
+    worker: int
+    numbers: list[int]
+
+
+class Signal(msgspec.Struct, frozen=True):
+    """Write `number` to the worker's page as the target, then send the signal of that level to the worker."""
+
+    worker: int
+    number: int
+    level: Level
+
+
+class End(msgspec.Struct, frozen=True):
+    """Stop all workers and end."""
+
+    reason: str
+
+
+Effect = Send | Enrol | Spawn | DealChunk | TakeBack | SendRecall | NoteReturned | Signal | End

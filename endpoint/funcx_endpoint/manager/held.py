@@ -1,0 +1,108 @@
+"""One lease in the manager's hands, and why it is being stopped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from funcx_core.errors import TaskCancelled, TaskTimeout
+from funcx_core.protocol.task import (
+    DEFAULT_OPTIONS,
+    Function,
+    Task,
+    TaskError,
+    TaskOptions,
+    TaskResult,
+    TaskState,
+    TaskTimes,
+)
+from funcx_endpoint.manager.effects import Level
+
+
+class Reason(Enum):
+    """Why a task is being stopped."""
+
+    CANCEL = "cancel"
+    WALLTIME = "walltime"
+
+
+@dataclass(slots=True, eq=False)
+class Stop:
+    """A stop under way: signals of rising level, `grace` seconds apart."""
+
+    reason: Reason
+    grace: float
+    level: Level | None = None
+    next_at: float = 0.0
+    is_forced: bool = False
+
+    def due(self, now: float) -> Level | None:
+        """Return the signal to send now, if one is due, and count it as sent."""
+        if self.level is Level.KILL:
+            return None
+        if self.is_forced:
+            self.level = Level.KILL
+        elif self.level is None:
+            self.level = Level.INTERRUPT
+        elif now >= self.next_at:
+            self.level = Level(self.level + 1)
+        else:
+            return None
+        self.next_at = now + self.grace
+        return self.level
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A lease. It waits (`worker` is None) or was dealt to a worker under a `number`.
+
+    Attributes:
+        arrived: Unix nanoseconds, for people.
+        is_reported: whether its user was told that it runs.
+        events: how many events it had.
+    """
+
+    task: Task
+    function: Function
+    arrived: int
+    worker: int | None = None
+    number: int = 0
+    stop: Stop | None = None
+    is_reported: bool = False
+    events: int = 0
+
+    @property
+    def options(self) -> TaskOptions:
+        """The task's options, or the defaults."""
+        return self.task.options or DEFAULT_OPTIONS
+
+    def stamped(self, result: TaskResult) -> TaskResult:
+        """Return the worker's result with this hop's time; a failure that a stop caused becomes what the stop was for."""
+        times = TaskTimes(0, self.arrived, result.times.started, result.times.ended)
+        if self.stop is not None and result.state is TaskState.FAILED:
+            return self.stopped(result.error, times)
+        return TaskResult(result.task_id, result.attempt, result.state, result.value, result.error, times)
+
+    def stopped(
+        self, raised: TaskError | None = None, times: TaskTimes | None = None, *, began: bool = False
+    ) -> TaskResult:
+        """Return the result of a task that was stopped.
+
+        Args:
+            raised: how its function took it.
+            times: when it ran.
+            began: whether it had started.
+        """
+        if self.stop is not None and self.stop.reason is Reason.WALLTIME:
+            state, code = TaskState.FAILED, TaskTimeout.code
+            message = "The task ran longer than its walltime and was stopped."
+        else:
+            state, code = TaskState.CANCELLED, TaskCancelled.code
+            message = f"The task was cancelled {'while it ran' if raised or began else 'before it started'}."
+        details = {}
+        if raised is not None:
+            details = {"raised": f"{raised.type_name}: {raised.message}", "traceback": raised.traceback}
+        error = TaskError(code=code, message=message, details=details)
+        return TaskResult(
+            self.task.task_id, self.task.attempt, state, b"", error, times or TaskTimes(manager=self.arrived)
+        )
