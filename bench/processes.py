@@ -6,6 +6,7 @@ counted as well.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ ROLES = (
     ("funcx_endpoint.manager", "manager"),
     ("funcx_endpoint.worker", "workers"),
     ("funcx_endpoint", "agent"),
-    ("interchange.py", "interchange"),
+    ("interchange", "interchange"),
     ("process_worker_pool", "manager+workers"),
     ("multiprocessing", "workers"),
 )
@@ -58,17 +59,19 @@ def age_of_this_process() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) - started
 
 
-def _marked(marker: str) -> list[int]:
+def _marked(marker: str) -> set[int]:
+    """Processes with the marker and all their descendants: some overwrite their environment with a title."""
     wanted = f"{MARKER}={marker}".encode()
-    found = [os.getpid()]  # its own environment as the kernel shows it is the one it was started with
+    parents, found = {}, {os.getpid()}
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                found.append(int(entry.name))
-        except OSError:
-            continue
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                pid = int(entry.name)
+                parents[pid] = int(_fields(pid)[1])
+                if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                    found.add(pid)
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
     return found
 
 
