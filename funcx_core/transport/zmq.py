@@ -21,7 +21,7 @@ import msgspec
 import zmq
 from zmq.utils import z85
 
-from funcx_core.errors import ConfigError
+from funcx_core.errors import ConfigError, TryAgainLater
 from funcx_core.home import read_private, write_private
 
 HIGH_WATER_MARK: Final = 10_000
@@ -114,11 +114,13 @@ class _Channel:
                 received.append(self._receive())
         except zmq.Again:
             pass
-        else:
-            self._schedule_check()
         if received:
+            # There may be more, and the receiver usually answers, which may swallow an edge. Scheduled before the
+            # delivery: whatever the receiver raises, the socket does not fall silent.
+            self._schedule_check()
             self._deliver(received)
-            # The receiver usually answers, and answering may have swallowed an edge.
+        elif self._outbox and int(self._socket.get(zmq.EVENTS)) & zmq.POLLOUT:
+            # Receiving handled the news that the peer reads again, so no edge will tell.
             self._schedule_check()
 
     def _try_send(self, frames: list[bytes]) -> bool:
@@ -129,6 +131,8 @@ class _Channel:
         return True
 
     def _send(self, frames: list[bytes]) -> None:
+        if self._socket.closed:
+            return
         if self._outbox or not self._try_send(frames):
             self._outbox.append(frames)
         self._schedule_check()
@@ -141,7 +145,11 @@ class _Channel:
 
 
 class Dealer(_Channel):
-    """The side that connects. `on_messages` gets every list of bodies that arrived together."""
+    """The side that connects. `on_messages` gets every list of bodies that arrived together.
+
+    `on_renewed` is called when the connection was lost and is there again: the peer may be another process now, it knows
+    this side by another route, and what was on its way to this side is lost.
+    """
 
     def __init__(
         self,
@@ -152,6 +160,7 @@ class Dealer(_Channel):
         keys: KeyPair,
         on_messages: Callable[[list[bytes]], None],
         heartbeat_ms: int = 10_000,
+        on_renewed: Callable[[], None] | None = None,
     ) -> None:
         socket = context.socket(zmq.DEALER)
         _configure(socket, heartbeat_ms)
@@ -160,9 +169,16 @@ class Dealer(_Channel):
         socket.curve_secretkey = keys.secret.encode()
         socket.reconnect_ivl = 100
         socket.reconnect_ivl_max = 5_000
-        socket.connect(address)
         self._on_messages = on_messages
+        self._watch = None if on_renewed is None else _ConnectionWatch(socket, on_renewed)
+        socket.connect(address)
         super().__init__(socket)
+
+    def close(self, linger_ms: int = 0) -> None:
+        """Close the socket; what is unsent is tried for `linger_ms` more."""
+        if self._watch is not None and not self.closed:
+            self._watch.close()
+        super().close(linger_ms)
 
     def send(self, body: bytes) -> None:
         """Send, or keep for sending when the peer is there."""
@@ -178,6 +194,40 @@ class Dealer(_Channel):
 
     def _deliver(self, received: list[bytes]) -> None:
         self._on_messages(received)
+
+
+class _ConnectionWatch:
+    """Tells when a socket's connection has been made a second time, and each time after."""
+
+    def __init__(self, socket: zmq.Socket[bytes], on_renewed: Callable[[], None]) -> None:
+        self._socket = socket
+        self._on_renewed = on_renewed
+        self._monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._loop = asyncio.get_running_loop()
+        self._connected = False
+        self._loop.add_reader(self._monitor.fileno(), self._ready)
+        self._loop.call_soon(self._ready)
+
+    def close(self) -> None:
+        """Stop watching; the socket must still be open."""
+        self._loop.remove_reader(self._monitor.fileno())
+        self._socket.disable_monitor()
+        self._monitor.close(0)
+
+    def _ready(self) -> None:
+        if self._monitor.closed:
+            return
+        handshakes = 0
+        try:
+            while True:
+                self._monitor.recv_multipart(zmq.NOBLOCK)
+                handshakes += 1
+        except zmq.Again:
+            pass
+        renewals = handshakes if self._connected else handshakes - 1
+        self._connected = self._connected or handshakes > 0
+        if renewals > 0:
+            self._on_renewed()
 
 
 class Router(_Channel):
@@ -215,7 +265,9 @@ class Router(_Channel):
         super().__init__(socket)
 
     def send(self, route: bytes, body: bytes) -> bool:
-        """Send to the peer behind `route`; False if it is not connected or does not read."""
+        """Send to the peer behind `route`; False if it is not connected or does not read, or this side is closed."""
+        if self._socket.closed:
+            return False
         try:
             self._socket.send_multipart([route, body], zmq.NOBLOCK, copy=len(body) < ZERO_COPY)
         except zmq.Again:
@@ -256,8 +308,9 @@ def _configure(socket: zmq.Socket[bytes], heartbeat_ms: int) -> None:
 class Zap:
     """Decides which CURVE keys may connect to the ROUTERs of a context (RFC 27), and names them.
 
-    `authorize` gets the client's public key (Z85) and returns whether it may connect. The key then arrives as the
-    `sender` of each message. One per context, opened before its routers bind.
+    `authorize` gets the client's public key (Z85) and returns whether it may connect; if it raises `TryAgainLater` the client
+    tries again by itself. The key then arrives as the `sender` of each message. One per context, opened before its
+    routers bind.
     """
 
     def __init__(self, context: zmq.Context[Any], authorize: Callable[[str], Awaitable[bool]]) -> None:
@@ -298,8 +351,12 @@ class Zap:
         key = ""
         if version == b"1.0" and mechanism == b"CURVE" and len(credentials) == 1 and len(credentials[0]) == 32:  # noqa: PLR2004 - the size of a Curve25519 key
             key = z85.encode(credentials[0]).decode()
-        allowed = bool(key) and await self._authorize(key)
-        status = [b"200", b"OK", key.encode()] if allowed else [b"400", b"unknown key", b""]
+        try:
+            allowed = bool(key) and await self._authorize(key)
+        except TryAgainLater:
+            status = [b"300", b"try again", b""]
+        else:
+            status = [b"200", b"OK", key.encode()] if allowed else [b"400", b"unknown key", b""]
         if not self._socket.closed:
             self._socket.send_multipart([*envelope, b"1.0", request_id, *status, b""], zmq.NOBLOCK)
             self._loop.call_soon(self._ready)
