@@ -19,7 +19,7 @@ def running(workers: int) -> Iterator[Executor]:
     home = Path(tempfile.mkdtemp(prefix="bench-funcx-"))
     os.environ["FUNCX_HOME"] = str(home)
     try:
-        raised = compose.up(home, say=_silent)
+        raised = compose.up(home, say=_silent, port=0)
         [endpoint] = raised.status.endpoints
         from funcx import FuncXExecutor
 

@@ -45,7 +45,7 @@ def demo(notebook: Path, terminal: Terminal) -> bool:
 
 
 def _run(home: Path, notebook: Path, terminal: Terminal, ports: set[int]) -> list[CellOutcome]:
-    raised = compose.up(home, say=terminal.step)
+    raised = compose.up(home, say=terminal.step, port=0)
     ports |= leftovers.listening_ports({found.pid for found in leftovers.processes(home)})
     outcomes = asyncio.run(run_notebook(notebook, terminal=terminal, log_file=home / "kernel.log"))
     terminal.say()
