@@ -35,13 +35,17 @@ class _Sequence:
         self._counter = itertools.count(int.from_bytes(os.urandom(2), "big"))
         self._suffix = os.urandom(6).hex()
         self._millisecond = 0
+        self._head = ""
 
     def next(self) -> str:
         count = next(self._counter) & 0x3FFFFFF
+        now = time.time_ns() // 1_000_000
         # A clock that steps back must not make later ids sort before earlier ones.
-        now = self._millisecond = max(self._millisecond, time.time_ns() // 1_000_000)
-        head = f"{now:012x}"
-        return f"{head[:8]}-{head[8:]}-7{count >> 14:03x}-{0x8000 | (count & 0x3FFF):04x}-{self._suffix}"
+        if now > self._millisecond:
+            digits = f"{now:012x}"
+            self._head = f"{digits[:8]}-{digits[8:]}-7"
+            self._millisecond = now  # last: a thread that sees it must find the head
+        return "%s%03x-%04x-%s" % (self._head, count >> 14, 0x8000 | (count & 0x3FFF), self._suffix)  # noqa: UP031 - half the time of an f-string
 
 
 _sequence = _Sequence()

@@ -60,7 +60,7 @@ class FuncXClient:
 
     # --- functions -----------------------------------------------------------------------------------------------
 
-    def register_function(
+    def register_function(  # noqa: PLR0917 - the documented order of arguments
         self,
         function: Any,
         function_name: str | None = None,
@@ -173,7 +173,7 @@ class FuncXClient:
         return dict(self._web.get("tasks", parse_id(task_id, "task id")))
 
     def get_task_status(self, task_id: str) -> dict[str, Any]:
-        """Return ``{"task_id", "status", "pending", "times"?}`` of a task."""
+        """Return ``task_id``, ``status`` and ``pending`` of a task, and its ``times`` once there are some."""
         return _status(self.get_task(task_id))
 
     def get_result(self, task_id: str) -> Any:
@@ -310,7 +310,7 @@ def _accepted(answer: dict[str, Any], task_ids: list[str]) -> list[str]:
 
 
 def _status(task: dict[str, Any]) -> dict[str, Any]:
-    kept = {name: task[name] for name in ("task_id", "status", "times", "completion_t") if name in task}
+    kept: dict[str, Any] = {name: task[name] for name in ("task_id", "status", "times", "completion_t") if name in task}
     return {**kept, "pending": not is_ended(task)}
 
 

@@ -27,7 +27,7 @@ async def open_socket(settings: Settings, receive: Callable[[str | bytes | None]
         settings.stream_address, headers=settings.headers, connect_timeout=_TIMEOUT, request_timeout=_TIMEOUT
     )
     try:
-        return await websocket_connect(
+        socket = await websocket_connect(
             request,
             on_message_callback=receive,
             ping_interval=_PING_PERIOD,
@@ -40,6 +40,9 @@ async def open_socket(settings: Settings, receive: Callable[[str | bytes | None]
         raise ServiceUnavailable(
             f"Cannot reach {settings.service_address} ({error or type(error).__name__})."
         ) from None
+    if socket.protocol is not None:
+        socket.protocol.set_nodelay(True)  # else small frames wait 40 ms for an acknowledgement
+    return socket
 
 
 def _refused(settings: Settings, error: HTTPClientError) -> FuncxError:

@@ -100,7 +100,7 @@ class FuncXExecutor(Executor):
             FunctionId(parse_id(function_id, "function id")), pack_call(tuple(args), kwargs or {}), self._own_route()
         )
 
-    def map(  # type: ignore[override]
+    def map(
         self, fn: Callable[..., Any], *iterables: Iterable[Any], timeout: float | None = None, chunksize: int = 1
     ) -> Iterator[Any]:
         """Return the results of ``fn`` on the items of the iterables, in order, as they come.
