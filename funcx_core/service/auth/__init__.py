@@ -1,0 +1,1 @@
+"""Who is calling. `base` is the interface; `local` keeps tokens of this service's own."""

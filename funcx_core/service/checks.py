@@ -1,0 +1,84 @@
+"""What a request must look like, past what its struct already says."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from funcx_core.errors import FuncxError, InvalidId, InvalidRequest, PayloadTooLarge
+from funcx_core.protocol.client import Limits, Submit
+from funcx_core.protocol.task import Call, TaskOptions
+
+MAX_RETRIES: Final = 10
+MAX_TAGS: Final = 16
+MAX_TAG_LENGTH: Final = 200
+MAX_NAME: Final = 256
+
+_is_uuid = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
+_is_endpoint_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}").fullmatch
+_is_z85_key = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}").fullmatch
+
+
+def check_id(text: str, what: str) -> None:
+    """Raise `InvalidId` unless `text` is a UUID in canonical form."""
+    if not _is_uuid(text):
+        raise InvalidId(text, what)
+
+
+def check_endpoint_name(name: str) -> None:
+    """Raise `InvalidRequest` unless endpoints may be called so."""
+    if not _is_endpoint_name(name) or name == "service":
+        raise InvalidRequest(
+            f"'{name[:100]}' cannot be an endpoint's name: use up to 64 letters, digits, '_', '.' and '-', "
+            "beginning with a letter or digit, and not 'service'."
+        )
+
+
+def check_public_key(key: str) -> None:
+    """Raise `InvalidRequest` unless `key` is a CURVE public key in Z85, or empty."""
+    if key and not _is_z85_key(key):
+        raise InvalidRequest("'public_key' is not a CURVE public key in Z85 (40 characters).")
+
+
+def check_function(name: str, body: bytes, limits: Limits) -> None:
+    """Raise unless this can be registered."""
+    if len(body) > limits.max_function:
+        raise PayloadTooLarge(len(body), limits.max_function, "function")
+    if not body:
+        raise InvalidRequest("The function has no body: register it with its source or its serialized code.")
+    if len(name) > MAX_NAME:
+        raise InvalidRequest(f"The function's name has {len(name)} characters; at most {MAX_NAME} are allowed.")
+
+
+def check_options(options: TaskOptions) -> None:
+    """Raise `InvalidRequest` unless tasks may be run so."""
+    if not 0 <= options.retry_on_loss <= MAX_RETRIES:
+        raise InvalidRequest(f"'retry_on_loss' is {options.retry_on_loss}; 0 to {MAX_RETRIES} are allowed.")
+    if options.walltime is not None and not options.walltime > 0:
+        raise InvalidRequest(f"'walltime' is {options.walltime}; it must be more than 0 seconds, or None.")
+    if not options.interrupt_grace >= 0:
+        raise InvalidRequest(f"'interrupt_grace' is {options.interrupt_grace}; it must be 0 seconds or more.")
+    if len(options.tags) > MAX_TAGS:
+        raise InvalidRequest(f"{len(options.tags)} tags were given; at most {MAX_TAGS} are allowed.")
+    if any(len(text) > MAX_TAG_LENGTH for pair in options.tags.items() for text in pair):
+        raise InvalidRequest(f"A tag is longer than {MAX_TAG_LENGTH} characters.")
+
+
+def check_submit(submit: Submit, limits: Limits) -> None:
+    """Raise unless the request as a whole can be accepted."""
+    if len(submit.calls) > limits.max_batch:
+        raise InvalidRequest(f"{len(submit.calls):,} tasks in one request; at most {limits.max_batch:,} are allowed.")
+    check_id(submit.endpoint_id, "endpoint id")
+    check_id(submit.group_id, "task group id")
+    check_options(submit.options)
+    if len({call.task_id for call in submit.calls}) < len(submit.calls):
+        raise InvalidRequest("The request has the same task id twice. Every task needs an id of its own.")
+
+
+def fault_of(call: Call, limits: Limits) -> FuncxError | None:
+    """Return why this call cannot be accepted, None if it can."""
+    if not _is_uuid(call.task_id):
+        return InvalidId(call.task_id, "task id")
+    if len(call.payload) > limits.max_payload:
+        return PayloadTooLarge(len(call.payload), limits.max_payload, "task's payload")
+    return None

@@ -1,0 +1,250 @@
+"""The stream: a WebSocket that carries submits, acknowledgements, results and events in binary msgpack."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Coroutine
+from typing import Any, Final
+
+from tornado import iostream, websocket
+
+from funcx_core import __version__
+from funcx_core.errors import AuthRequired, FuncxError, RemoteProtocolError, TryAgainLater
+from funcx_core.ids import TaskId
+from funcx_core.protocol.client import (
+    Accepted,
+    CancelTasks,
+    FromClient,
+    Refused,
+    RegisterFunction,
+    StateChange,
+    Submit,
+    TaskEvents,
+    TaskResults,
+    ToClient,
+    Watch,
+    Welcome,
+    from_client,
+)
+from funcx_core.protocol.codec import encode
+from funcx_core.protocol.task import TaskEvent, TaskResult
+from funcx_core.service.handlers.base import Guard, host_name
+from funcx_core.service.outbox import FRAME, Outbox
+from funcx_core.service.outcomes import Listener
+
+MAX_UNREAD: Final = 8 * 1024 * 1024
+"""While more bytes than this wait to be written, or requests of that size to be committed, nothing more is read."""
+LOOK_AGAIN_AFTER: Final = (1.0, 4.0)
+"""Seconds. A result that is published just before somebody watches is committed just after."""
+
+_UNSUPPORTED: Final = 1003
+_TRY_AGAIN: Final = 1013
+_POLICY: Final = 1008
+_REASON_LIMIT: Final = 120
+
+_log = logging.getLogger(__name__)
+
+
+class Stream(Guard, websocket.WebSocketHandler):
+    """One connection of one client. What a client asked for is finished even if the connection ends meanwhile."""
+
+    def open(self, *_: str) -> None:
+        """Greet."""
+        self._listener = _StreamListener(self)
+        self._outbox = Outbox()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._unanswered_bytes = 0
+        self._room = asyncio.Event()
+        self._flush_is_scheduled = False
+        self._loop = asyncio.get_running_loop()
+        self.set_nodelay(True)
+        self.context.streams.add(self)
+        self.send(Welcome(self.context.operations.limits, __version__))
+
+    def check_origin(self, origin: str) -> bool:
+        """Whether a web page of `origin` may open a stream. Clients that are no browsers send no origin."""
+        return host_name(origin.split("//", 1)[-1]) in self.context.hosts
+
+    def on_close(self) -> None:
+        """Nothing can be sent any more."""
+        self.context.streams.discard(self)
+        self.context.outcomes.forget(self._listener)
+        self._room.set()
+
+    # --- what the client says ----------------------------------------------------------------------------------
+
+    def on_message(self, message: str | bytes) -> Awaitable[None] | None:
+        """Start what the client asks for; several requests are under way at a time, and begin in their order."""
+        try:
+            if isinstance(message, str):
+                raise RemoteProtocolError("The stream takes binary messages; this one was text.")  # noqa: TRY301 - one place where streams are closed
+            request = from_client.decode(message)
+        except RemoteProtocolError as error:
+            self._end(_UNSUPPORTED, str(error))
+            return None
+        self._unanswered_bytes += len(message)
+        task = self._loop.create_task(self._serve(request, len(message)))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return self._wait_for_room() if self._is_full else None
+
+    @property
+    def _is_full(self) -> bool:
+        return self._unanswered_bytes + self._outbox.unwritten_bytes > MAX_UNREAD
+
+    async def _wait_for_room(self) -> None:
+        while self._is_full and self.ws_connection is not None:
+            self._room.clear()
+            await self._room.wait()
+
+    async def _serve(self, request: FromClient, size: int) -> None:
+        try:
+            # A token that was revoked stops working on open streams, too.
+            await self.context.authenticator.authenticate(self.token)
+            await self._perform(request)
+        except AuthRequired as error:
+            self._refuse(request, error.code, str(error), None)
+            self._end(_POLICY, str(error))
+        except FuncxError as error:
+            self._refuse(
+                request, error.code, str(error), error.retry_after if isinstance(error, TryAgainLater) else None
+            )
+        except Exception:  # noqa: BLE001 - a fault in one request must not leave its client waiting
+            _log.exception("a %s on the stream failed", type(request).__name__)
+            self._refuse(request, "internal_error", "The service failed on this request; its log says why.", None)
+        finally:
+            self._unanswered_bytes -= size
+            self._room.set()
+
+    def _perform(self, request: FromClient) -> Coroutine[Any, Any, None]:
+        match request:
+            case Submit():
+                return self._submit(request)
+            case RegisterFunction():
+                return self._register_function(request)
+            case CancelTasks():
+                return self._cancel(request)
+            case Watch():
+                return self._watch(request)
+
+    async def _submit(self, submit: Submit) -> None:
+        self.context.outcomes.follow(self._listener, self.user.user_id, submit.group_id)
+        rejected = await self.context.operations.submit(self.user, submit)
+        self.send(Accepted(submit.request, rejected))
+
+    async def _register_function(self, request: RegisterFunction) -> None:
+        await self.context.operations.register_function(self.user, request.function)
+        self.send(Accepted(request.request))
+
+    async def _cancel(self, request: CancelTasks) -> None:
+        await self.context.operations.cancel(self.user, request.task_ids, force=request.force)
+
+    async def _watch(self, watch: Watch) -> None:
+        # Follow first: what ends while the store is read is then sent twice rather than never.
+        self.context.outcomes.follow(self._listener, self.user.user_id, watch.group_id)
+        for task_id, after in watch.events_after.items():
+            await self._send_log(task_id, after)
+        missing = await self._send_results(watch.task_ids)
+        for pause in LOOK_AGAIN_AFTER:
+            if not missing or self.ws_connection is None:
+                return
+            await asyncio.sleep(pause)
+            missing = await self._send_results(missing)
+
+    async def _send_results(self, task_ids: list[TaskId]) -> list[TaskId]:
+        """Send the results that exist, no faster than the client reads; return the tasks that have none."""
+        missing = set(task_ids)
+        left = task_ids
+        while left and self.ws_connection is not None:
+            results, left = await self.context.operations.results(self.user, left, at_most_bytes=FRAME)
+            missing.difference_update(result.task_id for result in results)
+            if results:
+                self.send(TaskResults(results))
+            await self._until_read()
+        return [task_id for task_id in task_ids if task_id in missing]
+
+    async def _send_log(self, task_id: TaskId, after: int) -> None:
+        if not await self.context.operations.tasks(self.user, [task_id]):
+            return
+        while events := await self.context.operations.events(task_id, after=after):
+            self.send(TaskEvents(events))
+            after = events[-1].seq
+            await self._until_read()
+
+    async def _until_read(self) -> None:
+        while self._outbox.unwritten_bytes > FRAME and self.ws_connection is not None:
+            self._room.clear()
+            await self._room.wait()
+
+    def _refuse(self, request: FromClient, code: str, text: str, retry_after: float | None) -> None:
+        number = request.request if isinstance(request, Submit | RegisterFunction) else 0
+        self.send(Refused(number, code, text, retry_after))
+
+    # --- what the client hears ---------------------------------------------------------------------------------
+
+    def send(self, message: ToClient) -> None:
+        """Write a message, unless the client has gone."""
+        if self.ws_connection is None:
+            return
+        frame = encode(message)
+        self._outbox.sent(len(frame))
+        try:
+            written = asyncio.ensure_future(self.write_message(frame, binary=True))
+        except (websocket.WebSocketClosedError, iostream.StreamClosedError):
+            self._outbox.written(len(frame))
+            return
+        written.add_done_callback(lambda done: self._on_written(done, len(frame)))
+
+    def _on_written(self, done: asyncio.Future[None], size: int) -> None:
+        done.exception()  # The client has gone: `on_close` is called.
+        self._room.set()
+        if self._outbox.written(size):
+            self.flush_soon()
+
+    def flush_soon(self) -> None:
+        """Send what the outbox holds at the end of this turn of the loop."""
+        if not self._flush_is_scheduled:
+            self._flush_is_scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_is_scheduled = False
+        for message in self._outbox.take():
+            self.send(message)
+
+    @property
+    def outbox(self) -> Outbox:
+        """What waits for this client."""
+        return self._outbox
+
+    def _end(self, code: int, reason: str) -> None:
+        self.close(code, reason.encode()[:_REASON_LIMIT].decode(errors="ignore"))
+
+    def end_for_restart(self) -> None:
+        """The service stops: the client connects again in a moment."""
+        self._end(_TRY_AGAIN, "The service is stopping. Connect again in a moment.")
+
+    async def finish_requests(self) -> None:
+        """Return when everything the client asked for is committed."""
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=2)
+
+
+class _StreamListener(Listener):
+    """Puts what happens into the outbox of a stream."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def on_results(self, results: list[TaskResult]) -> None:
+        self._stream.outbox.add_results(results)
+        self._stream.flush_soon()
+
+    def on_events(self, events: list[TaskEvent]) -> None:
+        self._stream.outbox.add_events(events)
+        self._stream.flush_soon()
+
+    def on_changes(self, changes: list[StateChange]) -> None:
+        self._stream.outbox.add_changes(changes)
+        self._stream.flush_soon()

@@ -1,0 +1,93 @@
+"""Errors as published clients read them: a number of their table, its arguments, and a text."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from funcx_core.errors import FuncxError, InvalidId, NotFound, TryAgainLater, error_class
+
+UNKNOWN: Final = 0
+INTERNAL: Final = 18
+
+_NUMBERS: Final[dict[str, int]] = {
+    "user_unauthenticated": 1,
+    "function_not_found": 3,
+    "endpoint_not_found": 4,
+    "task_not_found": 6,
+    "usage_error": 17,
+    "request_malformed": 17,
+    "internal_error": INTERNAL,
+    "task_group_not_found": 20,
+    "invalid_uuid": 22,
+    "permission_denied": 24,
+    "resource_conflict": 26,
+    "task_payload_too_large": 28,
+}
+_WITHOUT_ARGUMENTS: Final = frozenset({"user_unauthenticated", "task_payload_too_large"})
+
+
+class ErrorBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body of a response that is an error, and of an item that failed.
+
+    `code` and `error_args` are for published clients, which build their exception classes from them; `name` is the stable
+    code of ours. `message` repeats `reason` for clients that look for it there.
+    """
+
+    status: str
+    code: int
+    error_args: list[Any]
+    reason: str
+    message: str
+    http_status_code: int
+    name: str
+    retry_after: float | None = None
+    task_uuid: str | None = None
+
+
+def error_body(error: FuncxError, *, task_uuid: str | None = None) -> ErrorBody:
+    """Return the body for an error of ours."""
+    return body_of_code(
+        error.code,
+        str(error),
+        arguments=_arguments(error),
+        retry_after=error.retry_after if isinstance(error, TryAgainLater) else None,
+        task_uuid=task_uuid,
+    )
+
+
+def body_of_code(
+    name: str,
+    text: str,
+    *,
+    arguments: list[Any] | None = None,
+    http_status: int | None = None,
+    retry_after: float | None = None,
+    task_uuid: str | None = None,
+) -> ErrorBody:
+    """Return the body for an error of which only the code and the text are known."""
+    return ErrorBody(
+        status="Failed",
+        code=_NUMBERS.get(name, UNKNOWN),
+        error_args=arguments if arguments is not None else [] if name in _WITHOUT_ARGUMENTS else [text],
+        reason=text,
+        message=text,
+        http_status_code=http_status or error_class(name).http_status,
+        name=name,
+        retry_after=retry_after,
+        task_uuid=task_uuid,
+    )
+
+
+def internal_error() -> ErrorBody:
+    """Return the body for a fault of ours. What it was is in the log, not in the response."""
+    return body_of_code("internal_error", "The service failed on this request; its log says why.", http_status=500)
+
+
+def _arguments(error: FuncxError) -> list[Any] | None:
+    if isinstance(error, NotFound):
+        return [error.name]
+    if isinstance(error, InvalidId):
+        return [error.text]
+    return None

@@ -1,0 +1,106 @@
+"""What the forwarder reports, brought to whoever asked: streams that follow a task group, long polls that wait for a task."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from funcx_core.ids import GroupId, TaskId, UserId
+from funcx_core.protocol.client import StateChange
+from funcx_core.protocol.handoff import Changed, Ended, EndpointChanged, FromForwarder, Logged, outcomes_topic
+from funcx_core.protocol.task import TaskEvent, TaskResult
+from funcx_core.queues.base import FuncxQueue, NotConnected
+
+AT_MOST: Final = 1000
+
+
+class Listener(ABC):
+    """Gets what happens to the groups it follows. Its methods must not raise and must not block."""
+
+    @abstractmethod
+    def on_results(self, results: list[TaskResult]) -> None:
+        """Tasks ended. The results may not be committed yet."""
+
+    @abstractmethod
+    def on_events(self, events: list[TaskEvent]) -> None:
+        """Entries were added to logs."""
+
+    @abstractmethod
+    def on_changes(self, changes: list[StateChange]) -> None:
+        """Open tasks changed state."""
+
+
+class Outcomes:
+    """Routes messages of the forwarder. A group is known by its owner and id, so nobody hears of another's tasks."""
+
+    def __init__(self, queue: FuncxQueue[FromForwarder], service: str = "main") -> None:
+        self._queue = queue
+        self._topic = outcomes_topic(service)
+        self._listeners: dict[tuple[UserId, GroupId], set[Listener]] = defaultdict(set)
+        self._followed: dict[Listener, set[tuple[UserId, GroupId]]] = defaultdict(set)
+        self._waiters: dict[TaskId, set[asyncio.Event]] = {}
+
+    async def run(self) -> None:
+        """Route until the queue is closed."""
+        while True:
+            try:
+                messages = await self._queue.get(self._topic, at_most=AT_MOST)
+            except NotConnected:
+                return
+            for message in messages:
+                self.route(message)
+
+    def follow(self, listener: Listener, owner_id: UserId, group_id: GroupId) -> None:
+        """From now on `listener` hears of this group."""
+        self._listeners[owner_id, group_id].add(listener)
+        self._followed[listener].add((owner_id, group_id))
+
+    def forget(self, listener: Listener) -> None:
+        """`listener` has gone."""
+        for key in self._followed.pop(listener, ()):
+            self._listeners[key].discard(listener)
+            if not self._listeners[key]:
+                del self._listeners[key]
+
+    @contextmanager
+    def watching(self, task_id: TaskId) -> Iterator[asyncio.Event]:
+        """Give an event that is set whenever something happens to the task; the holder clears it."""
+        happened = asyncio.Event()
+        waiting = self._waiters.setdefault(task_id, set())
+        waiting.add(happened)
+        try:
+            yield happened
+        finally:
+            waiting.discard(happened)
+            if not waiting:
+                self._waiters.pop(task_id, None)
+
+    def route(self, message: FromForwarder) -> None:
+        """Bring one message to those who follow its group or wait for its tasks."""
+        if isinstance(message, EndpointChanged):
+            return  # Nobody waits for endpoints yet; their state is read from the store.
+        listeners = self._listeners.get((message.owner_id, message.group_id), ())
+        match message:
+            case Ended(results=results):
+                for listener in listeners:
+                    listener.on_results(results)
+                self._wake(result.task_id for result in results)
+            case Logged(events=events):
+                for listener in listeners:
+                    listener.on_events(events)
+                self._wake(event.task_id for event in events)
+            case Changed(changes=changes):
+                for listener in listeners:
+                    listener.on_changes(changes)
+                self._wake(change.task_id for change in changes)
+
+    def _wake(self, task_ids: Iterable[TaskId]) -> None:
+        if not self._waiters:
+            return
+        for task_id in task_ids:
+            for happened in self._waiters.get(task_id, ()):
+                happened.set()

@@ -1,0 +1,183 @@
+"""The seam: what the web service needs of a store, on top of what the forwarder needs of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Self
+
+from funcx_core.forwarder.store import LeaseStore
+from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, UserId
+from funcx_core.protocol.endpoint import EndpointStatus
+from funcx_core.protocol.handoff import Offer
+from funcx_core.protocol.task import Function, Lease, TaskEvent, TaskResult, Transition
+from funcx_core.service.store.records import (
+    Endpoint,
+    OpenTask,
+    Receipt,
+    StoredFunction,
+    Submission,
+    TaskRow,
+    Token,
+    User,
+)
+
+
+class Store(LeaseStore, ABC):
+    """Everything durable. All methods belong to the asyncio loop on which the store was opened.
+
+    When a writing method returns, its change is committed to disk. Writing methods take effect in the order in which
+    they are called. They raise `StorageFull` or `ServiceUnavailable` when nothing of the call was committed.
+    """
+
+    # --- its life ----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Make the tables if they are not there, and check them.
+
+        Raises:
+            ConfigError: if the store is damaged, or was made by another version.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Finish every write that was asked for, then let go of everything."""
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    # --- users and tokens --------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def ensure_user(self, user: User) -> User:
+        """Return the user of that name, made as `user` if there was none."""
+
+    @abstractmethod
+    async def user(self, user_id: UserId) -> User | None:
+        """Return the user with this id."""
+
+    @abstractmethod
+    async def add_token(self, token: Token) -> None:
+        """Keep a token."""
+
+    @abstractmethod
+    async def token(self, digest: str) -> Token | None:
+        """Return the token with this digest, also if it expired or was revoked."""
+
+    @abstractmethod
+    async def revoke_token(self, user_id: UserId, digest: str) -> bool:
+        """Revoke a token of this user; whether there was one."""
+
+    # --- functions ---------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def add_function(self, function: StoredFunction) -> None:
+        """Register a function; the same one again changes nothing.
+
+        Raises:
+            Conflict: if the id names a function of another body or owner.
+        """
+
+    @abstractmethod
+    async def function(self, function_id: FunctionId) -> StoredFunction | None:
+        """Return a function, whoever owns it."""
+
+    # --- endpoints ---------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def save_endpoint(self, endpoint: Endpoint) -> None:
+        """Register an endpoint, or renew name, key, version and meta of one of the same owner.
+
+        Raises:
+            Conflict: if the id was registered by somebody else or was deleted, or the key belongs to another endpoint.
+        """
+
+    @abstractmethod
+    async def endpoint(self, endpoint_id: EndpointId) -> Endpoint | None:
+        """Return an endpoint that was not deleted, whoever owns it."""
+
+    @abstractmethod
+    async def endpoints(self, owner_id: UserId) -> list[Endpoint]:
+        """Return the endpoints of an owner, newest first."""
+
+    @abstractmethod
+    async def delete_endpoint(self, owner_id: UserId, endpoint_id: EndpointId) -> bool:
+        """Delete an endpoint of this owner; whether there was one."""
+
+    @abstractmethod
+    async def all_offline(self) -> None:
+        """Record that no endpoint is connected: the forwarder has just started."""
+
+    # --- tasks -------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def submit(self, submission: Submission) -> Receipt:
+        """Accept each call once: one with a known id and the same content is `repeated`, with another `conflicting`."""
+
+    @abstractmethod
+    async def count_open(self, owner_id: UserId) -> int:
+        """Return how many tasks of this owner have not ended."""
+
+    @abstractmethod
+    async def request_cancel(self, owner_id: UserId, task_ids: Sequence[TaskId]) -> list[OpenTask]:
+        """Put those of the tasks that are open and of this owner into state ``cancelling``, and return them."""
+
+    @abstractmethod
+    async def tasks(self, owner_id: UserId, task_ids: Sequence[TaskId]) -> dict[TaskId, TaskRow]:
+        """Return those of the tasks that exist and are of this owner."""
+
+    @abstractmethod
+    async def results(
+        self, owner_id: UserId, task_ids: Sequence[TaskId], *, at_most_bytes: int
+    ) -> tuple[list[TaskResult], list[TaskId]]:
+        """Return results of those tasks of this owner that ended, and the rest of `task_ids`, to be asked for next.
+
+        It stops after about `at_most_bytes` of values, but never before the first.
+        """
+
+    @abstractmethod
+    async def group(self, owner_id: UserId, group_id: GroupId) -> list[TaskId]:
+        """Return the tasks of a group of this owner, in the order in which they were accepted."""
+
+    @abstractmethod
+    async def events(self, task_id: TaskId, *, after: int, at_most: int) -> list[TaskEvent]:
+        """Return entries of a task's log with a higher `seq` than `after`, lowest first."""
+
+    # --- leases: see `LeaseStore` ------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def endpoint_by_key(self, public_key: str) -> EndpointId | None: ...  # noqa: D102
+
+    @abstractmethod
+    async def open_tasks(self, endpoint_id: EndpointId, *, at_most: int) -> list[TaskId]: ...  # noqa: D102
+
+    @abstractmethod
+    async def offers(self, task_ids: Sequence[TaskId]) -> list[Offer]: ...  # noqa: D102
+
+    @abstractmethod
+    async def headers(self, endpoint_id: EndpointId, leases: Sequence[Lease]) -> list[Offer]: ...  # noqa: D102
+
+    @abstractmethod
+    async def functions(self, function_ids: Sequence[FunctionId]) -> list[Function]: ...  # noqa: D102
+
+    @abstractmethod
+    async def begin_attempts(self, leases: Sequence[Lease]) -> None: ...  # noqa: D102
+
+    @abstractmethod
+    async def complete(self, endpoint_id: EndpointId, results: Sequence[TaskResult]) -> None: ...  # noqa: D102
+
+    @abstractmethod
+    async def transition(self, endpoint_id: EndpointId, transitions: Sequence[Transition]) -> None: ...  # noqa: D102
+
+    @abstractmethod
+    async def append_events(self, endpoint_id: EndpointId, events: Sequence[TaskEvent]) -> None: ...  # noqa: D102
+
+    @abstractmethod
+    async def endpoint_seen(  # noqa: D102
+        self, endpoint_id: EndpointId, status: EndpointStatus | None, *, online: bool, epoch: int
+    ) -> None: ...

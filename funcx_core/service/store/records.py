@@ -1,0 +1,104 @@
+"""What goes into the store and comes out of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, UserId
+from funcx_core.protocol.endpoint import EndpointStatus
+from funcx_core.protocol.task import DEFAULT_OPTIONS, Call, Function, TaskError, TaskOptions, TaskState, TaskTimes
+
+
+class User(msgspec.Struct, frozen=True):
+    """Somebody who owns functions, endpoints and tasks."""
+
+    user_id: UserId
+    name: str
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """A bearer token as it is kept: only the SHA-256 of it. Times are Unix seconds; `expires_at` None for never."""
+
+    digest: str
+    user_id: UserId
+    label: str
+    created_at: float
+    expires_at: float | None = None
+    revoked: bool = False
+
+
+class StoredFunction(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered function, who owns it, and what its owner said about it."""
+
+    function: Function
+    owner_id: UserId
+    description: str = ""
+    public: bool = False
+    created_at: float = 0.0
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered endpoint. `epoch` is that of the agent that was heard last; times are Unix seconds, 0 for never."""
+
+    endpoint_id: EndpointId
+    owner_id: UserId
+    name: str
+    public_key: str = ""
+    version: str = ""
+    meta: bytes = b""
+    online: bool = False
+    last_seen: float = 0.0
+    epoch: int = 0
+    status: EndpointStatus | None = None
+    created_at: float = 0.0
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """Calls to be made durable together. `received_at` is in Unix nanoseconds."""
+
+    owner_id: UserId
+    endpoint_id: EndpointId
+    group_id: GroupId
+    calls: list[Call]
+    received_at: int
+    options: TaskOptions = DEFAULT_OPTIONS
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What became of a submission; on the ordinary path both are empty and every call was new.
+
+    Attributes:
+        repeated: had been accepted before, with the same content.
+        conflicting: name a task of another content or owner, and were not accepted.
+    """
+
+    repeated: frozenset[TaskId] = frozenset()
+    conflicting: frozenset[TaskId] = frozenset()
+
+
+NOTHING_SPECIAL: Final = Receipt()
+
+
+class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A task as its owner may see it. Times are Unix nanoseconds, 0 where it never came."""
+
+    task_id: TaskId
+    function_id: FunctionId
+    endpoint_id: EndpointId
+    group_id: GroupId
+    state: TaskState
+    attempt: int
+    value: bytes = b""
+    error: TaskError | None = None
+    received_at: int = 0
+    times: TaskTimes = TaskTimes()
+    completed_at: int = 0
+
+
+class OpenTask(msgspec.Struct, frozen=True, array_like=True):
+    """Names an open task and where it is."""
+
+    task_id: TaskId
+    endpoint_id: EndpointId

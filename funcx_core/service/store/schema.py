@@ -1,0 +1,131 @@
+"""The tables. Both SQLite and PostgreSQL can hold them.
+
+What all calls of one submit share is a row of `submits`; so a row of `tasks`, of which there are many, is short.
+A task's `position` rises in the order of acceptance, and the tasks of one submit have consecutive positions.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+
+SCHEMA_VERSION: Final = 1
+
+metadata: Final = sa.MetaData()
+
+_BigInteger = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite's row id must be called INTEGER
+
+users = sa.Table(
+    "users",
+    metadata,
+    sa.Column("user_id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("created_at", sa.Float, nullable=False),
+)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("user_id", sa.Text, nullable=False),
+    sa.Column("label", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("expires_at", sa.Float),
+    sa.Column("revoked", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+
+bodies = sa.Table(
+    "function_bodies",
+    metadata,
+    sa.Column("body_hash", sa.LargeBinary, primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+functions = sa.Table(
+    "functions",
+    metadata,
+    sa.Column("function_id", sa.Text, primary_key=True),
+    sa.Column("owner_id", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("body_hash", sa.LargeBinary, sa.ForeignKey("function_bodies.body_hash"), nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("public", sa.Boolean, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+)
+
+endpoints = sa.Table(
+    "endpoints",
+    metadata,
+    sa.Column("endpoint_id", sa.Text, primary_key=True),
+    sa.Column("owner_id", sa.Text, nullable=False, index=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("public_key", sa.Text, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("meta", sa.LargeBinary, nullable=False),
+    sa.Column("online", sa.Boolean, nullable=False),
+    sa.Column("last_seen", sa.Float, nullable=False),
+    sa.Column("epoch", _BigInteger, nullable=False),
+    sa.Column("status", sa.LargeBinary),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("deleted", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+sa.Index(
+    "endpoints_by_key",
+    endpoints.c.public_key,
+    unique=True,
+    sqlite_where=sa.and_(endpoints.c.public_key != "", ~endpoints.c.deleted),
+    postgresql_where=sa.and_(endpoints.c.public_key != "", ~endpoints.c.deleted),
+)
+
+submits = sa.Table(
+    "submits",
+    metadata,
+    sa.Column("submit_id", _BigInteger, primary_key=True),
+    sa.Column("owner_id", sa.Text, nullable=False),
+    sa.Column("endpoint_id", sa.Text, nullable=False),
+    sa.Column("group_id", sa.Text, nullable=False, index=True),
+    sa.Column("options", sa.LargeBinary),
+    sa.Column("received_at", _BigInteger, nullable=False),
+    sa.Column("first_position", _BigInteger, nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+)
+
+tasks = sa.Table(
+    "tasks",
+    metadata,
+    sa.Column("position", _BigInteger, primary_key=True),
+    sa.Column("task_id", sa.Text, nullable=False, unique=True),
+    sa.Column("submit_id", _BigInteger, nullable=False),
+    sa.Column("function_id", sa.Text, nullable=False),
+    sa.Column("endpoint_id", sa.Text, nullable=False),
+    sa.Column("request_hash", sa.LargeBinary, nullable=False),
+    sa.Column("payload", sa.LargeBinary),
+    sa.Column("payload_blob", sa.Text),
+    sa.Column("state", sa.Text, nullable=False, server_default="received"),
+    sa.Column("attempt", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("result", sa.LargeBinary),
+    sa.Column("result_blob", sa.Text),
+    sa.Column("error", sa.LargeBinary),
+    sa.Column("times", sa.LargeBinary),
+    sa.Column("completed_at", _BigInteger),
+)
+# Only open tasks are in it, so it stays as small as the work at hand.
+sa.Index(
+    "tasks_open",
+    tasks.c.endpoint_id,
+    tasks.c.position,
+    sqlite_where=tasks.c.completed_at.is_(None),
+    postgresql_where=tasks.c.completed_at.is_(None),
+)
+
+events = sa.Table(
+    "task_events",
+    metadata,
+    sa.Column("task_id", sa.Text, primary_key=True),
+    sa.Column("seq", _BigInteger, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("at", _BigInteger, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)

@@ -1,0 +1,296 @@
+"""The embedded store: one SQLite file in WAL mode, large contents in a folder beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+import sqlalchemy as sa
+
+from funcx_core.errors import ConfigError, ServiceUnavailable
+from funcx_core.home import private_dir
+from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, UserId
+from funcx_core.protocol.endpoint import EndpointStatus
+from funcx_core.protocol.handoff import Offer
+from funcx_core.protocol.task import Function, Lease, TaskEvent, TaskResult, Transition
+from funcx_core.service.store import registry, schema, task_reads
+from funcx_core.service.store.base import Store
+from funcx_core.service.store.blobs import BlobFolder
+from funcx_core.service.store.records import (
+    Endpoint,
+    OpenTask,
+    Receipt,
+    StoredFunction,
+    Submission,
+    TaskRow,
+    Token,
+    User,
+)
+from funcx_core.service.store.task_writes import TaskWrites
+from funcx_core.service.store.writer import GroupCommit
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+READERS: Final = 2
+BUSY_SECONDS: Final = 5.0
+_PRAGMAS: Final = (
+    f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA cache_size = -65536",
+    "PRAGMA wal_autocheckpoint = 4000",
+    "PRAGMA temp_store = MEMORY",
+)
+
+_log = logging.getLogger(__name__)
+
+
+class SqliteStore(Store):
+    """Keeps everything in `folder`. Writes go through one thread, reads through two others."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / "funcx.db"
+        self._blobs = BlobFolder(folder / "blobs")
+        self._engine = _engine(self._path, writer=True)
+        self._read_engine = _engine(self._path, writer=False)
+        self._writer = GroupCommit(self._engine, self._blobs)
+        self._writes = TaskWrites()
+        self._readers: ThreadPoolExecutor | None = None
+
+    # --- its life ----------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Make or check the database, then start the threads."""
+        await asyncio.get_running_loop().run_in_executor(None, self._prepare)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
+        self._writer.open()
+
+    async def close(self) -> None:
+        """Finish every write, then let go of the file."""
+        await self._writer.close()
+        readers, self._readers = self._readers, None
+        if readers is not None:
+            await asyncio.get_running_loop().run_in_executor(None, readers.shutdown)
+        self._read_engine.dispose()
+        self._engine.dispose()
+
+    def _prepare(self) -> None:
+        private_dir(self._folder)
+        try:
+            with self._engine.begin() as connection:
+                _check(connection, self._path)
+                schema.metadata.create_all(connection)
+                self._writes.resume(connection)
+                removed = self._blobs.sweep(task_reads.blob_names(connection))
+        except sa.exc.DatabaseError as error:
+            raise ConfigError(
+                f"{self._path} cannot be used: {error.orig}. Restore it from a copy, or move the folder away to start anew."
+            ) from None
+        self._path.chmod(0o600)
+        if removed:
+            _log.info("removed %d blobs that a crash left behind", removed)
+
+    def _read(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> Any:
+        def run() -> T:
+            with self._read_engine.connect() as connection:
+                return query(connection, *args, **kwargs)
+
+        if self._readers is None:
+            raise ServiceUnavailable("The service is stopping. Try again in a moment.", retry_after=1)
+        return asyncio.get_running_loop().run_in_executor(self._readers, run)
+
+    # --- users and tokens --------------------------------------------------------------------------------------
+
+    async def ensure_user(self, user: User) -> User:
+        """Return the user of that name, made if there was none."""
+        now = time.time()
+        return await self._writer.do(lambda tx: registry.ensure_user(tx.connection, user, now))
+
+    async def user(self, user_id: UserId) -> User | None:
+        """Return a user."""
+        found: User | None = await self._read(registry.find_user, user_id)
+        return found
+
+    async def add_token(self, token: Token) -> None:
+        """Keep a token."""
+        await self._writer.do(lambda tx: registry.add_token(tx.connection, token))
+
+    async def token(self, digest: str) -> Token | None:
+        """Return a token."""
+        found: Token | None = await self._read(registry.find_token, digest)
+        return found
+
+    async def revoke_token(self, user_id: UserId, digest: str) -> bool:
+        """Revoke a token."""
+        return await self._writer.do(lambda tx: registry.revoke_token(tx.connection, user_id, digest))
+
+    # --- functions ---------------------------------------------------------------------------------------------
+
+    async def add_function(self, function: StoredFunction) -> None:
+        """Register a function."""
+        await self._writer.do(lambda tx: registry.add_function(tx.connection, function))
+
+    async def function(self, function_id: FunctionId) -> StoredFunction | None:
+        """Return a function."""
+        found: StoredFunction | None = await self._read(registry.find_function, function_id)
+        return found
+
+    async def functions(self, function_ids: Sequence[FunctionId]) -> list[Function]:
+        """Return bodies of functions."""
+        found: list[Function] = await self._read(registry.function_bodies, function_ids)
+        return found
+
+    # --- endpoints ---------------------------------------------------------------------------------------------
+
+    async def save_endpoint(self, endpoint: Endpoint) -> None:
+        """Register an endpoint or renew it."""
+        await self._writer.do(lambda tx: registry.save_endpoint(tx.connection, endpoint))
+
+    async def endpoint(self, endpoint_id: EndpointId) -> Endpoint | None:
+        """Return an endpoint."""
+        found: Endpoint | None = await self._read(registry.find_endpoint, endpoint_id)
+        return found
+
+    async def endpoints(self, owner_id: UserId) -> list[Endpoint]:
+        """Return the endpoints of an owner."""
+        found: list[Endpoint] = await self._read(registry.endpoints_of, owner_id)
+        return found
+
+    async def delete_endpoint(self, owner_id: UserId, endpoint_id: EndpointId) -> bool:
+        """Delete an endpoint."""
+        return await self._writer.do(lambda tx: registry.delete_endpoint(tx.connection, owner_id, endpoint_id))
+
+    async def all_offline(self) -> None:
+        """Record that no endpoint is connected."""
+        await self._writer.do(lambda tx: registry.all_offline(tx.connection))
+
+    async def endpoint_by_key(self, public_key: str) -> EndpointId | None:
+        """Return the endpoint with this key."""
+        found: EndpointId | None = await self._read(registry.endpoint_by_key, public_key)
+        return found
+
+    async def endpoint_seen(
+        self, endpoint_id: EndpointId, status: EndpointStatus | None, *, online: bool, epoch: int
+    ) -> None:
+        """Record that an endpoint was heard from or went away."""
+        now = time.time()
+        await self._writer.do(
+            lambda tx: registry.endpoint_seen(tx.connection, endpoint_id, status, online=online, epoch=epoch, now=now)
+        )
+
+    # --- tasks -------------------------------------------------------------------------------------------------
+
+    async def submit(self, submission: Submission) -> Receipt:
+        """Accept each call once."""
+        return await self._writer.do(lambda tx: self._writes.submit(tx, submission))
+
+    async def count_open(self, owner_id: UserId) -> int:
+        """Return how many tasks of this owner have not ended."""
+        found: int = await self._read(task_reads.count_open, owner_id)
+        return found
+
+    async def request_cancel(self, owner_id: UserId, task_ids: Sequence[TaskId]) -> list[OpenTask]:
+        """Put open tasks of this owner into state ``cancelling``."""
+        return await self._writer.do(lambda tx: self._writes.request_cancel(tx, owner_id, task_ids))
+
+    async def tasks(self, owner_id: UserId, task_ids: Sequence[TaskId]) -> dict[TaskId, TaskRow]:
+        """Return tasks of this owner."""
+        found: dict[TaskId, TaskRow] = await self._read(task_reads.task_rows, self._blobs, owner_id, task_ids)
+        return found
+
+    async def results(
+        self, owner_id: UserId, task_ids: Sequence[TaskId], *, at_most_bytes: int
+    ) -> tuple[list[TaskResult], list[TaskId]]:
+        """Return results of ended tasks, and the ids that were not looked at."""
+        found: tuple[list[TaskResult], list[TaskId]] = await self._read(
+            task_reads.results, self._blobs, owner_id, task_ids, at_most_bytes
+        )
+        return found
+
+    async def group(self, owner_id: UserId, group_id: GroupId) -> list[TaskId]:
+        """Return the tasks of a group."""
+        found: list[TaskId] = await self._read(task_reads.group, owner_id, group_id)
+        return found
+
+    async def events(self, task_id: TaskId, *, after: int, at_most: int) -> list[TaskEvent]:
+        """Return entries of a task's log."""
+        found: list[TaskEvent] = await self._read(task_reads.event_log, task_id, after, at_most)
+        return found
+
+    # --- leases ------------------------------------------------------------------------------------------------
+
+    async def open_tasks(self, endpoint_id: EndpointId, *, at_most: int) -> list[TaskId]:
+        """Return the oldest open tasks of an endpoint."""
+        found: list[TaskId] = await self._read(task_reads.open_tasks, endpoint_id, at_most)
+        return found
+
+    async def offers(self, task_ids: Sequence[TaskId]) -> list[Offer]:
+        """Return open tasks with their payloads."""
+        found: list[Offer] = await self._read(task_reads.offers, self._blobs, task_ids)
+        return found
+
+    async def headers(self, endpoint_id: EndpointId, leases: Sequence[Lease]) -> list[Offer]:
+        """Return current leases of an endpoint, without payloads."""
+        found: list[Offer] = await self._read(task_reads.headers, endpoint_id, leases)
+        return found
+
+    async def begin_attempts(self, leases: Sequence[Lease]) -> None:
+        """Persist raised attempt numbers."""
+        await self._writer.do(lambda tx: self._writes.begin_attempts(tx, leases))
+
+    async def complete(self, endpoint_id: EndpointId, results: Sequence[TaskResult]) -> None:
+        """End tasks."""
+        now = time.time_ns()
+        await self._writer.do(lambda tx: self._writes.complete(tx, endpoint_id, results, now))
+
+    async def transition(self, endpoint_id: EndpointId, transitions: Sequence[Transition]) -> None:
+        """Record states of open tasks."""
+        await self._writer.do(lambda tx: self._writes.transition(tx, endpoint_id, transitions))
+
+    async def append_events(self, endpoint_id: EndpointId, events: Sequence[TaskEvent]) -> None:
+        """Append to the event logs of open tasks."""
+        await self._writer.do(lambda tx: self._writes.append_events(tx, endpoint_id, events))
+
+
+def _engine(path: Path, *, writer: bool) -> sa.Engine:
+    engine = sa.create_engine(
+        f"sqlite:///{path}",
+        # Transactions are begun here, not by the sqlite3 module, which would begin them too late.
+        connect_args={"isolation_level": None, "timeout": BUSY_SECONDS, "check_same_thread": False},
+        poolclass=sa.pool.QueuePool,
+        pool_size=READERS,
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _set_up(connection: sqlite3.Connection, _: object) -> None:
+        for pragma in _PRAGMAS:
+            connection.execute(pragma).close()
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        # A writer that starts as a reader may find the lock taken in its middle, and then waits in vain.
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+
+    return engine
+
+
+def _check(connection: sa.Connection, path: Path) -> None:
+    found = connection.exec_driver_sql("PRAGMA quick_check").scalars().all()
+    if found != ["ok"]:
+        raise ConfigError(
+            f"{path} is damaged ({found[0]}). Restore it from a copy, or move the folder away to start anew."
+        )
+    version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    if version not in (0, schema.SCHEMA_VERSION):
+        raise ConfigError(
+            f"{path} was written by another version of funcX (schema {version}, this one reads {schema.SCHEMA_VERSION})."
+        )
+    connection.exec_driver_sql(f"PRAGMA user_version = {schema.SCHEMA_VERSION}")

@@ -1,0 +1,127 @@
+"""Records as the JSON that clients read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from funcx_core.errors import RemoteProtocolError
+from funcx_core.protocol.payload import as_text
+from funcx_core.protocol.task import TaskError, TaskEvent, TaskState
+from funcx_core.service.store.records import Endpoint, StoredFunction, TaskRow
+
+
+def task_view(row: TaskRow) -> dict[str, Any]:
+    """Return a task; one that ended has `completion_t` and exactly one of `result` and `exception`."""
+    view: dict[str, Any] = {
+        "task_id": row.task_id,
+        "status": row.state.value,
+        "task_group_id": row.group_id,
+        "function_id": row.function_id,
+        "endpoint_id": row.endpoint_id,
+        "attempt": row.attempt,
+        "times": {
+            "received": row.received_at,
+            "interchange": row.times.interchange,
+            "manager": row.times.manager,
+            "started": row.times.started,
+            "ended": row.times.ended,
+            "completed": row.completed_at,
+        },
+    }
+    if not row.state.is_terminal:
+        return view
+    view["completion_t"] = f"{row.completed_at / 1e9:.6f}"
+    if row.state is TaskState.SUCCESS:
+        view |= _result(row)
+    else:
+        error = row.error or TaskError(code="task_failed", message="The task ended without a value.")
+        view["exception"] = exception_text(error)
+        view["error"] = msgspec.to_builtins(error)
+    return view
+
+
+def _result(row: TaskRow) -> dict[str, str]:
+    try:
+        return {"result": as_text(row.value)}
+    except RemoteProtocolError as error:
+        return {"exception": f"The result cannot be shown as text: {error}"}
+
+
+def exception_text(error: TaskError) -> str:
+    """Return what published clients of version 1.0 and later show: the traceback, or the one line that is known."""
+    if error.traceback:
+        return error.traceback
+    if error.type_name:
+        return f"{error.type_name}: {error.message}"
+    return f"{error.code}: {error.message}"
+
+
+def unknown_task(task_id: str) -> dict[str, Any]:
+    """Return the entry of a batch for a task that does not exist or is not the caller's."""
+    return {"task_id": task_id, "status": "Failed", "reason": "Unknown task id"}
+
+
+def events_view(row: TaskRow, events: list[TaskEvent], after: int) -> dict[str, Any]:
+    """Return entries of a task's log, and where to go on."""
+    return {
+        "task_id": row.task_id,
+        "state": row.state.value,
+        "last_seq": events[-1].seq if events else after,
+        "events": [
+            {
+                "seq": event.seq,
+                "kind": event.kind.value,
+                "at": event.at,
+                "body": event.body.decode(errors="replace"),
+            }
+            for event in events
+        ],
+    }
+
+
+def endpoint_view(endpoint: Endpoint) -> dict[str, Any]:
+    """Return an endpoint as it is listed."""
+    return {
+        "uuid": endpoint.endpoint_id,
+        "name": endpoint.name,
+        "state": _state(endpoint),
+        "last_seen": endpoint.last_seen,
+        "version": endpoint.version,
+        "meta": json.loads(endpoint.meta or b"{}"),
+        "status": _details(endpoint),
+    }
+
+
+def endpoint_status_view(endpoint: Endpoint) -> dict[str, Any]:
+    """Return how an endpoint is."""
+    return {
+        "status": _state(endpoint),
+        "endpoint_id": endpoint.endpoint_id,
+        "name": endpoint.name,
+        "last_seen": endpoint.last_seen,
+        "details": _details(endpoint),
+        "logs": [],
+    }
+
+
+def function_view(stored: StoredFunction) -> dict[str, Any]:
+    """Return a function, without its body."""
+    return {
+        "function_uuid": stored.function.function_id,
+        "function_name": stored.function.name,
+        "description": stored.description,
+        "public": stored.public,
+        "created_at": stored.created_at,
+    }
+
+
+def _state(endpoint: Endpoint) -> str:
+    return "online" if endpoint.online else "offline"
+
+
+def _details(endpoint: Endpoint) -> dict[str, Any]:
+    details: dict[str, Any] = {} if endpoint.status is None else msgspec.to_builtins(endpoint.status)
+    return details

@@ -1,0 +1,116 @@
+"""The web service proper: an HTTP server over a store and two queues. Who composes it opens and closes those."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from contextlib import suppress
+from typing import Self
+
+from tornado import httpserver, netutil
+
+from funcx_core.errors import ConfigError
+from funcx_core.protocol.handoff import FromForwarder, ToForwarder
+from funcx_core.queues.base import FuncxQueue
+from funcx_core.service.auth.base import Authenticator
+from funcx_core.service.config import ServiceConfig
+from funcx_core.service.context import Context
+from funcx_core.service.handlers.stream import Stream
+from funcx_core.service.handoff import Handoff
+from funcx_core.service.operations import ForwarderAddress, Operations
+from funcx_core.service.outcomes import Outcomes
+from funcx_core.service.routes import application
+from funcx_core.service.store.base import Store
+
+NO_LIMIT = 1 << 40
+"""Handlers bound bodies themselves, so that too large a one gets an answer."""
+
+_log = logging.getLogger(__name__)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; `port` 0 for any free one.
+
+    Raises:
+        ConfigError: if another process has the port.
+    """
+    try:
+        (listening,) = netutil.bind_sockets(port, host, family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot listen on {host}:{port}: {error.strerror}. Stop what uses the port, or choose another by --port."
+        ) from None
+    return listening
+
+
+class WebService:
+    """Serves `listening` until closed. Runs on the asyncio loop on which it is opened."""
+
+    def __init__(
+        self,
+        config: ServiceConfig,
+        *,
+        store: Store,
+        authenticator: Authenticator,
+        inbox: FuncxQueue[ToForwarder],
+        outbox: FuncxQueue[FromForwarder],
+        forwarder: ForwarderAddress,
+        listening: socket.socket,
+    ) -> None:
+        self._handoff = Handoff(inbox)
+        self._outcomes = Outcomes(outbox)
+        self._streams: set[object] = set()
+        self._context = Context(
+            operations=Operations(store, self._handoff, forwarder, config.limits),
+            authenticator=authenticator,
+            outcomes=self._outcomes,
+            hosts=config.known_hosts,
+            streams=self._streams,
+        )
+        self._listening = listening
+        self._server: httpserver.HTTPServer | None = None
+        self._routing: asyncio.Task[None] | None = None
+
+    @property
+    def address(self) -> str:
+        """What clients are configured with."""
+        host, port = self._listening.getsockname()[:2]
+        return f"http://[{host}]:{port}/v2" if ":" in host else f"http://{host}:{port}/v2"
+
+    async def open(self) -> None:
+        """Start to serve."""
+        self._routing = asyncio.get_running_loop().create_task(self._outcomes.run())
+        self._server = httpserver.HTTPServer(
+            application(self._context), max_body_size=NO_LIMIT, idle_connection_timeout=300
+        )
+        self._server.add_socket(self._listening)
+
+    async def close(self) -> None:
+        """Take nothing new, finish what was asked for, end the streams."""
+        if self._server is not None:
+            self._server.stop()
+            streams = [stream for stream in self._streams if isinstance(stream, Stream)]
+            await asyncio.gather(*(stream.finish_requests() for stream in streams))
+            for stream in streams:
+                stream.end_for_restart()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._server.close_all_connections(), 1)
+            self._server = None
+        await self._handoff.close()
+        if self._routing is not None:
+            self._routing.cancel()
+            await asyncio.gather(self._routing, return_exceptions=True)
+
+    async def wait(self) -> None:
+        """Return when closed; raise what ended the routing of results otherwise."""
+        if self._routing is not None:
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(self._routing)
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
