@@ -44,6 +44,11 @@ class FuncxError(Exception):
     code: ClassVar[str] = "unknown_error"
     http_status: ClassVar[int] = 500
 
+    @property
+    def code_name(self) -> str:
+        """The code, under the name that programs for funcX 0.3.6 and later compare."""
+        return self.code
+
     def __reduce__(self) -> tuple[Any, ...]:
         # By fields, not by args: subclasses have constructors of their own.
         return (_rebuild, (type(self), self.args, dict(self.__dict__)))

@@ -144,7 +144,11 @@ class FakeService:
     def cancel(self, task_ids: list[str]) -> None:
         error = TaskError(code="task_cancelled", message="The task was cancelled.")
         self.end_all(
-            [TaskResult(task_id, 1, TaskState.CANCELLED, error=error) for task_id in task_ids if task_id in self.waiting]
+            [
+                TaskResult(task_id, 1, TaskState.CANCELLED, error=error)
+                for task_id in task_ids
+                if task_id in self.waiting
+            ]
         )
 
     def _run(self) -> None:
@@ -154,7 +158,9 @@ class FakeService:
         self.loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         handler = {"service": self}
-        application = Application([(r"/v2/stream", Stream, handler), (r"/v2/(.*)", Routes, handler)], websocket_max_message_size=1 << 28)
+        application = Application(
+            [(r"/v2/stream", Stream, handler), (r"/v2/(.*)", Routes, handler)], websocket_max_message_size=1 << 28
+        )
         server = HTTPServer(application, max_buffer_size=1 << 28)
         sockets = bind_sockets(0, "127.0.0.1")
         server.add_sockets(sockets)

@@ -1,0 +1,1 @@
+"""Documented submodules of the SDK."""

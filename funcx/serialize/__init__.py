@@ -1,0 +1,5 @@
+"""The serializer, under its documented name."""
+
+from funcx_core.serialize import FuncXSerializer
+
+__all__ = ["FuncXSerializer"]
