@@ -46,7 +46,7 @@ def start_service(home: Path, *, port: int | None = None) -> ServiceFile:
     said = home / "service.out"
     command = [sys.executable, "-m", "funcx_core.service.cli", *([] if port is None else [f"--port={port}"])]
     (home / SERVICE_FILE).unlink(missing_ok=True)  # a stale one of a killed service must not be taken for the new one
-    with said.open("wb") as output:
+    with open(said, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
         process = subprocess.Popen(
             command,
             env=environment(home),
