@@ -135,6 +135,14 @@ class Manager:
         """Return every lease held here."""
         return [held.task.lease for held in self._held.values()]
 
+    def settled(self) -> list[int]:
+        """Return for each worker the number up to which all that was dealt to it is answered."""
+        return [next(iter(slot.dealt), slot.number + 1) - 1 for slot in self._slots]
+
+    def dealt(self) -> dict[int, dict[int, Lease]]:
+        """Return the leases that each worker has, by number."""
+        return {slot.index: {number: held.task.lease for number, held in slot.dealt.items()} for slot in self._slots}
+
     def next_event(self, task_id: TaskId) -> int | None:
         """Return the sequence number for an event of a task that runs here; None if it does not."""
         held = self._held.get(task_id)

@@ -52,7 +52,8 @@ class Page:
     def create(cls, path: Path) -> tuple[Page, int]:
         """Make the file with all numbers 0, or open the one that is there; return it and a descriptor to hand on."""
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.ftruncate(descriptor, SIZE)
+        # Blocks, not a hole: a full disk must be an error here, not a SIGBUS in a worker.
+        os.posix_fallocate(descriptor, 0, SIZE)
         return cls(descriptor), descriptor
 
     def close(self) -> None:

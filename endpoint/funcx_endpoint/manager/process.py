@@ -1,0 +1,492 @@
+"""The manager's process: owns every socket and every worker, turns what they bring into events and performs the effects.
+
+All of it is one asyncio loop without tasks of its own: descriptors are watched, and one timer is set to when the machine
+wants its next tick. A manager with nothing to do wakes up once per heartbeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import platform
+import signal
+import socket
+import sys
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+import zmq
+
+from funcx_core.errors import RemoteProtocolError
+from funcx_core.ids import BlockId, ManagerId, TaskId
+from funcx_core.logs import configure
+from funcx_core.protocol.codec import encode
+from funcx_core.protocol.endpoint import Cancel, Events, Heartbeat, Results, TaskBatch
+from funcx_core.protocol.manager import Drain, ManagerRefused, ManagerRegister, ManagerRegistered, to_manager
+from funcx_core.protocol.task import EventKind, TaskEvent, TaskResult
+from funcx_core.protocol.worker import (
+    Finished,
+    FromWorker,
+    Output,
+    Ready,
+    Returned,
+    chunk_decoder,
+    from_worker,
+)
+from funcx_core.transport.zmq import Dealer
+from funcx_endpoint.manager.effects import (
+    DealChunk,
+    Effect,
+    End,
+    Enrol,
+    NoteReturned,
+    Send,
+    SendRecall,
+    Signal,
+    Spawn,
+    TakeBack,
+)
+from funcx_endpoint.manager.journal import Journal
+from funcx_endpoint.manager.memory import OomWatch, memory_bytes
+from funcx_endpoint.manager.output import RawOutput
+from funcx_endpoint.manager.settings import ManagerSettings
+from funcx_endpoint.manager.state import Death, Manager, Rules
+from funcx_endpoint.manager.workers import TAIL_BYTES, Pipe, WorkerProcess
+from funcx_endpoint.worker.isolation import become_subreaper, kill_children
+
+TERMINATED_GRACE: Final = 5.0
+"""Seconds for running tasks after a SIGTERM, which is how a batch system announces the end of a block."""
+LINGER_MS: Final = 2000
+"""Time for the last messages to reach the interchange at the end."""
+_log = logging.getLogger(__name__)
+
+
+class ManagerProcess:
+    """One manager. `run` returns when it has ended."""
+
+    def __init__(self, settings: ManagerSettings, block_id: BlockId) -> None:
+        self._settings = settings
+        self._block_id = block_id
+        self._id = ManagerId(str(uuid.uuid4()))
+        self._epoch = time.time_ns()
+        self._hostname = socket.gethostname()
+        self._is_local = settings.agent_host == self._hostname
+        self._machine = Manager(
+            Rules(
+                workers=settings.workers,
+                heartbeat_period=settings.heartbeat_period,
+                heartbeat_threshold=settings.heartbeat_threshold,
+                walltime=settings.walltime,
+                hostname=self._hostname,
+                is_local=self._is_local,
+            )
+        )
+        self._journal = Journal(Path(settings.endpoint_dir) / "leases" / self._id, settings.workers)
+        self._workers: dict[int, WorkerProcess] = {}
+        self._raw = [RawOutput(settings.max_output) for _ in range(settings.workers)]
+        self._events: list[TaskEvent] = []
+        self._effects: deque[Effect] = deque()
+        self._oom = OomWatch()
+        self._timer: asyncio.TimerHandle | None = None
+        self._address = 0
+        self._is_ending = False
+        self._agent_is_gone = False
+        self._own_error: BaseException | None = None
+
+    async def run(self) -> None:
+        """Be a manager until the interchange or the end of the agent says otherwise."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(self._on_own_error)
+        self._ended = asyncio.Event()
+        become_subreaper()
+        self._journal.open()
+        agent = self._watch_agent()
+        self._perform(self._spawns_first(self._machine.start(time.monotonic())))
+        self._context: zmq.Context[Any] = zmq.Context()
+        await self._connect()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._on_terminated)
+        self._set_timer()
+        try:
+            await self._ended.wait()
+        finally:
+            if agent is not None:
+                self._loop.remove_reader(agent)
+                os.close(agent)
+            self._close()
+        if self._own_error is not None:
+            raise self._own_error
+
+    def _on_own_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        # A callback that failed may have left anything half done. The interchange knows what to do without this manager.
+        self._own_error = context.get("exception") or RuntimeError(context["message"])
+        loop.default_exception_handler(context)
+        self._end("An error of the manager's own.")
+
+    def _spawns_first(self, effects: list[Effect]) -> list[Effect]:
+        """Workers take a tenth of a second to start: that is time enough to connect, which enrols."""
+        return [effect for effect in effects if isinstance(effect, Spawn)]
+
+    # --- the interchange ----------------------------------------------------------------------------------------
+
+    async def _connect(self) -> None:
+        addresses = self._settings.addresses
+        for step in range(len(addresses)):
+            self._address = step
+            if len(addresses) == 1 or await _answers(addresses[step]):
+                break
+        self._dealer = Dealer(
+            self._context,
+            addresses[self._address],
+            server_key=self._settings.server_key,
+            keys=self._settings.keys,
+            on_messages=self._on_messages,
+        )
+        self._enrol()
+
+    def _enrol(self) -> None:
+        _log.info("enrolling", extra={"manager_id": self._id, "address": self._settings.addresses[self._address]})
+        self._dealer.send(
+            encode(
+                ManagerRegister(
+                    manager_id=self._id,
+                    block_id=self._block_id,
+                    epoch=self._epoch,
+                    capacity=self._settings.workers,
+                    hostname=self._hostname,
+                    pid=os.getpid(),
+                    python_version=platform.python_version(),
+                    version=metadata.version("funcx-workbench"),
+                    cores=len(os.sched_getaffinity(0)),
+                    memory_bytes=memory_bytes(),
+                )
+            )
+        )
+
+    def _on_messages(self, bodies: list[bytes]) -> None:
+        now = time.monotonic()
+        self._machine.heard(now)
+        self._journal.heard(now, self._machine.settled(), self._machine.dealt)
+        for body in bodies:
+            try:
+                effects = self._on_message(body, now)
+            except RemoteProtocolError as error:
+                _log.warning("%s", error)
+            else:
+                self._perform(effects)
+        self._set_timer()
+
+    def _on_message(self, body: bytes, now: float) -> list[Effect]:
+        match to_manager.decode(body):
+            case TaskBatch() as batch:
+                return self._machine.task_batch(batch, now, time.time_ns())
+            case Heartbeat():
+                return []
+            case Cancel() as message:
+                return self._machine.cancel(message, now)
+            case ManagerRegistered() as message:
+                return self._machine.registered(message, now)
+            case ManagerRefused(message=text):
+                return self._machine.refused(text)
+            case Drain(grace=grace):
+                return self._machine.drain(grace, now)
+
+    def _on_terminated(self) -> None:
+        _log.info("terminated: draining", extra={"manager_id": self._id})
+        self._perform(self._machine.drain(TERMINATED_GRACE, time.monotonic()))
+        self._set_timer()
+
+    def _watch_agent(self) -> int | None:
+        if not self._is_local:
+            return None
+        try:
+            agent = os.pidfd_open(self._settings.agent_pid)
+        except ProcessLookupError:
+            self._on_agent_gone()
+            return None
+        self._loop.add_reader(agent, self._on_agent_gone)
+        return agent
+
+    def _on_agent_gone(self) -> None:
+        self._agent_is_gone = True
+        self._end("The endpoint's agent has ended.")
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def _set_timer(self) -> None:
+        if self._is_ending:
+            return
+        due = self._machine.tick_at()
+        timer = self._timer
+        if timer is not None:
+            # A timer that is too early only makes a tick that finds nothing to do; moving it for each task costs more.
+            if timer.when() <= due + 0.001:
+                return
+            timer.cancel()
+        self._timer = self._loop.call_at(due, self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self._perform(self._machine.tick(time.monotonic(), time.time_ns(), self._journal.started()))
+        self._set_timer()
+
+    # --- workers ------------------------------------------------------------------------------------------------
+
+    def _spawn(self, index: int) -> None:
+        folder = Path(self._settings.working_dir or Path(self._settings.endpoint_dir) / "work" / self._id)
+        page, descriptor = self._journal.pages[index], self._journal.page_descriptors[index]
+        worker = WorkerProcess(index, self._settings, page, descriptor, folder / f"worker-{index}")
+        try:
+            worker.start()
+        except OSError as error:
+            _log.error("cannot start a worker: %s", error, extra={"manager_id": self._id})
+            self._perform(self._machine.died(index, Death(started=0), time.monotonic()))
+            return
+        self._workers[index] = worker
+        self._loop.add_reader(worker.results.fileno(), self._guarded(self._on_results, worker))
+        self._loop.add_reader(worker.pidfd, self._guarded(self._on_death, worker))
+        for pipe in worker.pipes:
+            self._loop.add_reader(pipe.descriptor, self._guarded(self._on_raw_output, worker, pipe))
+
+    def _guarded(self, callback: Callable[..., None], *args: Any) -> Callable[[], None]:
+        def call() -> None:
+            callback(*args)
+            self._send_events()
+            self._set_timer()
+
+        return call
+
+    def _on_results(self, worker: WorkerProcess) -> None:
+        try:
+            self._hear(worker)
+        except EOFError:
+            # Either it died, or its task closed the socket: both end here.
+            self._loop.remove_reader(worker.results.fileno())
+            worker.kill()
+        except RemoteProtocolError as error:
+            _log.warning("worker %d: %s", worker.index, error)
+            self._loop.remove_reader(worker.results.fileno())
+            worker.kill()
+
+    def _hear(self, worker: WorkerProcess) -> int:
+        count = 0
+        for record in worker.received():
+            self._on_record(worker, record.view)
+            record.close()
+            count += 1
+        return count
+
+    def _on_record(self, worker: WorkerProcess, record: bytes | memoryview) -> None:
+        message: FromWorker = from_worker.decode(record)
+        now = time.monotonic()
+        match message:
+            case Finished(results=results):
+                self._on_finished(worker, results, now)
+            case Output():
+                self._on_output(message)
+            case Returned(numbers=numbers, missing=missing):
+                self._perform(self._machine.returned(worker.index, numbers, now, missing=missing))
+            case Ready():
+                self._perform(self._machine.ready(worker.index, now))
+
+    def _on_finished(self, worker: WorkerProcess, results: list[TaskResult], now: float) -> None:
+        if results:
+            # The worker sends a result at once if its task left something in the pipes, so it belongs to the last one.
+            self._read_pipes(worker, results[-1].task_id)
+        self._perform(self._machine.finished(worker.index, results, now))
+
+    def _on_output(self, output: Output) -> None:
+        self._event(output.task_id, output.kind, output.at, output.body)
+
+    def _event(self, task_id: TaskId, kind: EventKind, at: int, body: bytes) -> None:
+        seq = self._machine.next_event(task_id)
+        if seq is not None:
+            self._events.append(TaskEvent(task_id, seq, kind, at, body))
+
+    def _on_raw_output(self, worker: WorkerProcess, pipe: Pipe) -> None:
+        # What ended before this was written must not be given this.
+        if self._workers.get(worker.index) is worker:
+            self._read_pipe(worker, pipe, self._machine.first_dealt(worker.index))
+        if not pipe.is_open:
+            self._loop.remove_reader(pipe.descriptor)
+
+    def _read_pipes(self, worker: WorkerProcess, task_id: TaskId | None) -> None:
+        for pipe in worker.pipes:
+            while pipe.is_open and self._read_pipe(worker, pipe, task_id):
+                pass
+        if task_id is not None and (dropped := self._raw[worker.index].dropped(task_id)):
+            self._event(task_id, EventKind.TRUNCATED, time.time_ns(), b'{"bytes": %d}' % dropped)
+
+    def _read_pipe(self, worker: WorkerProcess, pipe: Pipe, task_id: TaskId | None) -> bool:
+        found = pipe.read()
+        if not found:
+            return False
+        if pipe.kind is EventKind.STDERR:
+            worker.stderr_tail = (worker.stderr_tail + found)[-TAIL_BYTES:]
+        if task_id is None:
+            _log.debug("worker %d wrote between tasks: %r", worker.index, found[:200])
+        elif kept := self._raw[worker.index].take(task_id, pipe.kind, found):
+            self._event(task_id, pipe.kind, time.time_ns(), kept)
+        return True
+
+    def _on_death(self, worker: WorkerProcess) -> None:
+        self._loop.remove_reader(worker.pidfd)
+        self._hear_last_words(worker)
+        status = worker.wait()
+        now = time.monotonic()
+        killed_by = -status if status < 0 else None
+        death = Death(
+            started=worker.page.numbers[0],
+            signal=killed_by,
+            exitcode=status if status >= 0 else None,
+            oom=killed_by == signal.SIGKILL and self._oom.has_struck(),
+            stderr=worker.stderr_tail.decode(errors="replace"),
+        )
+        _log.info(
+            "worker %d ended", worker.index, extra={"manager_id": self._id, "signal": killed_by, "exitcode": status}
+        )
+        self._drop(worker)
+        if not self._settings.keep_children:
+            # Orphans of its tasks are our children now.
+            kill_children(frozenset(other.pid for other in self._workers.values()), patience=0.05)
+        self._perform(self._machine.died(worker.index, death, now))
+
+    def _hear_last_words(self, worker: WorkerProcess) -> None:
+        with contextlib.suppress(EOFError, RemoteProtocolError):
+            while self._hear(worker):
+                pass
+        if leftover := worker.page.leftover():
+            with contextlib.suppress(RemoteProtocolError):  # It died while it wrote this.
+                self._on_record(worker, leftover)
+            worker.page.sent()
+        self._read_pipes(worker, self._machine.first_dealt(worker.index))
+
+    def _drop(self, worker: WorkerProcess) -> None:
+        del self._workers[worker.index]
+        self._loop.remove_reader(worker.results.fileno())
+        for pipe in worker.pipes:
+            self._loop.remove_reader(pipe.descriptor)
+        worker.close()
+
+    # --- effects ------------------------------------------------------------------------------------------------
+
+    def _perform(self, effects: list[Effect]) -> None:
+        is_nested = bool(self._effects)
+        self._effects.extend(effects)
+        if is_nested:
+            return  # The loop below, further up the stack, comes to them in their turn.
+        while self._effects:
+            self._perform_one(self._effects[0])
+            self._effects.popleft()
+
+    def _perform_one(self, effect: Effect) -> None:
+        match effect:
+            case Send(message=message):
+                if isinstance(message, Results):
+                    self._send_events()
+                self._dealer.send(encode(message))
+            case NoteReturned(worker=index, numbers=numbers):
+                self._journal.returned(index, numbers)
+            case Spawn(worker=index):
+                self._spawn(index)
+            case Enrol():
+                self._enrol()
+            case End(reason=reason):
+                self._end(reason)
+            case _:
+                self._perform_on_worker(effect, self._workers[effect.worker])
+
+    def _perform_on_worker(
+        self, effect: DealChunk | TakeBack | SendRecall | Signal, worker: WorkerProcess
+    ) -> None:
+        match effect:
+            case DealChunk(chunk=chunk):
+                self._journal.dealt(worker.index, chunk)
+                worker.send(chunk)
+            case TakeBack():
+                self._take_back(worker)
+            case SendRecall():
+                worker.recall()
+            case Signal(number=number, level=level):
+                worker.signal(number, level)
+
+    def _take_back(self, worker: WorkerProcess) -> None:
+        numbers: list[int] = []
+        for record in worker.undelivered():
+            numbers.extend(dealt.number for dealt in chunk_decoder.decode(record.view).tasks)
+            record.close()
+        if numbers:
+            # The bodies in those records did not arrive either.
+            self._perform(self._machine.returned(worker.index, numbers, time.monotonic(), missing=True))
+
+    def _send_events(self) -> None:
+        if self._events:
+            self._dealer.send(encode(Events(self._events)))
+            self._events = []
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    def _end(self, reason: str) -> None:
+        if self._is_ending:
+            return
+        self._is_ending = True
+        _log.info("ending: %s", reason, extra={"manager_id": self._id})
+        if self._timer is not None:
+            self._timer.cancel()
+        self._ended.set()
+
+    def _close(self) -> None:
+        for worker in list(self._workers.values()):
+            worker.kill()
+        for worker in list(self._workers.values()):
+            worker.wait()
+            self._loop.remove_reader(worker.pidfd)
+            self._drop(worker)
+        if not self._settings.keep_children:
+            kill_children(patience=1.0)
+        if hasattr(self, "_dealer"):
+            self._send_events()
+            self._dealer.close(0 if self._agent_is_gone else LINGER_MS)
+        if hasattr(self, "_context"):
+            self._context.term()
+        self._journal.close(forget=not self._machine.leases())
+
+
+async def _answers(address: str) -> bool:
+    host, _, port = address.removeprefix("tcp://").rpartition(":")
+    try:
+        async with asyncio.timeout(2):
+            _, writer = await asyncio.open_connection(host, int(port))
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Be a manager: ``python -m funcx_endpoint.manager --settings FILE --block-id ID``."""
+    options = _parse(arguments)
+    settings = ManagerSettings.load(Path(options.settings))
+    log_file = Path(settings.log_dir) / f"manager-{os.getpid()}.log"
+    configure(log_file, console=False, debug=settings.debug, process="manager")
+    try:
+        asyncio.run(ManagerProcess(settings, BlockId(options.block_id)).run())
+    except Exception:  # noqa: BLE001 - the one of this process: whatever it was is in its log
+        _log.exception("the manager ends by an error of its own")
+        sys.exit(70)
+
+
+def _parse(arguments: list[str] | None) -> Any:
+    import argparse  # noqa: PLC0415 - start-up time
+
+    parser = argparse.ArgumentParser(prog="funcx_endpoint.manager", description="One manager of a funcX endpoint.")
+    parser.add_argument("--settings", required=True, help="file that the endpoint's agent wrote")
+    parser.add_argument("--block-id", required=True, help="the block that this manager is part of")
+    return parser.parse_args(arguments)

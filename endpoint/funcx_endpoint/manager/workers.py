@@ -1,0 +1,189 @@
+"""Worker processes as the manager's shell has them: started, spoken with, listened to, killed."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from funcx_core.protocol.codec import encode
+from funcx_core.protocol.task import EventKind
+from funcx_core.protocol.worker import Chunk, Recall
+from funcx_endpoint.manager.effects import Level
+from funcx_endpoint.manager.settings import ManagerSettings
+from funcx_endpoint.worker import records
+from funcx_endpoint.worker.page import STARTED, TARGET, Page
+from funcx_endpoint.worker.settings import WorkerSettings
+
+PIPE_BYTES: Final = 256 * 1024
+READ_BYTES: Final = 64 * 1024
+TAIL_BYTES: Final = 4096
+"""Of the stderr of a worker that died, for the error of its task."""
+DRAIN_RECORDS: Final = 64
+"""Records taken from one worker before the others get their turn."""
+
+_SECRET: Final = re.compile(r"^(FUNCX|GLOBUS|JUPYTERHUB|JPY)_.*(TOKEN|SECRET|PASSWORD|CREDENTIAL)")
+_SIGNALS: Final = {Level.INTERRUPT: signal.SIGINT, Level.TERMINATE: signal.SIGTERM, Level.KILL: signal.SIGKILL}
+
+
+def worker_environment() -> dict[str, str]:
+    """Return this process' environment without what a user's function must not see."""
+    return {name: value for name, value in os.environ.items() if not _SECRET.match(name)}
+
+
+class Pipe:
+    """The read end of a worker's file descriptor 1 or 2."""
+
+    def __init__(self, kind: EventKind, descriptor: int) -> None:
+        self.kind = kind
+        self.descriptor = descriptor
+        self.is_open = True
+        os.set_blocking(descriptor, False)
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+    def read(self) -> bytes:
+        """Return what is there now, at most `READ_BYTES`; empty if there is nothing."""
+        try:
+            found = os.read(self.descriptor, READ_BYTES)
+        except BlockingIOError:
+            return b""
+        self.is_open = bool(found)
+        return found
+
+
+class WorkerProcess:
+    """One started worker."""
+
+    def __init__(self, index: int, settings: ManagerSettings, page: Page, page_descriptor: int, folder: Path) -> None:
+        self.index = index
+        self.page = page
+        self._settings = settings
+        self._page_descriptor = page_descriptor
+        self._folder = folder
+        self.stderr_tail = b""
+
+    def start(self) -> None:
+        """Start the process.
+
+        Raises:
+            OSError: no more processes or descriptors can be had.
+        """
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._tasks, tasks = records.socketpair()
+        self._control, control = records.socketpair()
+        self.results, results = records.socketpair()
+        out, worker_out = os.pipe2(os.O_CLOEXEC)
+        err, worker_err = os.pipe2(os.O_CLOEXEC)
+        settings = WorkerSettings(
+            manager=os.getpid(),
+            tasks=tasks.fileno(),
+            control=control.fileno(),
+            results=results.fileno(),
+            page=self._page_descriptor,
+            working_dir=str(self._folder),
+            max_result=self._settings.max_result,
+            max_output=self._settings.max_output,
+            keep_children=self._settings.keep_children,
+        )
+        try:
+            self._process = subprocess.Popen(
+                # -P: the folder in which tasks run must not shadow modules.
+                [sys.executable, "-P", "-m", "funcx_endpoint.worker", settings.to_argument()],
+                stdin=subprocess.DEVNULL,
+                stdout=worker_out,
+                stderr=worker_err,
+                pass_fds=[settings.tasks, settings.control, settings.results, settings.page],
+                env=worker_environment(),
+                cwd=self._folder,
+                start_new_session=True,
+            )
+        finally:
+            control.close()
+            results.close()
+            os.close(worker_out)
+            os.close(worker_err)
+        self.pid = self._process.pid
+        self.pidfd = os.pidfd_open(self.pid)
+        # The duplicate of the worker's end: by it, records that the worker has not received are taken back.
+        self._undelivered = tasks
+        self._undelivered.setblocking(False)
+        for channel in (self._tasks, self._control, self.results):
+            channel.setblocking(False)
+        self.pipes = [Pipe(EventKind.STDOUT, out), Pipe(EventKind.STDERR, err)]
+
+    def send(self, chunk: Chunk) -> None:
+        """Send a chunk; one that cannot be sent means that the worker is no good."""
+        try:
+            records.send(self._tasks, encode(chunk))
+        except OSError:
+            self.kill()
+
+    def recall(self) -> None:
+        """Ask for the rest of the chunk that the worker has in memory."""
+        with contextlib.suppress(OSError):
+            records.send(self._control, encode(Recall()))
+
+    def undelivered(self) -> Iterator[records.Record]:
+        """Receive chunks in the worker's place, until none is left."""
+        with contextlib.suppress(OSError):
+            while (record := records.receive(self._undelivered)) is not None:
+                yield record
+
+    def received(self) -> Iterator[records.Record]:
+        """Receive what the worker has sent so far, some of it.
+
+        Raises:
+            EOFError: the worker closed its end.
+        """
+        for _ in range(DRAIN_RECORDS):
+            try:
+                record = records.receive(self.results)
+            except BlockingIOError:
+                return
+            except OSError:
+                raise EOFError from None
+            if record is None:
+                raise EOFError
+            yield record
+
+    def signal(self, number: int, level: Level) -> None:
+        """Signal the worker about its task `number`, if it has not gone on to another."""
+        started = self.page.numbers[STARTED]
+        self.page.numbers[TARGET] = number
+        if started > number:
+            return
+        # A stopped process answers to nothing else.
+        self._signal(signal.SIGKILL if self._is_stopped() else _SIGNALS[level])
+
+    def _is_stopped(self) -> bool:
+        with contextlib.suppress(OSError, IndexError):
+            return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] in "Tt"
+        return False
+
+    def kill(self) -> None:
+        """End the process; its death will be seen as any other."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, number)
+
+    def wait(self) -> int:
+        """Reap the process, which has ended; return its exit code, or minus the signal that ended it."""
+        return self._process.wait()
+
+    def close(self) -> None:
+        """Close everything that the manager had for it."""
+        for channel in (self._tasks, self._control, self.results, self._undelivered):
+            channel.close()
+        for pipe in self.pipes:
+            os.close(pipe.descriptor)
+        os.close(self.pidfd)
