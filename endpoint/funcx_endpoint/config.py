@@ -1,0 +1,163 @@
+"""What `config.py` of an endpoint says, and how it is read.
+
+::
+
+    config = Config(
+        executors=[
+            HighThroughputExecutor(provider=LocalProvider(init_blocks=1, max_blocks=1), max_workers_per_node=2),
+        ],
+    )
+
+The file is Python and is run in the endpoint's folder. Whatever is wrong with it is a `ConfigError` that names the file
+and the line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import traceback
+from pathlib import Path
+from typing import Any, Final
+
+from funcx_core.errors import ConfigError
+from funcx_endpoint.executors.high_throughput import OLD_SETTINGS, HighThroughputExecutor
+from funcx_endpoint.settings import checked, positive, without_old
+
+CONFIG_FILE: Final = "config.py"
+
+TEMPLATE: Final = '''\
+"""The funcX endpoint "{name}": where its blocks come from, and how many workers they run.
+
+After a change: funcx-endpoint restart {name}
+"""
+
+from funcx_endpoint.endpoint.utils.config import Config
+from funcx_endpoint.executors import HighThroughputExecutor
+from parsl.providers import LocalProvider
+
+config = Config(
+    executors=[
+        HighThroughputExecutor(
+            provider=LocalProvider(init_blocks=1, min_blocks=1, max_blocks=1),
+            max_workers_per_node={workers},
+        ),
+    ],
+)
+'''
+
+_EXECUTOR_SETTINGS: Final = {field.name for field in dataclasses.fields(HighThroughputExecutor)} | {"max_workers"}
+
+
+@checked
+@dataclasses.dataclass(kw_only=True, frozen=True)
+class Config:
+    """An endpoint.
+
+    Attributes:
+        executors: where tasks run; one `HighThroughputExecutor`.
+        funcx_service_address: address of the service; None for the one that `funcx up` or the environment names.
+        description: shown to people who pick an endpoint.
+        heartbeat_period: seconds between this endpoint's heartbeats to the service.
+        heartbeat_threshold: seconds of the service's silence after which the endpoint registers again.
+        window: leases that the endpoint holds at most; None for 4 a worker, but at least 1024.
+        grace: seconds that running tasks get to finish when the endpoint is stopped.
+        detach_endpoint: run in the background.
+        log_dir: folder for logs; None for ``logs`` in the endpoint's folder.
+        working_dir: where tasks run; None for ``tasks`` in the endpoint's folder.
+        meta: further plain facts to show with the endpoint.
+    """
+
+    executors: tuple[HighThroughputExecutor, ...] = ()
+    funcx_service_address: str | None = None
+    description: str = ""
+    heartbeat_period: float = 5.0
+    heartbeat_threshold: float = 30.0
+    window: int | None = None
+    grace: float = 30.0
+    detach_endpoint: bool = True
+    log_dir: str | None = None
+    working_dir: str | None = None
+    meta: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @staticmethod
+    def translate_old(given: dict[str, Any]) -> dict[str, Any]:
+        """Accept the form of version 0.1, which had the settings of the executor at the top level."""
+        given = without_old("Config", given, OLD_SETTINGS)
+        own = {field.name for field in dataclasses.fields(Config)}
+        moved = {name: value for name, value in given.items() if name in _EXECUTOR_SETTINGS and name not in own}
+        if not moved:
+            return given
+        if given.get("executors"):
+            raise ConfigError(f"Config: {', '.join(moved)} belongs into HighThroughputExecutor(...).")
+        rest = {name: value for name, value in given.items() if name not in moved}
+        return {**rest, "executors": [HighThroughputExecutor(**moved)]}
+
+    def __post_init__(self) -> None:
+        executors = tuple(self.executors) or (HighThroughputExecutor(),)
+        object.__setattr__(self, "executors", executors)
+        for executor in executors:
+            if not isinstance(executor, HighThroughputExecutor):
+                raise ConfigError(
+                    f"executors holds a {type(executor).__name__}; a HighThroughputExecutor(...) is needed."
+                )
+        if len(executors) > 1:
+            raise ConfigError(
+                "executors holds more than one executor; an endpoint has one. Configure a second endpoint."
+            )
+        positive(self, "heartbeat_period", "heartbeat_threshold", "window")
+        if self.heartbeat_threshold <= self.heartbeat_period:
+            raise ConfigError("heartbeat_threshold must be longer than heartbeat_period.")
+        if self.grace < 0:
+            raise ConfigError(f"grace is {self.grace}; it must be 0 or more seconds.")
+
+    @property
+    def executor(self) -> HighThroughputExecutor:
+        """The one executor."""
+        return self.executors[0]
+
+
+def load_config(folder: Path) -> Config:
+    """Run the `config.py` of an endpoint and return its `config`. Changes the working directory to `folder`.
+
+    Raises:
+        ConfigError: for everything that is wrong with the file.
+    """
+    path = folder / CONFIG_FILE
+    try:
+        code = compile(path.read_bytes(), str(path), "exec")
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist. Run: funcx-endpoint configure {folder.name}") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        raise ConfigError(f"{path}{_at(line)}: {getattr(error, 'msg', error)}.") from None
+    os.chdir(folder)
+    scope: dict[str, Any] = {"__name__": "funcx_endpoint_config", "__file__": str(path)}
+    try:
+        exec(code, scope)  # noqa: S102 - the endpoint's owner wrote it
+    except Exception as error:  # noqa: BLE001 - whatever the file raises is told with its line
+        what = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{path}{_at(_line_in(path, error))}: {what}") from None
+    config = scope.get("config")
+    if not isinstance(config, Config):
+        raise ConfigError(f"{path} must set `config = Config(...)`.")
+    return config
+
+
+def write_template(folder: Path) -> Path:
+    """Write the `config.py` of a new endpoint: one local block with a worker for each processor."""
+    path = folder / CONFIG_FILE
+    path.write_text(TEMPLATE.format(name=folder.name, workers=len(os.sched_getaffinity(0))))
+    path.chmod(0o600)
+    return path
+
+
+def _at(line: int | None) -> str:
+    return f", line {line}" if line else ""
+
+
+def _line_in(path: Path, error: BaseException) -> int | None:
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return lines[-1] if lines else None

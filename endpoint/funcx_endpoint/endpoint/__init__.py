@@ -1,0 +1,1 @@
+"""Import names that the funcX documentation uses in configuration files."""

@@ -1,0 +1,125 @@
+"""Settings of the one way in which endpoints run tasks: blocks from a provider, a manager per node, workers."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from typing import Any
+
+from funcx_core.errors import ConfigError
+from funcx_endpoint.settings import checked, positive, without_old
+
+LAUNCH_COMMAND = "{python} -m funcx_endpoint.manager --settings {settings} --block-id {block_id}"
+
+OLD_SETTINGS = frozenset(
+    {
+        "container_type",
+        "interchange_local",
+        "managed",
+        "passthrough",
+        "poll_period",
+        "prefetch_capacity",
+        "scheduler_mode",
+        "storage_access",
+        "storage_delay",
+        "strategy",
+        "suppress_failure",
+        "worker_logdir_root",
+        "worker_mode",
+        "worker_port_range",
+        "worker_ports",
+    }
+)
+
+
+@checked
+@dataclasses.dataclass(kw_only=True, frozen=True)
+class HighThroughputExecutor:
+    """Many short tasks on the nodes of blocks.
+
+    Attributes:
+        provider: a Parsl provider; None for a `LocalProvider` with one block.
+        label: shown in logs.
+        max_workers_per_node: tasks run at a time on a node, at most.
+        cores_per_worker: processors for each worker; below 1.0 workers share.
+        mem_per_worker: GB of memory for each worker; None for no limit.
+        heartbeat_period: seconds between heartbeats of the interchange and its managers.
+        heartbeat_threshold: seconds of silence after which a manager is given up.
+        address: IP address at which managers reach this machine; None for the loopback with a local provider, else this
+            machine's own address.
+        launch_cmd: how a manager is started, with the fields {python}, {settings} and {block_id}; None for the ordinary way.
+        scaling_enabled: whether blocks are asked for and given up as the load changes.
+        max_idletime: seconds after which an idle block above `min_blocks` is given up.
+        start_timeout: seconds from the start of a block to its first manager, after which the block counts as failed.
+        working_dir: where tasks run; None for the endpoint's setting.
+        walltime: seconds after which a task that sets none is stopped; None for never.
+        max_result: bytes that a result may have.
+        max_output: bytes of what a task prints that are kept.
+        keep_children: whether processes that a task leaves behind live on.
+        worker_debug: log more.
+    """
+
+    provider: Any = None
+    label: str = "HighThroughputExecutor"
+    max_workers_per_node: float = math.inf
+    cores_per_worker: float = 1.0
+    mem_per_worker: float | None = None
+    heartbeat_period: float = 5.0
+    heartbeat_threshold: float = 30.0
+    address: str | None = None
+    launch_cmd: str | None = None
+    scaling_enabled: bool = True
+    max_idletime: float = 120.0
+    start_timeout: float = 60.0
+    working_dir: str | None = None
+    walltime: float | None = None
+    max_result: int = 10 * 1024 * 1024
+    max_output: int = 1024 * 1024
+    keep_children: bool = False
+    worker_debug: bool = False
+
+    @staticmethod
+    def translate_old(given: dict[str, Any]) -> dict[str, Any]:
+        """Accept the settings of earlier versions."""
+        given = without_old("HighThroughputExecutor", given, OLD_SETTINGS)
+        if "max_workers" in given:
+            given.setdefault("max_workers_per_node", given.pop("max_workers"))
+        return given
+
+    def __post_init__(self) -> None:
+        positive(
+            self,
+            "max_workers_per_node",
+            "cores_per_worker",
+            "mem_per_worker",
+            "heartbeat_period",
+            "heartbeat_threshold",
+            "max_idletime",
+            "start_timeout",
+            "walltime",
+            "max_result",
+            "max_output",
+        )
+        if self.heartbeat_threshold <= self.heartbeat_period:
+            raise ConfigError("heartbeat_threshold must be longer than heartbeat_period.")
+        if self.provider is not None and not all(
+            hasattr(self.provider, name) for name in ("submit", "status", "cancel")
+        ):
+            raise ConfigError(
+                f"provider is a {type(self.provider).__name__}; a Parsl provider such as LocalProvider(...) is needed."
+            )
+
+    def workers(self, cores: int, memory_gb: float) -> int:
+        """Return how many workers a node with these resources runs."""
+        number = min(self.max_workers_per_node, cores / self.cores_per_worker)
+        if self.mem_per_worker is not None:
+            number = min(number, memory_gb / self.mem_per_worker)
+        return max(int(number), 1)
+
+    def workers_per_node(self) -> int:
+        """Return how many workers each node runs, judged by what the provider asks for, else by this machine."""
+        cores = getattr(self.provider, "cores_per_node", None) or len(os.sched_getaffinity(0))
+        memory = getattr(self.provider, "mem_per_node", None)
+        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return self.workers(int(cores), float(memory) if memory else pages / 1e9)

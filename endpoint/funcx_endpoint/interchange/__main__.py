@@ -1,0 +1,75 @@
+"""``python -m funcx_endpoint.interchange --folder DIR``: an endpoint's agent, in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+
+from funcx_core import logs
+from funcx_core.errors import Conflict, FuncxError
+from funcx_core.transport.zmq import KeyPair
+from funcx_endpoint.config import load_config
+from funcx_endpoint.folder import AgentLock, EndpointFolder
+from funcx_endpoint.interchange.process import Agent
+from funcx_endpoint.interchange.readiness import Readiness
+from funcx_endpoint.processes import ENDPOINT_DIR_VARIABLE
+
+_log = logging.getLogger("funcx_endpoint.interchange")
+
+DIED = 70
+"""Exit code after an error that is our own fault."""
+
+
+def main() -> int:
+    """Run the agent of one endpoint until it is stopped."""
+    arguments = _arguments()
+    folder = EndpointFolder(arguments.folder)
+    readiness = Readiness(arguments.ready_fd)
+    os.umask(0o077)
+    os.environ[ENDPOINT_DIR_VARIABLE] = str(folder.path)
+    logs.configure(
+        folder.logs / "agent.log", console=arguments.ready_fd is None, debug=arguments.debug, process="agent"
+    )
+    lock = AgentLock(folder.lock)
+    try:
+        lock.acquire()
+    except Conflict as error:
+        readiness.failed(str(error), error.code)
+        return 1
+    try:
+        asyncio.run(_run(folder, readiness))
+    except FuncxError as error:
+        _log.error("the endpoint stops: %s", error)
+        readiness.failed(str(error), error.code)
+        return 1
+    except Exception:
+        _log.exception("the agent died of an error of its own")
+        readiness.failed(f"The agent died of an internal error; see {folder.logs / 'agent.log'}.", "unknown_error")
+        return DIED
+    finally:
+        lock.release()
+    return 0
+
+
+async def _run(folder: EndpointFolder, readiness: Readiness) -> None:
+    readiness.progress("reading config.py")
+    config = load_config(folder.path)
+    keys = KeyPair.load_or_create(folder.keys)
+    endpoint_id = folder.ensure_endpoint_id()
+    await Agent(folder, config, endpoint_id=endpoint_id, keys=keys, readiness=readiness).run()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m funcx_endpoint.interchange", description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True, help="the endpoint's folder")
+    parser.add_argument("--ready-fd", type=int, default=None, help="pipe on which to say that the endpoint is online")
+    parser.add_argument("--debug", action="store_true", help="log more")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,464 @@
+"""The agent: one asyncio loop that owns the sockets, performs what `state` decides and feeds back what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import platform
+import signal
+import socket
+import time
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+import zmq
+
+from funcx_core import __version__
+from funcx_core.errors import FuncxError
+from funcx_core.ids import EndpointId, ManagerId
+from funcx_core.protocol.codec import encode
+from funcx_core.protocol.endpoint import (
+    Cancel,
+    EndpointStatus,
+    Register,
+    Registered,
+    Results,
+    ResultsAck,
+    TaskBatch,
+)
+from funcx_core.protocol.manager import FromManager, ManagerRegister
+from funcx_core.transport.zmq import KeyPair
+from funcx_endpoint import processes
+from funcx_endpoint.blocks.process import BlockRunner, is_local
+from funcx_endpoint.blocks.state import Load
+from funcx_endpoint.config import Config
+from funcx_endpoint.folder import EndpointFolder, Status
+from funcx_endpoint.interchange import recovery
+from funcx_endpoint.interchange.effects import Bury, Deliver, Effect, Finished, Forget, Report, ToManager, Window
+from funcx_endpoint.interchange.floor import Floor
+from funcx_endpoint.interchange.readiness import Readiness
+from funcx_endpoint.interchange.spool import NO_TOKEN, Spool
+from funcx_endpoint.interchange.state import Interchange
+from funcx_endpoint.interchange.uplink import SessionRefused, Uplink
+from funcx_endpoint.manager.settings import ManagerSettings
+from funcx_endpoint.registration import Registrar
+
+_log = logging.getLogger(__name__)
+
+LONGEST_TICK: Final = 0.5
+LAST_ACKS: Final = 2.0
+"""Seconds that a stopping agent waits for the last acknowledgements; what is missing then stays on disk."""
+MANAGERS_END_WITHIN: Final = 3.0
+LOOPBACK: Final = "127.0.0.1"
+
+
+class Agent:
+    """One endpoint, from its start to its end."""
+
+    def __init__(
+        self, folder: EndpointFolder, config: Config, *, endpoint_id: EndpointId, keys: KeyPair, readiness: Readiness
+    ) -> None:
+        executor = config.executor
+        self._folder = folder
+        self._config = config
+        self._endpoint_id = endpoint_id
+        self._readiness = readiness
+        self._epoch = time.time_ns()
+        self._loop = asyncio.get_running_loop()
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._provider = executor.provider or _local_provider()
+        self._state = Interchange(
+            heartbeat_period=executor.heartbeat_period,
+            heartbeat_threshold=executor.heartbeat_threshold,
+            window=config.window,
+        )
+        self._spool = Spool(folder.results, on_durable=self._durable_soon, on_full=self._full_soon)
+        self._floor = Floor(
+            self._context,
+            executor.address or (LOOPBACK if is_local(self._provider) else _own_address()),
+            on_message=self._from_manager,
+            on_ended=self._manager_ended,
+        )
+        self._blocks = BlockRunner(executor, self._provider, folder=folder.scripts, settings=folder.manager_settings)
+        registrar = Registrar(config, endpoint_id=endpoint_id, name=folder.name, public_key=keys.public)
+        self._uplink = Uplink(
+            self._context,
+            keys,
+            self,
+            epoch=self._epoch,
+            register=registrar.register,
+            threshold=config.heartbeat_threshold,
+        )
+        self._tokens = 0
+        self._unsettled: dict[int, tuple[ManagerId | None, int]] = {}
+        self._recovered_lost = False
+        self._disk_is_full = False
+        self._finished = asyncio.Event()
+        self._burials: set[asyncio.Task[None]] = set()
+        self._beats_at = 0.0
+        self._manager_beats_at = 0.0
+        self._reported = ""
+        self._stop_reason: FuncxError | None = None
+
+    # --- life ------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Run until a signal, or until the service does not want this agent.
+
+        Raises:
+            FuncxError: why the agent could not start, or had to stop.
+        """
+        await asyncio.to_thread(recovery.end_leftovers, self._folder.path)
+        try:
+            await self._open()
+            await self._work()
+        finally:
+            await self._close()
+        if self._stop_reason is not None:
+            raise self._stop_reason
+
+    async def _open(self) -> None:
+        results = await asyncio.to_thread(self._spool.open)
+        lost = await asyncio.to_thread(recovery.recover, self._folder.leases)
+        self._state.recovered(results, lost)
+        self._recovered_lost = True
+        if results or lost:
+            _log.info("an earlier agent left %d results and %d started tasks without one", len(results), len(lost))
+        self._folder.leases.mkdir(mode=0o700, exist_ok=True)
+        self._floor.open()
+        self._write_manager_settings()
+        self._blocks.open()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._drain)
+
+    async def _work(self) -> None:
+        uplink = self._loop.create_task(self._uplink.run())
+        ticking = self._loop.create_task(self._tick_for_ever())
+        finished = self._loop.create_task(self._finished.wait())
+        self._readiness.progress("registering with the service")
+        try:
+            done, _ = await asyncio.wait({uplink, ticking, finished}, return_when=asyncio.FIRST_COMPLETED)
+            if uplink in done:
+                await self._refused(uplink)
+            elif ticking in done:
+                ticking.result()
+            else:
+                await self._last_acknowledgements()
+        finally:
+            for task in (uplink, ticking, finished):
+                task.cancel()
+            await asyncio.gather(uplink, ticking, finished, return_exceptions=True)
+
+    async def _refused(self, uplink: asyncio.Task[None]) -> None:
+        """The service has no use for this agent: nothing that its managers do counts any more."""
+        try:
+            uplink.result()
+        except SessionRefused as error:
+            _log.error("the service ended the session (%s): %s", error.refusal, error)
+            if error.refusal != "superseded":
+                self._stop_reason = error
+        except FuncxError as error:
+            self._stop_reason = error
+
+    async def _last_acknowledgements(self) -> None:
+        deadline = self._loop.time() + LAST_ACKS
+        while self._uplink.is_open and self._state.unacknowledged and self._loop.time() < deadline:
+            await asyncio.sleep(0.02)
+
+    async def _close(self) -> None:
+        self._uplink.close(farewell=self._finished.is_set())
+        await self._blocks.close()
+        await asyncio.to_thread(self._end_processes)
+        self._floor.close()
+        self._spool.close()
+        self._folder.clear_status()
+        for burial in self._burials:
+            burial.cancel()
+        self._context.destroy(linger=500)
+        self._folder.manager_settings.unlink(missing_ok=True)
+
+    def _end_processes(self) -> None:
+        deadline = time.monotonic() + MANAGERS_END_WITHIN
+        while (left := processes.of_endpoint(self._folder.path)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        processes.end(left, grace=0)
+
+    def _write_manager_settings(self) -> None:
+        executor = self._config.executor
+        log_dir = self._config.log_dir or str(self._folder.logs)
+        working_dir = executor.working_dir or self._config.working_dir or str(self._folder.tasks)
+        ManagerSettings(
+            addresses=[self._floor.address],
+            server_key=self._floor.keys.public,
+            keys=self._floor.manager_keys,
+            endpoint_id=self._endpoint_id,
+            endpoint_dir=str(self._folder.path),
+            log_dir=log_dir,
+            agent_host=socket.gethostname(),
+            agent_pid=os.getpid(),
+            workers=executor.workers_per_node(),
+            heartbeat_period=executor.heartbeat_period,
+            heartbeat_threshold=executor.heartbeat_threshold,
+            max_result=executor.max_result,
+            max_output=executor.max_output,
+            keep_children=executor.keep_children,
+            walltime=executor.walltime,
+            working_dir=working_dir,
+            debug=executor.worker_debug,
+        ).save(self._folder.manager_settings)
+
+    # --- what the uplink asks --------------------------------------------------------------------------------------
+
+    def registration(self) -> Register:
+        """Return the message that opens a session, as of now."""
+        return Register(
+            endpoint_id=self._endpoint_id,
+            epoch=self._epoch,
+            window=self._state.window,
+            heartbeat_period=self._config.heartbeat_period,
+            held=self._state.held(),
+            lost=self._state.lost(),
+            status=self._status(),
+        )
+
+    def session_opened(self, registered: Registered) -> None:
+        """Send what the service does not have yet."""
+        _log.info("registered with the service", extra={"endpoint_id": self._endpoint_id})
+        self._perform(self._state.session_opened(registered.release, now=self._loop.time(), stamp=time.time_ns()))
+        for results in self._state.unacknowledged_results():
+            self._uplink.send_results(encode(Results(results)))
+        if self._recovered_lost:
+            self._recovered_lost = False
+            self._loop.run_in_executor(None, recovery.forget, self._folder.leases)
+        self._look()
+
+    def session_closed(self) -> None:
+        """Managers work on; results wait on disk."""
+        _log.warning("disconnected from the service, will register again", extra={"endpoint_id": self._endpoint_id})
+        self._look()
+
+    def tasks_arrived(self, batch: TaskBatch) -> None:
+        """Leases."""
+        self._perform(self._state.tasks(batch, now=self._loop.time(), stamp=time.time_ns()))
+
+    def acknowledged(self, ack: ResultsAck) -> None:
+        """Results that are safe."""
+        self._perform(self._state.acknowledged(ack.leases))
+
+    def cancel_requested(self, cancel: Cancel) -> None:
+        """Tasks to stop."""
+        self._perform(self._state.cancel(cancel, now=self._loop.time(), stamp=time.time_ns()))
+
+    # --- managers --------------------------------------------------------------------------------------------------
+
+    def _from_manager(self, manager_id: ManagerId, message: FromManager) -> None:
+        self._perform(self._state.receive(manager_id, message, now=self._loop.time(), stamp=time.time_ns()))
+        if isinstance(message, ManagerRegister):
+            _log.info(
+                "manager %s registered with %d workers on %s",
+                manager_id,
+                message.capacity,
+                message.hostname,
+                extra={"manager_id": manager_id, "block_id": message.block_id},
+            )
+            self._blocks.manager_joined(message.block_id, manager_id)
+            self._look()
+
+    def _manager_ended(self, manager_id: ManagerId) -> None:
+        self._perform(self._state.manager_ended(manager_id))
+
+    def _bury(self, manager_id: ManagerId) -> None:
+        task = self._loop.create_task(self._bury_in_thread(manager_id))
+        self._burials.add(task)
+        task.add_done_callback(self._burials.discard)
+
+    async def _bury_in_thread(self, manager_id: ManagerId) -> None:
+        record = self._state.manager(manager_id)
+        _log.warning("manager %s is gone", manager_id, extra={"manager_id": manager_id})
+        is_local = record.hostname == socket.gethostname()
+        try:
+            started = await asyncio.to_thread(
+                recovery.bury, self._folder.leases, manager_id, record.pid, is_local=is_local
+            )
+        except OSError as error:
+            _log.warning("the journal of manager %s cannot be read: %s", manager_id, error)
+            started = None
+        self._perform(self._state.manager_lost(manager_id, started, stamp=time.time_ns()))
+        self._blocks.manager_left(record.block_id, manager_id)
+        self._look()
+
+    # --- disk ------------------------------------------------------------------------------------------------------
+
+    def _durable_soon(self, tokens: list[int]) -> None:
+        with contextlib.suppress(RuntimeError):  # The loop has ended; nobody needs a slot.
+            self._loop.call_soon_threadsafe(self._settled, tokens)
+
+    def _full_soon(self, is_full: bool) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._full, is_full)
+
+    def _settled(self, tokens: list[int]) -> None:
+        for token in tokens:
+            if token != NO_TOKEN:
+                manager_id, number = self._unsettled.pop(token)
+                self._perform(self._state.settled(manager_id, number, stamp=time.time_ns()))
+
+    def _full(self, is_full: bool) -> None:
+        self._disk_is_full = is_full
+        self._perform(self._state.disk(is_full=is_full))
+        self._look()
+
+    # --- time ------------------------------------------------------------------------------------------------------
+
+    async def _tick_for_ever(self) -> None:
+        executor = self._config.executor
+        pause = min(LONGEST_TICK, executor.heartbeat_period / 2, self._config.heartbeat_period / 2)
+        while True:
+            self._tick(self._loop.time())
+            await asyncio.sleep(pause)
+
+    def _tick(self, now: float) -> None:
+        if self._spool.failed:
+            raise RuntimeError("The thread that writes results has died.")
+        self._perform(self._state.tick(now=now, stamp=time.time_ns()))
+        self._uplink.tick(now)
+        if not self._state.is_draining:
+            busy = frozenset(record.manager_id for record in self._state.managers if record.leased)
+            self._blocks.tick(Load(self._state.waiting + self._state.running, busy), now=now)
+        if now >= self._manager_beats_at:
+            self._manager_beats_at = now + self._config.executor.heartbeat_period
+            self._floor.heartbeat()
+        if now >= self._beats_at:
+            self._beats_at = now + self._config.heartbeat_period
+            self._uplink.heartbeat(self._status())
+            self._write_status()
+        self._look()
+
+    def _drain(self) -> None:
+        grace = 0.0 if self._state.is_draining else self._stop_grace()
+        _log.info("stopping; running tasks get %g s", grace)
+        self._perform(self._state.drain(grace, now=self._loop.time()))
+
+    def _stop_grace(self) -> float:
+        try:
+            return msgspec.json.decode(self._folder.stop_request.read_bytes(), type=float)
+        except (OSError, msgspec.MsgspecError):
+            return self._config.grace
+
+    # --- performing ------------------------------------------------------------------------------------------------
+
+    def _perform(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case ToManager(manager_id=manager_id, message=message):
+                    self._floor.send(manager_id, message)
+                case Deliver(manager_id=manager_id, results=results):
+                    record = encode(Results(results))
+                    self._uplink.send_results(record)
+                    self._tokens += 1
+                    self._unsettled[self._tokens] = (manager_id, len(results))
+                    self._spool.append(self._tokens, results, record)
+                case Forget(leases=leases):
+                    self._spool.forget(leases)
+                case Report(message=message):
+                    self._uplink.report(message)
+                case Window(window=window):
+                    self._uplink.window(window)
+                case Bury(manager_id=manager_id):
+                    self._bury(manager_id)
+                case Finished():
+                    self._finished.set()
+
+    # --- telling ---------------------------------------------------------------------------------------------------
+
+    def _health(self) -> tuple[str, str]:
+        if self._state.is_draining:
+            return "stopping", ""
+        if self._disk_is_full:
+            return "disk-full", f"Results cannot be written to {self._folder.results}; no new tasks are taken."
+        if self._blocks.state.is_unhealthy:
+            return "unhealthy", f"No worker can start. {self._blocks.reason}"
+        return "ok", "root: the endpoint runs as the superuser" if os.geteuid() == 0 else ""
+
+    def _status(self) -> EndpointStatus:
+        state, detail = self._health()
+        managers = self._state.managers
+        workers = sum(record.capacity for record in managers)
+        busy = sum(min(record.leased, record.capacity) for record in managers)
+        return EndpointStatus(
+            workers=workers,
+            idle_workers=workers - busy,
+            managers=len(managers),
+            pending_tasks=self._state.waiting,
+            running_tasks=busy,
+            blocks=self._blocks.state.count,
+            state=state,
+            detail=detail,
+            hostname=socket.gethostname(),
+            python_version=platform.python_version(),
+            version=__version__,
+            extra={
+                "late_results": self._state.late_results,
+                "malformed_messages": self._floor.malformed_messages + self._uplink.malformed_messages,
+                "unacknowledged_results": self._state.unacknowledged,
+            },
+        )
+
+    def _write_status(self) -> None:
+        state, detail = self._health()
+        self._folder.write_status(
+            Status(
+                state=state,
+                detail=detail,
+                connected=self._uplink.is_open,
+                managers=len(self._state.managers),
+                workers=self._state.workers,
+                blocks=self._blocks.state.count,
+                waiting_tasks=self._state.waiting,
+                running_tasks=self._state.running,
+                unacknowledged_results=self._state.unacknowledged,
+                updated_at=time.time(),
+            )
+        )
+
+    def _look(self) -> None:
+        """Tell at once what changed: to people on this machine, to the service, and to who started the agent."""
+        state, detail = self._health()
+        now = f"{state} {detail} {self._uplink.is_open} {len(self._state.managers)}"
+        if now != self._reported:
+            self._reported = now
+            self._write_status()
+            self._uplink.heartbeat(self._status())
+        if not self._readiness.is_final:
+            self._report_readiness(state, detail)
+
+    def _report_readiness(self, state: str, detail: str) -> None:
+        if state == "unhealthy":
+            self._readiness.failed(detail, "config_error")
+        elif not self._uplink.was_open:
+            self._readiness.progress("registering with the service")
+        elif self._state.managers:
+            self._readiness.online(f"{self._state.workers} workers")
+        elif not self._blocks.is_local or not self._blocks.state.policy.init:
+            self._readiness.online("waiting for its first block")
+        else:
+            self._readiness.progress("registered, waiting for its workers")
+
+
+def _local_provider() -> Any:
+    from parsl.providers import LocalProvider  # noqa: PLC0415 - costs a second, and a config usually brings its own
+
+    return LocalProvider(init_blocks=1, min_blocks=1, max_blocks=1)
+
+
+def _own_address() -> str:
+    """Return the address by which other machines of this network reach this one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # Nothing is sent: the kernel only chooses the interface.
+        except OSError:
+            return socket.gethostbyname(socket.gethostname())
+        return str(probe.getsockname()[0])

@@ -1,0 +1,314 @@
+r"""Results on disk until the service has them.
+
+A spool is a folder of segments. A segment is a row of records, each ``<length><crc32><encoded Results message>``, and is only
+ever appended to. One thread writes: everything that came since its last write goes out in one write and one
+``fdatasync``, so that a busy endpoint pays for few of them. When all results of a segment are acknowledged it is deleted.
+
+A disk that is full stops nothing that runs: what cannot be written stays in memory and is tried again, and the
+interchange takes no new leases meanwhile.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import queue
+import threading
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from struct import Struct
+from typing import Final
+
+import msgspec
+
+from funcx_core.errors import RemoteProtocolError
+from funcx_core.ids import TaskId
+from funcx_core.protocol.codec import Decoder, encode
+from funcx_core.protocol.endpoint import Results
+from funcx_core.protocol.task import Lease, TaskResult
+
+_log = logging.getLogger(__name__)
+
+SEGMENT_BYTES: Final = 64 * 1024 * 1024
+SHORT_SEGMENT: Final = 1024 * 1024
+"""A segment with nothing unacknowledged in it is replaced from this size on; a smaller one is used further."""
+RETRY_SECONDS: Final = 1.0
+
+NO_TOKEN: Final = -1
+"""Token of an entry that nobody waits for."""
+
+_HEAD: Final = Struct("<II")
+_decoder: Final[Decoder[Results]] = Decoder(Results)
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """Results that become durable together. `token` is handed back when they are."""
+
+    token: int
+    leases: list[tuple[TaskId, int]]
+    record: bytes
+
+
+class _Forget(msgspec.Struct, frozen=True):
+    leases: list[Lease]
+
+
+class _Segment:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = 0
+        self.unacknowledged = 0
+
+
+class Spool:
+    """Writes results to a folder. All methods belong to one thread; the two callbacks come from the spool's own.
+
+    `on_durable` gets the tokens of entries that are on disk, or that were acknowledged before they could be written.
+    `on_full` gets True when the disk takes no more, and False when it does again.
+    """
+
+    def __init__(
+        self, folder: Path, *, on_durable: Callable[[list[int]], None], on_full: Callable[[bool], None]
+    ) -> None:
+        self._folder = folder
+        self._on_durable = on_durable
+        self._on_full = on_full
+        self._queue: queue.SimpleQueue[Entry | _Forget | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
+        # Below here: of the spool's thread, once it runs.
+        self._unwritten: list[Entry] = []
+        self._where: dict[tuple[TaskId, int], _Segment] = {}
+        self._current: _Segment | None = None
+        self._file: int = -1
+        self._number = 0
+        self._is_full = False
+
+    def open(self) -> list[TaskResult]:
+        """Read what an earlier agent left and start the thread. Return the results that were not deleted.
+
+        Damaged ends of files, as a power cut leaves them, are cut off; damaged files are put aside with a log line.
+        """
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found: list[TaskResult] = []
+        for path in sorted(self._folder.glob("*.results")):
+            found += self._recover(path)
+        self._thread.start()
+        return found
+
+    def append(self, token: int, results: Sequence[TaskResult], record: bytes | None = None) -> None:
+        """Write `results`; `record` is their encoded `Results` message, if there is one already."""
+        leases = [(result.task_id, result.attempt) for result in results]
+        self._queue.put(Entry(token, leases, record or encode(Results(list(results)))))
+
+    def forget(self, leases: list[Lease]) -> None:
+        """The service has the results of these leases."""
+        self._queue.put(_Forget(leases))
+
+    def close(self) -> None:
+        """Write what waits, if that is possible, and stop the thread. Files without unacknowledged results are deleted."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join(timeout=10)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the thread died of an error."""
+        return self._thread.ident is not None and not self._thread.is_alive()
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def _recover(self, path: Path) -> list[TaskResult]:
+        self._number = max(self._number, int(path.stem) if path.stem.isdigit() else 0)
+        content = path.read_bytes()
+        segment = _Segment(path)
+        results: list[TaskResult] = []
+        try:
+            for record in _records(content):
+                results += _decoder.decode(record).results
+                segment.size += _HEAD.size + len(record)
+        except _TornError:
+            _log.warning(
+                "result file %s ends within a record, %d bytes were cut off", path.name, len(content) - segment.size
+            )
+        except RemoteProtocolError:
+            aside = path.with_suffix(".corrupt")
+            path.replace(aside)
+            _log.error("result file %s is damaged after %d bytes, kept as %s", path.name, segment.size, aside.name)
+            if results:
+                self.append(NO_TOKEN, results)
+            return results
+        if not results:
+            path.unlink()
+            return []
+        segment.unacknowledged = len(results)
+        for result in results:
+            self._where[result.task_id, result.attempt] = segment
+        return results
+
+    # --- the thread --------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            try:
+                item = self._queue.get(timeout=RETRY_SECONDS if self._unwritten else None)
+            except queue.Empty:
+                self._write()
+                continue
+            if not self._take(item):
+                break
+        self._shut()
+
+    def _take(self, item: Entry | _Forget | None) -> bool:
+        """Take `item` and all that waits behind it; False at the end."""
+        running = True
+        while True:
+            match item:
+                case None:
+                    running = False
+                case Entry():
+                    self._unwritten.append(item)
+                case _Forget():
+                    self._forget_leases(item.leases)
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                break
+        if self._unwritten:
+            self._write()
+        return running
+
+    def _write(self) -> None:
+        entries = self._unwritten
+        try:
+            segment = self._segment()
+            blob = b"".join(_framed(entry.record) for entry in entries)
+            self._append(segment, blob)
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}:
+                raise
+            self._set_full(error)
+            return
+        self._unwritten = []
+        for entry in entries:
+            segment.unacknowledged += len(entry.leases)
+            for lease in entry.leases:
+                self._where[lease] = segment
+        self._set_full(None)
+        self._on_durable([entry.token for entry in entries])
+
+    def _segment(self) -> _Segment:
+        current = self._current
+        if current is not None and current.size < SEGMENT_BYTES:
+            return current
+        self._number += 1
+        path = self._folder / f"{self._number:08d}.results"
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._leave_current()
+        self._file, self._current = file, _Segment(path)
+        _sync_folder(self._folder)
+        return self._current
+
+    def _append(self, segment: _Segment, blob: bytes) -> None:
+        rest = memoryview(blob)
+        try:
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+            os.fdatasync(self._file)
+        except OSError:
+            os.ftruncate(self._file, segment.size)  # Half a record must not stand before the next one.
+            raise
+        segment.size += len(blob)
+
+    def _forget_leases(self, leases: Iterable[Lease]) -> None:
+        early = set()
+        for lease in leases:
+            key = (lease.task_id, lease.attempt)
+            segment = self._where.pop(key, None)
+            if segment is None:
+                early.add(key)
+                continue
+            segment.unacknowledged -= 1
+            if not segment.unacknowledged:
+                self._release(segment)
+        if early and self._unwritten:
+            self._skip(early)
+
+    def _skip(self, acknowledged: set[tuple[TaskId, int]]) -> None:
+        """What the service acknowledged before it could be written needs no disk."""
+        kept: list[Entry] = []
+        done: list[int] = []
+        for entry in self._unwritten:
+            left = [lease for lease in entry.leases if lease not in acknowledged]
+            if left:
+                kept.append(Entry(entry.token, left, entry.record) if len(left) < len(entry.leases) else entry)
+            else:
+                done.append(entry.token)
+        self._unwritten = kept
+        if done:
+            self._on_durable(done)
+        if not kept:
+            self._set_full(None)
+
+    def _release(self, segment: _Segment) -> None:
+        if segment is not self._current:
+            segment.path.unlink(missing_ok=True)
+        elif segment.size > SHORT_SEGMENT:
+            self._leave_current()
+
+    def _leave_current(self) -> None:
+        """Write no more to the current segment; it goes when nothing in it is unacknowledged."""
+        current, self._current = self._current, None
+        if current is None:
+            return
+        os.close(self._file)
+        if not current.unacknowledged:
+            current.path.unlink(missing_ok=True)
+
+    def _set_full(self, error: OSError | None) -> None:
+        if (error is not None) == self._is_full:
+            return
+        self._is_full = error is not None
+        if error is not None:
+            _log.error("results cannot be written to %s and stay in memory: %s", self._folder, error)
+        else:
+            _log.warning("results can be written to %s again", self._folder)
+        self._on_full(self._is_full)
+
+    def _shut(self) -> None:
+        self._leave_current()
+
+
+class _TornError(Exception):
+    """The file ends within a record."""
+
+
+def _framed(record: bytes) -> bytes:
+    return _HEAD.pack(len(record), zlib.crc32(record)) + record
+
+
+def _records(content: bytes) -> Iterator[bytes]:
+    at = 0
+    while at < len(content):
+        start = at + _HEAD.size
+        if start > len(content):
+            raise _TornError
+        length, checksum = _HEAD.unpack_from(content, at)
+        at = start + length
+        if at > len(content):
+            raise _TornError
+        record = content[start:at]
+        if zlib.crc32(record) != checksum:
+            if at == len(content):
+                raise _TornError  # The end of the file got its length on disk before its bytes.
+            raise RemoteProtocolError(f"A record of {length} bytes has another checksum.")
+        yield record
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,263 @@
+"""Configure, start and stop an endpoint on this machine, and tell in which state it is.
+
+An agent holds a lock of the kernel for as long as it lives, so whether it runs is never guessed from a file. The lock file
+says which process it is; a signal is only sent when that very process (id, start time, boot) holds the lock.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from funcx_core.errors import ConfigError, EndpointStateError
+from funcx_core.home import write_private
+from funcx_endpoint import processes
+from funcx_endpoint.config import write_template
+from funcx_endpoint.folder import AgentLock, EndpointFolder
+from funcx_endpoint.interchange.readiness import Report
+from funcx_endpoint.processes import Identity
+
+START_TIMEOUT: Final = 60.0
+STOP_MARGIN: Final = 12.0
+"""Seconds beyond the grace after which an agent that has not ended is killed."""
+DEFAULT_GRACE: Final = 30.0
+TAIL_BYTES: Final = 1500
+CONFLICT: Final = "resource_conflict"
+
+
+class State(StrEnum):
+    """What `list` shows."""
+
+    INITIALIZED = "Initialized"
+    RUNNING = "Running"
+    STOPPED = "Stopped"
+    DISCONNECTED = "Disconnected"
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """One endpoint of this machine, as `list` shows it."""
+
+    id: str | None
+    state: State
+    detail: str = ""
+    name: str
+
+
+def configure(folder: EndpointFolder) -> None:
+    """Make the folder of a new endpoint.
+
+    Raises:
+        ConfigError: if it exists.
+    """
+    if folder.exists:
+        raise ConfigError(f"Endpoint '{folder.name}' is configured already, see {folder.config}.")
+    folder.create()
+    write_template(folder.path)
+
+
+def summary(folder: EndpointFolder) -> Summary:
+    """Return the state of an endpoint, with a word about it."""
+    endpoint_id = folder.endpoint_id()
+    lock = AgentLock(folder.lock)
+    last = lock.last_holder()
+    if lock.holder() is None:
+        if last is not None:
+            return Summary(
+                id=endpoint_id, state=State.STOPPED, detail="stale: it did not stop in order", name=folder.name
+            )
+        state = State.INITIALIZED if endpoint_id is None else State.STOPPED
+        return Summary(id=endpoint_id, state=state, name=folder.name)
+    status = folder.status()
+    if status is None or not status.connected:
+        return Summary(
+            id=endpoint_id, state=State.DISCONNECTED, detail="not connected to the service", name=folder.name
+        )
+    detail = "" if status.state == "ok" else f"{status.state}: {status.detail}"
+    return Summary(id=endpoint_id, state=State.RUNNING, detail=detail, name=folder.name)
+
+
+def require(folder: EndpointFolder) -> None:
+    """Raise a `ConfigError` if the endpoint was not configured."""
+    if not folder.exists:
+        raise ConfigError(f"There is no endpoint '{folder.name}'. Run: funcx-endpoint configure {folder.name}")
+
+
+def start(folder: EndpointFolder, *, debug: bool = False, timeout: float = START_TIMEOUT) -> str | None:
+    """Start the agent in the background; return a word about it when the endpoint is online, None if it ran already.
+
+    Raises:
+        EndpointStateError: it could not be brought online; the message says why.
+    """
+    require(folder)
+    if AgentLock(folder.lock).holder() is not None:
+        return None
+    folder.create()
+    folder.stop_request.unlink(missing_ok=True)
+    reader, writer = os.pipe()
+    try:
+        agent = _spawn(folder, writer, debug=debug)
+    finally:
+        os.close(writer)
+    try:
+        return _wait_until_online(folder, agent, reader, time.monotonic() + timeout)
+    finally:
+        os.close(reader)
+
+
+def run_in_foreground(folder: EndpointFolder, *, debug: bool = False) -> int:
+    """Run the agent as this command; return its exit code."""
+    require(folder)
+    folder.create()
+    folder.stop_request.unlink(missing_ok=True)
+    return subprocess.call(_command(folder, debug=debug), cwd=folder.path)
+
+
+def _command(folder: EndpointFolder, *, debug: bool) -> list[str]:
+    # -P: a file in the endpoint's folder must not shadow a module.
+    command = [sys.executable, "-P", "-m", "funcx_endpoint.interchange", "--folder", str(folder.path)]
+    return [*command, "--debug"] if debug else command
+
+
+def _spawn(folder: EndpointFolder, ready: int, *, debug: bool) -> subprocess.Popen[bytes]:
+    command = [*_command(folder, debug=debug), "--ready-fd", str(ready)]
+    environment = {**os.environ, processes.ENDPOINT_DIR_VARIABLE: str(folder.path)}
+    with folder.agent_output.open("wb") as output:
+        return subprocess.Popen(
+            command,
+            cwd=folder.path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=[ready],
+            start_new_session=True,
+        )
+
+
+def _wait_until_online(
+    folder: EndpointFolder, agent: subprocess.Popen[bytes], reader: int, deadline: float
+) -> str | None:
+    waits_for = "the agent to start"
+    while True:
+        line = _read_line(reader, deadline)
+        if line is None:
+            raise EndpointStateError(
+                f"Endpoint '{folder.name}' was not online in time; it is still {waits_for}. It keeps trying; see "
+                f"`funcx-endpoint status {folder.name}` and {folder.logs / 'agent.log'}."
+            )
+        if not line:
+            raise EndpointStateError(_why_it_died(folder, agent))
+        report = msgspec.json.decode(line, type=Report)
+        match report.state:
+            case "online":
+                return report.detail
+            case "failed" if report.code == CONFLICT:
+                return None
+            case "failed":
+                raise EndpointStateError(_failure(folder, agent, report))
+        waits_for = report.detail
+
+
+def _failure(folder: EndpointFolder, agent: subprocess.Popen[bytes], report: Report) -> str:
+    try:
+        agent.wait(2 if report.code != "config_error" else 0.3)
+    except subprocess.TimeoutExpired:
+        return (
+            f"Endpoint '{folder.name}' is registered, but {report.detail[:1].lower()}{report.detail[1:]} "
+            f"Mend config.py, then run: funcx-endpoint restart {folder.name}"
+        )
+    return f"Endpoint '{folder.name}' did not start. {report.detail}"
+
+
+def _why_it_died(folder: EndpointFolder, agent: subprocess.Popen[bytes]) -> str:
+    code = agent.wait(5)
+    said = folder.agent_output.read_bytes()[-TAIL_BYTES:].decode(errors="replace").strip()
+    last = f" It said: {said.splitlines()[-1]}" if said else ""
+    return f"Endpoint '{folder.name}' did not start: its agent ended with code {code}.{last} See {folder.agent_output}."
+
+
+def _read_line(reader: int, deadline: float) -> bytes | None:
+    """Return the next line, empty at the end of the pipe, None after the deadline. The agent writes a line at once."""
+    line = b""
+    while not line.endswith(b"\n"):
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([reader], [], [], left)[0]:
+            return None
+        byte = os.read(reader, 1)
+        if not byte:
+            return b""
+        line += byte
+    return line
+
+
+def stop(folder: EndpointFolder, *, grace: float | None = None, say: Callable[[str], None] = lambda _: None) -> bool:
+    """Stop the agent with all that belongs to it; True if anything ran. No process of it is left on return.
+
+    Args:
+        folder: the endpoint.
+        grace: seconds for running tasks; None for what its config says.
+        say: told what is waited for.
+
+    Raises:
+        EndpointStateError: the agent runs on another machine, or cannot be ended.
+    """
+    agent = AgentLock(folder.lock).holder()
+    if agent is not None:
+        if not agent.is_here:
+            raise EndpointStateError(
+                f"Endpoint '{folder.name}' runs on {agent.hostname}. Stop it there: funcx-endpoint stop {folder.name}"
+            )
+        _end_agent(folder, agent, grace, say)
+    left = processes.of_endpoint(folder.path)
+    processes.end(left, grace=1.0)
+    if left := processes.of_endpoint(folder.path):
+        pids = ", ".join(str(one.pid) for one in left)
+        raise EndpointStateError(f"Processes of endpoint '{folder.name}' cannot be ended: {pids}.")
+    _clear_stale(folder)
+    return agent is not None
+
+
+def _end_agent(folder: EndpointFolder, agent: Identity, grace: float | None, say: Callable[[str], None]) -> None:
+    if grace is not None:
+        write_private(folder.stop_request, msgspec.json.encode(float(grace)))
+    agent.signal(signal.SIGTERM)
+    # A stopped process gets the signal only when it runs again.
+    agent.signal(signal.SIGCONT)
+    if agent.wait(1.0):
+        return
+    status = folder.status()
+    if status is not None and status.running_tasks:
+        say(f"waiting for {status.running_tasks} running tasks; `funcx-endpoint stop --grace 0` does not wait")
+    if not agent.wait((DEFAULT_GRACE if grace is None else grace) + STOP_MARGIN):
+        agent.signal(signal.SIGKILL)
+        agent.wait(5)
+
+
+def _clear_stale(folder: EndpointFolder) -> None:
+    """Nobody holds the lock: what it says is of the past."""
+    folder.stop_request.unlink(missing_ok=True)
+    folder.clear_status()
+    if AgentLock(folder.lock).holder() is None and folder.lock.exists():
+        os.truncate(folder.lock, 0)
+
+
+def remove(folder: EndpointFolder) -> None:
+    """Delete an endpoint that does not run, with its logs and undelivered results.
+
+    Raises:
+        EndpointStateError: if it runs.
+    """
+    require(folder)
+    if AgentLock(folder.lock).holder() is not None:
+        raise EndpointStateError(f"Endpoint '{folder.name}' runs. Run: funcx-endpoint stop {folder.name}")
+    shutil.rmtree(folder.path)
