@@ -84,6 +84,7 @@ class SqliteStore(Store):
 
     def _prepare(self) -> None:
         private_dir(self._folder)
+        self._path.touch(mode=0o600)  # SQLite gives its other files the mode of this one.
         try:
             with self._engine.begin() as connection:
                 _check(connection, self._path)
@@ -94,7 +95,6 @@ class SqliteStore(Store):
             raise ConfigError(
                 f"{self._path} cannot be used: {error.orig}. Restore it from a copy, or move the folder away to start anew."
             ) from None
-        self._path.chmod(0o600)
         if removed:
             _log.info("removed %d blobs that a crash left behind", removed)
 
