@@ -19,8 +19,7 @@ ROLES: Final = {
     "funcx-service": "service",
     "funcx_endpoint.manager": "manager",
     "funcx_endpoint.worker": "worker",
-    "funcx_endpoint": "agent",
-    "funcx-endpoint": "agent",
+    "funcx_endpoint.interchange": "agent",
 }
 _LISTEN: Final = "0A"
 
