@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 import time
 import uuid
 from typing import NewType
@@ -34,18 +35,24 @@ class _Sequence:
     def __init__(self) -> None:
         self._counter = itertools.count(int.from_bytes(os.urandom(2), "big"))
         self._suffix = os.urandom(6).hex()
+        self._lock = threading.Lock()
         self._millisecond = 0
         self._head = ""
 
     def next(self) -> str:
+        if time.time_ns() // 1_000_000 > self._millisecond:
+            self._renew_head()
         count = next(self._counter) & 0x3FFFFFF
-        now = time.time_ns() // 1_000_000
-        # A clock that steps back must not make later ids sort before earlier ones.
-        if now > self._millisecond:
-            digits = f"{now:012x}"
-            self._head = f"{digits[:8]}-{digits[8:]}-7"
-            self._millisecond = now  # last: a thread that sees it must find the head
         return "%s%03x-%04x-%s" % (self._head, count >> 14, 0x8000 | (count & 0x3FFF), self._suffix)  # noqa: UP031 - half the time of an f-string
+
+    def _renew_head(self) -> None:
+        """Write the time, once a millisecond. It never goes back: not by a clock that does, nor by a slow thread."""
+        with self._lock:
+            now = time.time_ns() // 1_000_000
+            if now > self._millisecond:
+                digits = f"{now:012x}"
+                self._head = f"{digits[:8]}-{digits[8:]}-7"
+                self._millisecond = now  # last: a thread that sees it must find the head
 
 
 _sequence = _Sequence()
