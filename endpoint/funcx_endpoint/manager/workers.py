@@ -7,6 +7,7 @@ import fcntl
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -113,8 +114,8 @@ class WorkerProcess:
         self.pid = self._process.pid
         self.pidfd = os.pidfd_open(self.pid)
         # The duplicate of the worker's end: by it, records that the worker has not received are taken back.
+        # Whether it blocks is one property of both, so it must.
         self._undelivered = tasks
-        self._undelivered.setblocking(False)
         for channel in (self._tasks, self._control, self.results):
             channel.setblocking(False)
         self.pipes = [Pipe(EventKind.STDOUT, out), Pipe(EventKind.STDERR, err)]
@@ -134,7 +135,7 @@ class WorkerProcess:
     def undelivered(self) -> Iterator[records.Record]:
         """Receive chunks in the worker's place, until none is left."""
         with contextlib.suppress(OSError):
-            while (record := records.receive(self._undelivered)) is not None:
+            while (record := records.receive(self._undelivered, socket.MSG_DONTWAIT)) is not None:
                 yield record
 
     def received(self) -> Iterator[records.Record]:

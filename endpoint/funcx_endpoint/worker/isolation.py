@@ -6,6 +6,7 @@ behind pays for about ten cheap look-ups.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # what `signal` wraps; it makes no enum of each answer, which is most of the price
 import contextlib
 import ctypes
 import os
@@ -17,16 +18,22 @@ from pathlib import Path
 from typing import Any, Final
 
 _UMASK: Final = 0o077
-_WATCHED: Final = (
-    signal.SIGINT,
-    signal.SIGTERM,
-    signal.SIGALRM,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGCHLD,
-    signal.SIGPIPE,
-    signal.SIGHUP,
+_WATCHED: Final = tuple(
+    int(number)
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGALRM,
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+        signal.SIGCHLD,
+        signal.SIGPIPE,
+        signal.SIGHUP,
+    )
 )
+_SIG_BLOCK: Final = int(signal.SIG_BLOCK)
+_FORK_NANOSECONDS: Final = 100_000
+"""No process is started in less time: after a shorter task there is nothing to look for."""
 _KILL_PATIENCE: Final = 1.0
 """Seconds in which killed children must be gone; one that cannot be killed (state D) keeps nobody waiting longer."""
 _PR_SET_PDEATHSIG: Final = 1
@@ -102,16 +109,20 @@ class Surroundings:
         self._path = list(sys.path)
         self._filters = list(warnings.filters)
         self._handlers: tuple[Any, ...] = ()
-        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        self._mask = _signal.pthread_sigmask(_SIG_BLOCK, ())
         # What the kernel calls the folder: `working_dir` may be reached by a symbolic link.
         self._current_dir = os.getcwd()  # noqa: PTH109 - a tenth of the price of Path.cwd(), and paid per task
 
     def note_handlers(self) -> None:
         """The signal handlers are as they shall be."""
-        self._handlers = tuple(map(signal.getsignal, _WATCHED))
+        self._handlers = tuple(map(_signal.getsignal, _WATCHED))
 
-    def restore(self) -> None:
-        """Put everything back that the last task changed, and end the processes that it left behind."""
+    def restore(self, ran: int) -> None:
+        """Put everything back that the last task changed, and end the processes that it left behind.
+
+        Args:
+            ran: nanoseconds that the task took.
+        """
         self._restore_directory()
         if _raw_environment() != self._environment:
             self._restore_environment()
@@ -121,12 +132,13 @@ class Surroundings:
         if warnings.filters != self._filters:
             warnings.filters[:] = self._filters  # type: ignore[index]
             warnings._filters_mutated()  # type: ignore[attr-defined]  # noqa: SLF001 - as `catch_warnings` does
-        if tuple(map(signal.getsignal, _WATCHED)) != self._handlers:
+        if tuple(map(_signal.getsignal, _WATCHED)) != self._handlers:
             self._restore_handlers()
-        signal.alarm(0)
-        if signal.pthread_sigmask(signal.SIG_BLOCK, ()) != self._mask:
+        _signal.alarm(0)
+        if _signal.pthread_sigmask(_SIG_BLOCK, ()) != self._mask:
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
-        self._end_children()
+        if ran >= _FORK_NANOSECONDS or ran < 0:
+            self._end_children()
 
     def _restore_directory(self) -> None:
         try:
@@ -146,7 +158,7 @@ class Surroundings:
 
     def _restore_handlers(self) -> None:
         for number, handler in zip(_WATCHED, self._handlers, strict=True):
-            if signal.getsignal(number) != handler:
+            if _signal.getsignal(number) != handler:
                 signal.signal(number, handler)
 
     def _end_children(self) -> None:

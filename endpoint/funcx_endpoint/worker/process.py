@@ -112,7 +112,7 @@ class Worker:
             _end_forked_child(result)
         capture.restore_streams()
         capture.end()
-        self._surroundings.restore()
+        self._surroundings.restore(result.times.ended - result.times.started)
         self._report(result)
 
     def _report(self, result: TaskResult) -> None:

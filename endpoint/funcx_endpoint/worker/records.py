@@ -58,13 +58,17 @@ class Record:
             self._mapped.close()
 
 
-def receive(channel: socket.socket) -> Record | None:
+def receive(channel: socket.socket, flags: int = 0) -> Record | None:
     """Receive one record; None at the end of the stream.
 
+    Args:
+        channel: where from.
+        flags: `MSG_DONTWAIT` where the socket itself must stay blocking, because another process waits in it.
+
     Raises:
-        OSError: the other side is gone, or (on a socket that does not block) nothing is there.
+        OSError: the other side is gone, or (without blocking) nothing is there.
     """
-    data, ancillary, _, _ = channel.recvmsg(_BUFFER, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
+    data, ancillary, _, _ = channel.recvmsg(_BUFFER, _ANCILLARY, flags | socket.MSG_CMSG_CLOEXEC)
     if not ancillary:
         return Record(data) if data else None
     descriptors = array.array("i")
