@@ -14,7 +14,7 @@ bounded by what is pending.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -41,7 +41,6 @@ from funcx_core.protocol.endpoint import Cancel, GiveBack
 from funcx_core.protocol.handoff import Changed, Ended, Logged, Offer
 from funcx_core.protocol.task import (
     EVENT_SEQ_BITS,
-    TERMINAL,
     Lease,
     Task,
     TaskEvent,
@@ -54,6 +53,9 @@ POISON_LIMIT: Final = 3
 """Worker deaths after which a task is taken for the cause, whatever its `retry_on_loss`."""
 REMEMBERED: Final = 16_384
 FIRST_PAYLOAD_GUESS: Final = 65_536
+
+TERMINAL_STATES: Final = (TaskState.SUCCESS, TaskState.FAILED, TaskState.CANCELLED)
+"""The same as `TERMINAL`, as a tuple: found by identity, while a set calls the hash function of the enum."""
 
 PENDING, LEASED, ENDING = Place.PENDING, Place.LEASED, Place.ENDING
 
@@ -306,7 +308,7 @@ class EndpointLeases:
                 if not self._is_being_committed(record, result):
                     late.append(result.lease)
                 continue
-            if result.state not in TERMINAL:
+            if result.state not in TERMINAL_STATES:
                 self._counters.protocol_errors += 1
                 continue
             record.place = ENDING
@@ -334,15 +336,19 @@ class EndpointLeases:
     def committed(self, commit: Commit) -> list[Effect]:
         """These tasks are over."""
         remember = self._reading > 0
+        decided: list[tuple[Record, TaskResult]] = []
         for result in commit.results:
             record = self._known.pop(result.task_id)
             if remember or record.from_store:
                 self._ended[result.task_id] = None
+            if record.decided_here:
+                decided.append((record, result))
         self._stop_remembering()
-        if not commit.acknowledge:
-            return self.deal()
-        self._uncommitted_bytes -= sum(len(result.value) for result in commit.results)
-        return [*self._acknowledge([result.lease for result in commit.results]), *self.deal()]
+        effects: list[Effect] = [Publish(list(by_group(decided)))] if decided else []
+        if commit.acknowledge:
+            self._uncommitted_bytes -= sum(len(result.value) for result in commit.results)
+            effects += self._acknowledge([result.lease for result in commit.results])
+        return [*effects, *self.deal()]
 
     def _acknowledge(self, leases: list[Lease]) -> list[Effect]:
         if not leases or self.session is None or self.session.results_route is None:
@@ -350,11 +356,12 @@ class EndpointLeases:
         return [SendAck(self.session.results_route, leases)]
 
     def _commit(self, results: list[TaskResult], *, acknowledge: bool = False) -> list[Effect]:
-        """End tasks by a decision made here."""
-        if not results:
-            return []
-        ended = by_group((self._known[result.task_id], result) for result in results)
-        return [Publish(list(ended)), Commit(self.endpoint_id, results, acknowledge)]
+        """End tasks by a decision made here.
+
+        Unlike a result, which its endpoint keeps, a decision that is not committed is forgotten with this process. So it
+        is published after the commit.
+        """
+        return [Commit(self.endpoint_id, results, acknowledge)] if results else []
 
     # --- leases come back --------------------------------------------------------------------------------------------
 
@@ -451,7 +458,7 @@ class EndpointLeases:
         valid: list[Transition] = []
         for transition in transitions:
             record = self._known.get(transition.task_id)
-            if transition.state in TERMINAL or transition.state is TaskState.CANCELLING:
+            if transition.state in TERMINAL_STATES or transition.state is TaskState.CANCELLING:
                 self._counters.protocol_errors += 1
             elif record is not None and record.place is LEASED and record.attempt == transition.attempt:
                 record.running = transition.state is TaskState.RUNNING
@@ -526,6 +533,23 @@ class EndpointLeases:
         if not task_ids or self.session is None:
             return []
         return [SendCommand(self.session.commands_route, Cancel(task_ids, force))]
+
+    def check(self) -> None:
+        """Raise AssertionError if the books do not balance. For tests and simulations."""
+        places = Counter(record.place for record in self._known.values())
+        queued = [record for record in self._pending if record.place is PENDING]
+        payloads = [len(record.task.payload) for record in self._known.values() if record.task is not None]
+        books = {
+            "leases": (self.leased, places[LEASED]),
+            "pending": (self._pending_count, places[PENDING]),
+            "queue": (len(queued), len({record.task_id for record in queued})),
+            "payloads": (len(payloads), len(queued)),
+            "bytes": (self._pending_bytes, sum(payloads)),
+            "uncommitted": (self._uncommitted_bytes, max(0, self._uncommitted_bytes)),
+        }
+        wrong = {name: pair for name, pair in books.items() if pair[0] != pair[1]}
+        if wrong or self._reading < 0 or self._pending_count != len(queued):
+            raise AssertionError(f"The books do not balance: {wrong}")
 
     # --- sessions come and go --------------------------------------------------------------------------------------------
 

@@ -67,6 +67,7 @@ class _Endpoint:
     epoch: int = 0
     opening: int | None = None
     opening_route: bytes = b""
+    opening_window: int = 0
     online: bool = False
     last_heard: float = 0.0
     threshold: float = 0.0
@@ -116,7 +117,7 @@ class ForwarderState:
             return [self._superseded(route)]
         session = endpoint.leases.session
         if session is None or session.commands_route != route:
-            return self._stranger(endpoint, route)
+            return self._stranger(endpoint, route, message)
         endpoint.last_heard = now
         match message:
             case EndpointHeartbeat():
@@ -130,9 +131,12 @@ class ForwarderState:
                 session.leaving = True
                 return self._offline(endpoint_id, endpoint) if endpoint.online else []
 
-    def _stranger(self, endpoint: _Endpoint, route: bytes) -> list[Effect]:
+    def _stranger(self, endpoint: _Endpoint, route: bytes, message: ToCommands) -> list[Effect]:
         if endpoint.opening is not None and endpoint.opening_route == route:
-            return []  # Its registration is being settled.
+            # Its registration is being settled.
+            if isinstance(message, Window):
+                endpoint.opening_window = message.window
+            return []
         self.counters.foreign_messages += 1
         return [SendCommand(route, Refused("register", "This session is not known here: register again."))]
 
@@ -159,6 +163,7 @@ class ForwarderState:
             endpoint.leases.reading_began()
         endpoint.opening = self._sessions
         endpoint.opening_route = route
+        endpoint.opening_window = message.window
         endpoint.epoch = message.epoch
         endpoint.last_heard = now
         endpoint.threshold = max(self._config.heartbeat_threshold, SILENT_PERIODS * message.heartbeat_period)
@@ -176,7 +181,7 @@ class ForwarderState:
             return []  # The agent, or another one, registered once more.
         register = restore.register
         endpoint.opening = None
-        session = Session(restore.session, register.epoch, register.window, restore.route)
+        session = Session(restore.session, register.epoch, endpoint.opening_window, restore.route)
         release, effects = endpoint.leases.restore(session, register.held, register.lost, headers)
         endpoint.leases.reading_ended()
         endpoint.last_heard = now
@@ -288,6 +293,11 @@ class ForwarderState:
     def committed(self, effect: Commit) -> list[Effect]:
         """The store committed `Commit`."""
         return self._endpoint(effect.endpoint_id).leases.committed(effect)
+
+    def check(self) -> None:
+        """Raise AssertionError if the books do not balance. For tests and simulations."""
+        for endpoint in self._endpoints.values():
+            endpoint.leases.check()
 
     # --- time ------------------------------------------------------------------------------------------------------
 
