@@ -147,6 +147,7 @@ class Agent:
                 ticking.result()
             else:
                 await self._last_acknowledgements()
+                self._uplink.close(farewell=True)
         finally:
             for task in (uplink, ticking, finished):
                 task.cancel()
@@ -169,7 +170,7 @@ class Agent:
             await asyncio.sleep(0.02)
 
     async def _close(self) -> None:
-        self._uplink.close(farewell=self._finished.is_set())
+        self._uplink.close(farewell=False)
         await self._blocks.close()
         await asyncio.to_thread(self._end_processes)
         self._floor.close()
