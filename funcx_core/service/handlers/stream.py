@@ -56,6 +56,7 @@ class Stream(Guard, websocket.WebSocketHandler):
         self._under_way: set[asyncio.Task[None]] = set()
         self._unanswered_bytes = 0
         self._room = asyncio.Event()
+        self._in_order = asyncio.Lock()
         self._flush_is_scheduled = False
         self._loop = asyncio.get_running_loop()
         self.set_nodelay(True)
@@ -100,8 +101,10 @@ class Stream(Guard, websocket.WebSocketHandler):
 
     async def _serve(self, request: FromClient, size: int) -> None:
         try:
-            # A token that was revoked stops working on open streams, too.
-            await self.context.authenticator.authenticate(self.token)
+            # Looking the token up may take a while, and a submit must not overtake the function that it calls.
+            async with self._in_order:
+                # A token that was revoked stops working on open streams, too.
+                await self.context.authenticator.authenticate(self.token)
             await self._perform(request)
         except AuthRequired as error:
             self._refuse(request, error.code, str(error), None)
