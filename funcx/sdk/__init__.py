@@ -1,5 +1,5 @@
 """The SDK, under its documented names."""
 
-from funcx.version import VERSION as __version__
+from funcx_core import __version__
 
 __all__ = ["__version__"]

@@ -6,6 +6,7 @@ dill decides with `_locate_function` whether a function or class can be found by
 
 from __future__ import annotations
 
+import enum
 import io
 import threading
 from typing import Any, Final
@@ -14,6 +15,7 @@ import dill
 from dill import _dill
 
 from funcx_core.serialize.bytesform import is_local
+from funcx_core.serialize.enums import add_attributes, reduce_enum
 
 _REFUSED: Final = frozenset(
     {
@@ -35,7 +37,20 @@ class _ByValuePickler(dill.Pickler):  # type: ignore[misc]
     Open files and locks are refused: dill would make new ones on the worker, which are not what the caller has.
     """
 
-    dispatch = {kind: save for kind, save in dill.Pickler.dispatch.items() if kind not in _REFUSED}  # noqa: RUF012
+    dispatch = _dill.MetaCatchingDict(
+        (kind, save) for kind, save in dill.Pickler.dispatch.items() if kind not in _REFUSED
+    )
+
+
+def _save_enum(pickler: _ByValuePickler, cls: enum.EnumType) -> None:
+    if _locate(cls, pickler):
+        _dill.save_type(pickler, cls)
+    else:
+        build, arguments, attributes = reduce_enum(cls)
+        pickler.save_reduce(build, arguments, attributes, state_setter=add_attributes, obj=cls)
+
+
+_ByValuePickler.dispatch[enum.EnumType] = _save_enum
 
 
 def _locate(obj: Any, pickler: Any = None) -> bool:

@@ -72,7 +72,7 @@ def standalone_source(function: Any) -> FunctionSource | None:
     except (OSError, TypeError, SyntaxError, IndexError):
         return None
     for future in ("", _LAZY_ANNOTATIONS):  # Annotations may name what does not exist on the worker.
-        if _defines(future + text, function):
+        if _defines(future + text, function) or _defines(future + text + _shadowed_imports(function), function):
             return FunctionSource(name, future + text + _place(function))
     return None
 
@@ -129,6 +129,23 @@ def _defines(text: str, function: types.FunctionType) -> bool:
         and _same_code(made.__code__, function.__code__)
         and _same_defaults(made, function)
     )
+
+
+def _shadowed_imports(function: types.FunctionType) -> str:
+    """Return what makes the compiler treat names as it did in a module that imports them too.
+
+    CPython compiles ``math.sqrt(x)`` in another way if `math` is imported at the top of the module, even where it is a local name.
+    """
+    names = sorted(set(_local_names(function.__code__)) & set(function.__globals__))
+    return f"\nif 0:\n    import {', '.join(names)}\n" if names else ""
+
+
+def _local_names(code: types.CodeType) -> Iterator[str]:
+    yield from code.co_varnames
+    yield from code.co_cellvars
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _local_names(constant)
 
 
 def _is_one_definition(module: types.CodeType) -> bool:

@@ -7,6 +7,7 @@ import base64
 import json
 import threading
 from collections.abc import Callable
+from typing import Self
 
 import msgspec
 from tornado.httpserver import HTTPServer
@@ -75,7 +76,7 @@ class FakeService:
     def settings(self) -> Settings:
         return Settings(f"http://127.0.0.1:{self.port}/v2", TOKEN)
 
-    def __enter__(self) -> FakeService:
+    def __enter__(self) -> Self:
         self._thread.start()
         assert self._ready.wait(10)
         return self

@@ -1,0 +1,144 @@
+"""Exceptions: described without fail, rebuilt as themselves where that is possible."""
+
+from __future__ import annotations
+
+import pytest
+
+from funcx_core.errors import RemoteTaskError, WorkerLost
+from funcx_core.protocol.codec import Decoder, encode
+from funcx_core.protocol.task import Frame, TaskError
+from funcx_core.serialize import RemoteTraceback, describe_exception, rebuild_exception
+
+
+class NeedsTwo(Exception):
+    def __init__(self, one, two):
+        super().__init__(f"{one}-{two}")
+        self.one = one
+        self.two = two
+
+
+class BadText(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+class BadReduce(Exception):
+    def __reduce__(self):
+        raise RuntimeError("no pickle")
+
+
+class Sealed(Exception):
+    def __setattr__(self, name, value):
+        raise AttributeError("sealed")
+
+
+def raised(error):
+    try:
+        raise error
+    except BaseException as caught:
+        return caught
+
+
+def travel(error, task_id="t1"):
+    described = describe_exception(raised(error))
+    assert len(encode(described)) < 80 * 1024
+    return described, rebuild_exception(Decoder(TaskError).decode(encode(described)), task_id)
+
+
+def test_a_builtin_exception_comes_back_as_itself():
+    described, error = travel(ZeroDivisionError("division by zero"))
+    assert (described.code, described.type_name, described.module, described.message) == (
+        "remote_task_error", "ZeroDivisionError", "builtins", "division by zero",
+    )  # fmt: skip
+    assert type(error) is ZeroDivisionError
+    assert error.funcx.task_id == "t1"
+    assert error.funcx.frames == [Frame(__file__, raised.__code__.co_firstlineno + 2, "raised")]
+    assert isinstance(error.__cause__, RemoteTraceback)
+    assert "in raised" in str(error.__cause__)
+
+
+def test_an_exception_with_required_arguments_comes_back_as_itself():
+    _, error = travel(NeedsTwo(1, 2))
+    assert type(error).__name__ == "NeedsTwo"
+    assert (error.one, error.two, str(error)) == (1, 2, "1-2")
+
+
+def test_an_exception_that_has_no_text_is_described():
+    described, error = travel(BadText())
+    assert described.message == "<unprintable BadText>"
+    assert type(error).__name__ == "BadText"
+
+
+def test_an_exception_that_cannot_be_pickled_is_described():
+    described, error = travel(BadReduce("why"))
+    assert described.type_name == "BadReduce"
+    assert "why" in str(error)
+
+
+def test_an_exception_that_takes_no_attributes_becomes_one_of_ours():
+    _, error = travel(Sealed("x"))
+    assert isinstance(error, RemoteTaskError)
+    assert error.details["type_name"] == "Sealed"
+    assert error.funcx.task_id == "t1"
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
+def test_what_would_end_the_client_becomes_one_of_ours(error):
+    _, rebuilt = travel(error)
+    assert isinstance(rebuilt, RemoteTaskError)
+    assert rebuilt.details["type_name"] == type(error).__name__
+
+
+def test_a_huge_message_is_cut_and_the_class_stays():
+    described, error = travel(ValueError("x" * 50_000_000))
+    assert "characters left out" in described.message
+    assert type(error) is ValueError
+
+
+def test_a_deep_traceback_is_cut():
+    def dive(n):
+        return dive(n + 1) + len(str(n))
+
+    try:
+        dive(0)
+    except RecursionError as error:
+        described = describe_exception(error)
+    assert len(described.frames) <= 100
+    assert len(encode(described)) < 80 * 1024
+
+
+def test_a_class_that_does_not_exist_here_becomes_one_of_ours():
+    error = TaskError(
+        code="remote_task_error", message="boom", type_name="Gone", module="nowhere", traceback="tb", exception=b"pb\n\x80\x05cnowhere\nGone\n.",
+    )  # fmt: skip
+    rebuilt = rebuild_exception(error, "t2")
+    assert isinstance(rebuilt, RemoteTaskError)
+    assert str(rebuilt) == "Gone: boom"
+    assert rebuilt.task_id == "t2"
+    assert rebuilt.details["traceback"] == "tb"
+
+
+def test_our_own_errors_keep_their_class_and_details():
+    error = rebuild_exception(TaskError(code="worker_lost", message="It died.", details={"signal": 9}), "t3")
+    assert type(error) is WorkerLost
+    assert (error.details, error.task_id) == ({"signal": 9}, "t3")
+
+
+def test_frames_of_this_system_and_hidden_files_are_left_out():
+    from funcx_core.ids import parse_id
+
+    try:
+        parse_id("nonsense")
+    except Exception as error:
+        described = describe_exception(error, hidden_files=[__file__])
+    assert described.frames == []
+    assert "No UUID" not in described.traceback
+
+
+def test_notes_and_causes_are_in_the_text():
+    error = ValueError("outer")
+    error.add_note("see the manual")
+    error.__cause__ = KeyError("inner")
+    described, rebuilt = travel(error)
+    assert "inner" in described.traceback
+    assert rebuilt.__notes__ == ["see the manual"]
