@@ -54,6 +54,12 @@ class SendRecall(msgspec.Struct, frozen=True):
     worker: int
 
 
+class Peek(msgspec.Struct, frozen=True):
+    """Read the record of ended tasks in the worker's page, which it will send later; report it as `finished`."""
+
+    worker: int
+
+
 class NoteReturned(msgspec.Struct, frozen=True):
     """Journal that these numbers never started on this worker: they are dealt anew, or given back."""
 
@@ -75,4 +81,4 @@ class End(msgspec.Struct, frozen=True):
     reason: str
 
 
-Effect = Send | Enrol | Spawn | DealChunk | TakeBack | SendRecall | NoteReturned | Signal | End
+Effect = Send | Enrol | Spawn | DealChunk | TakeBack | SendRecall | Peek | NoteReturned | Signal | End

@@ -17,7 +17,6 @@ import sys
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -47,6 +46,7 @@ from funcx_endpoint.manager.effects import (
     End,
     Enrol,
     NoteReturned,
+    Peek,
     Send,
     SendRecall,
     Signal,
@@ -92,6 +92,8 @@ class ManagerProcess:
         self._workers: dict[int, WorkerProcess] = {}
         self._raw = [RawOutput(settings.max_output) for _ in range(settings.workers)]
         self._events: list[TaskEvent] = []
+        self._results: list[TaskResult] = []
+        self._flushes_soon = False
         self._effects: deque[Effect] = deque()
         self._oom = OomWatch()
         self._timer: asyncio.TimerHandle | None = None
@@ -250,20 +252,13 @@ class ManagerProcess:
             self._perform(self._machine.died(index, Death(started=0), time.monotonic()))
             return
         self._workers[index] = worker
-        self._loop.add_reader(worker.results.fileno(), self._guarded(self._on_results, worker))
-        self._loop.add_reader(worker.pidfd, self._guarded(self._on_death, worker))
+        self._loop.add_reader(worker.results.fileno(), self._on_results, worker)
+        self._loop.add_reader(worker.pidfd, self._on_death, worker)
         for pipe in worker.pipes:
-            self._loop.add_reader(pipe.descriptor, self._guarded(self._on_raw_output, worker, pipe))
-
-    def _guarded(self, callback: Callable[..., None], *args: Any) -> Callable[[], None]:
-        def call() -> None:
-            callback(*args)
-            self._send_events()
-            self._set_timer()
-
-        return call
+            self._loop.add_reader(pipe.descriptor, self._on_raw_output, worker, pipe)
 
     def _on_results(self, worker: WorkerProcess) -> None:
+        self._flush_soon()
         try:
             self._hear(worker)
         except EOFError:
@@ -309,6 +304,7 @@ class ManagerProcess:
         seq = self._machine.next_event(task_id)
         if seq is not None:
             self._events.append(TaskEvent(task_id, seq, kind, at, body))
+            self._flush_soon()
 
     def _on_raw_output(self, worker: WorkerProcess, pipe: Pipe) -> None:
         # What ended before this was written must not be given this.
@@ -337,6 +333,7 @@ class ManagerProcess:
         return True
 
     def _on_death(self, worker: WorkerProcess) -> None:
+        self._flush_soon()
         self._loop.remove_reader(worker.pidfd)
         self._hear_last_words(worker)
         status = worker.wait()
@@ -362,11 +359,14 @@ class ManagerProcess:
         with contextlib.suppress(EOFError, RemoteProtocolError):
             while self._hear(worker):
                 pass
-        if leftover := worker.page.leftover():
-            with contextlib.suppress(RemoteProtocolError):  # It died while it wrote this.
-                self._on_record(worker, leftover)
-            worker.page.sent()
+        self._hear_record(worker, worker.page.leftover())
+        worker.page.sent()
         self._read_pipes(worker, self._machine.first_dealt(worker.index))
+
+    def _hear_record(self, worker: WorkerProcess, record: bytes) -> None:
+        if record:
+            with contextlib.suppress(RemoteProtocolError):  # It was, or is, being written.
+                self._on_record(worker, record)
 
     def _drop(self, worker: WorkerProcess) -> None:
         del self._workers[worker.index]
@@ -388,9 +388,11 @@ class ManagerProcess:
 
     def _perform_one(self, effect: Effect) -> None:
         match effect:
+            case Send(message=Results(results=results)):
+                self._results += results
+                self._flush_soon()
             case Send(message=message):
-                if isinstance(message, Results):
-                    self._send_events()
+                self._flush()
                 self._dealer.send(encode(message))
             case NoteReturned(worker=index, numbers=numbers):
                 self._journal.returned(index, numbers)
@@ -404,7 +406,7 @@ class ManagerProcess:
                 self._perform_on_worker(effect, self._workers[effect.worker])
 
     def _perform_on_worker(
-        self, effect: DealChunk | TakeBack | SendRecall | Signal, worker: WorkerProcess
+        self, effect: DealChunk | TakeBack | SendRecall | Peek | Signal, worker: WorkerProcess
     ) -> None:
         match effect:
             case DealChunk(chunk=chunk):
@@ -414,6 +416,8 @@ class ManagerProcess:
                 self._take_back(worker)
             case SendRecall():
                 worker.recall()
+            case Peek():
+                self._hear_record(worker, worker.page.leftover())
             case Signal(number=number, level=level):
                 worker.signal(number, level)
 
@@ -426,10 +430,22 @@ class ManagerProcess:
             # The bodies in those records did not arrive either.
             self._perform(self._machine.returned(worker.index, numbers, time.monotonic(), missing=True))
 
-    def _send_events(self) -> None:
+    def _flush_soon(self) -> None:
+        # What all workers bring in one turn of the loop goes up as one message.
+        if not self._flushes_soon:
+            self._flushes_soon = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Send up what has gathered, a task's events before its result, and see to the timer."""
+        self._flushes_soon = False
         if self._events:
             self._dealer.send(encode(Events(self._events)))
             self._events = []
+        if self._results:
+            self._dealer.send(encode(Results(self._results)))
+            self._results = []
+        self._set_timer()
 
     # --- the end ------------------------------------------------------------------------------------------------
 
@@ -452,7 +468,7 @@ class ManagerProcess:
         if not self._settings.keep_children:
             kill_children(patience=1.0)
         if hasattr(self, "_dealer"):
-            self._send_events()
+            self._flush()
             self._dealer.close(0 if self._agent_is_gone else LINGER_MS)
         if hasattr(self, "_context"):
             self._context.term()

@@ -33,6 +33,7 @@ class Slot:
         since: when the first of `dealt` began.
         number: the number given last; numbers rise for ever, over respawns too.
         recalled: first of `dealt` when the rest was asked for, so that it is asked for once.
+        looked: first of `dealt` when the page was looked at for results that wait to be sent.
         failures: deaths in a row before the worker was ready.
         spawn_at: when a worker that is down is to be started.
     """
@@ -44,6 +45,7 @@ class Slot:
     since: float = 0.0
     number: int = 0
     recalled: int = 0
+    looked: int = 0
     failures: int = 0
     spawn_at: float = 0.0
     sent: SentFunctions = field(default_factory=lambda: SentFunctions(SENT_FUNCTIONS))

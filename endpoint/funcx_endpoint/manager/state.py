@@ -47,6 +47,7 @@ from funcx_endpoint.manager.effects import (
     Enrol,
     Level,
     NoteReturned,
+    Peek,
     Send,
     SendRecall,
     Signal,
@@ -179,7 +180,7 @@ class Manager:
                 times.append(head.stop.next_at)
         elif (walltime := self._walltime(head)) is not None:
             times.append(slot.since + walltime)
-        if has_idle and len(slot.dealt) > 1 and slot.recalled != head.number:
+        if len(slot.dealt) > 1 and (slot.looked != head.number or (has_idle and slot.recalled != head.number)):
             times.append(slot.since + STUCK_SECONDS)
         return times
 
@@ -225,6 +226,11 @@ class Manager:
 
     def _watch(self, slot: Slot, head: Held, now: float, at: int, started: int) -> list[Effect]:
         effects: list[Effect] = []
+        if len(slot.dealt) > 1 and now >= slot.since + STUCK_SECONDS:
+            slot.looked = head.number
+            if started > head.number:
+                # It has ended, and its result waits in the page behind a task that is not as short as it was.
+                return [Peek(slot.index)]
         if not head.is_reported and now >= slot.since + REPORT_SECONDS and started >= head.number:
             head.is_reported = True
             began = at - int((now - slot.since) * 1e9)

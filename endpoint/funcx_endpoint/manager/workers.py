@@ -135,7 +135,7 @@ class WorkerProcess:
     def undelivered(self) -> Iterator[records.Record]:
         """Receive chunks in the worker's place, until none is left."""
         with contextlib.suppress(OSError):
-            while (record := records.receive(self._undelivered, socket.MSG_DONTWAIT)) is not None:
+            while (record := records.receive(self._undelivered, int(socket.MSG_DONTWAIT))) is not None:
                 yield record
 
     def received(self) -> Iterator[records.Record]:

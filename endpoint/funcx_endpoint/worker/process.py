@@ -42,8 +42,9 @@ from funcx_endpoint.worker.page import STARTED, Page
 from funcx_endpoint.worker.run import Functions, Runner
 from funcx_endpoint.worker.settings import WorkerSettings
 
-GATHER: Final = 200_000
-"""Results are sent at once if none was sent for so long (nanoseconds), else together."""
+GATHER: Final = 500_000
+"""Results are sent at once if none was sent for so long (nanoseconds), else together; the manager looks into the page for
+those that wait behind a task that turns out to be long."""
 EXIT_NO_MANAGER: Final = 70
 _NOTHING: Final = b"\0\0\0\0"
 _HIGHEST_DESCRIPTOR: Final = 4096

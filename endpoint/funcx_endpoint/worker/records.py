@@ -10,6 +10,7 @@ from typing import Final
 
 INLINE: Final = 64 * 1024
 """Bytes of the largest record that is sent inline. Two of them fit into a socket's default buffer."""
+_CLOEXEC: Final = int(socket.MSG_CMSG_CLOEXEC)
 _LARGE: Final = b"\x00"
 _BUFFER: Final = 2 * INLINE
 _ANCILLARY: Final = socket.CMSG_SPACE(array.array("i").itemsize)
@@ -68,7 +69,7 @@ def receive(channel: socket.socket, flags: int = 0) -> Record | None:
     Raises:
         OSError: the other side is gone, or (without blocking) nothing is there.
     """
-    data, ancillary, _, _ = channel.recvmsg(_BUFFER, _ANCILLARY, flags | socket.MSG_CMSG_CLOEXEC)
+    data, ancillary, _, _ = channel.recvmsg(_BUFFER, _ANCILLARY, flags | _CLOEXEC)
     if not ancillary:
         return Record(data) if data else None
     descriptors = array.array("i")
