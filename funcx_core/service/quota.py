@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from funcx_core.errors import QueueFull
@@ -19,6 +20,7 @@ class Quota:
         self._recount_seconds = recount_seconds
         self._estimate: dict[UserId, int] = {}
         self._counted_at: dict[UserId, float] = {}
+        self._counting = asyncio.Lock()
 
     async def take(self, user_id: UserId, calls: int) -> None:
         """Add `calls` open tasks to the user's estimate.
@@ -37,8 +39,9 @@ class Quota:
         self._estimate[user_id] += calls
 
     async def _recount(self, user_id: UserId) -> None:
-        now = self._monotonic()
-        if now - self._counted_at.get(user_id, -self._recount_seconds) < self._recount_seconds:
-            return
-        self._counted_at[user_id] = now
-        self._estimate[user_id] = await self._store.count_open(user_id)
+        async with self._counting:  # submits that come while the first one counts wait for its answer
+            now = self._monotonic()
+            if now - self._counted_at.get(user_id, -self._recount_seconds) < self._recount_seconds:
+                return
+            self._estimate[user_id] = await self._store.count_open(user_id)
+            self._counted_at[user_id] = now
