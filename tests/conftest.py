@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,17 @@ def _no_service_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     for name in ("FUNCX_SERVICE_ADDRESS", "FUNCX_SDK_ENVIRONMENT", "FUNCX_TOKEN", "FUNCX_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FUNCX_HOME", str(tmp_path / "funcx-home"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the processes wrote beside the failure of a test that used a fabric."""
+    report = yield
+    if report.failed:
+        for name, value in getattr(item, "funcargs", {}).items():
+            if isinstance(value, Fabric):
+                report.sections.append((f"logs of {name}", value.logs()))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -251,7 +251,7 @@ class Fabric:
         from funcx import FuncXExecutor
 
         target = self.id_of(endpoint) if endpoint else self.endpoint_id
-        with FuncXExecutor(self.client(), endpoint_id=target, **options) as executor:
+        with FuncXExecutor(target, funcx_client=self.client(), **options) as executor:
             yield executor
 
     def endpoint_cli(
