@@ -1,0 +1,185 @@
+"""The sending end of values that may refer to code of a notebook.
+
+Code that another Python process cannot import goes by value: functions as compiled code plus the text of the cell that
+defined them, classes as the text of their statement. Instances of notebook classes keep their identity both ways: what
+came from home goes home by name.
+"""
+
+from __future__ import annotations
+
+import ast
+import dis
+import enum
+import functools
+import importlib
+import io
+import linecache
+import marshal
+import pickle
+import sys
+from collections.abc import Iterator
+from importlib.util import MAGIC_NUMBER
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+from funcx_core.cells import rebuild
+from funcx_core.cells.sources import cell_text, class_at, find_class
+
+NOTEBOOK_MODULES = frozenset({"__main__", "__mp_main__"})
+
+
+class CellPickler(pickle.Pickler):
+    """Writes values one after the other, so that each has a size and values may share parts.
+
+    `needed` grows while values are written: the global names that the functions among them use, each with the name of the
+    first function that uses it. The caller sends those, too.
+    """
+
+    def __init__(self, arrivals: rebuild.Arrivals) -> None:
+        self._stream = io.BytesIO()
+        super().__init__(self._stream, protocol=5)
+        self._arrivals = arrivals
+        self._namespace = arrivals.namespace
+        self._texts: dict[str, str | None] = {}
+        self.needed: dict[str, str] = {}
+
+    def add(self, value: Any) -> int:
+        """Write one value and return its size in bytes. Raises whatever the value's classes raise."""
+        start = self._stream.tell()
+        self.dump(value)
+        return self._stream.tell() - start
+
+    def getvalue(self) -> bytes:
+        """Return all that was written."""
+        return self._stream.getvalue()
+
+    def reducer_override(self, thing: Any) -> Any:
+        """Decide about functions, classes and modules; leave everything else to pickle."""
+        if isinstance(thing, FunctionType):
+            return self._function(thing)
+        if isinstance(thing, type):
+            return self._class(thing)
+        if isinstance(thing, ModuleType):
+            return importlib.import_module, (thing.__name__,)
+        if isinstance(thing, functools._lru_cache_wrapper):  # noqa: SLF001 - it has no public name
+            return rebuild.make_cached, (thing.__wrapped__, thing.cache_parameters())
+        return NotImplemented
+
+    def _function(self, function: FunctionType) -> Any:
+        if (name := self._arrivals.home_name(function)) is not None:
+            return rebuild.from_home, (name,)
+        if _importable(function):
+            return NotImplemented
+        module = self._module_of(function)
+        if module is None:
+            self._need(global_names(function.__code__), function.__qualname__)
+        made = (self._code(function.__code__), function.__name__, module, self._name_here(function))
+        state = {
+            "closure": rebuild.closure_contents(function),
+            "fields": dict(function.__dict__),
+            "__defaults__": function.__defaults__,
+            "__kwdefaults__": function.__kwdefaults__,
+            "__annotations__": function.__annotations__,
+            "__doc__": function.__doc__,
+            "__module__": function.__module__,
+            "__qualname__": function.__qualname__,
+        }
+        return rebuild.make_function, made, state, None, None, rebuild.set_function_state
+
+    def _module_of(self, function: FunctionType) -> str | None:
+        if function.__globals__ is self._namespace or function.__module__ in NOTEBOOK_MODULES:
+            return None
+        return function.__module__
+
+    def _code(self, code: CodeType) -> rebuild.CodeRecord:
+        text = self._texts.setdefault(code.co_filename, _notebook_text(code.co_filename))
+        compiled = marshal.dumps(code)
+        return rebuild.CodeRecord(compiled, MAGIC_NUMBER, code.co_filename, text, code.co_firstlineno, code.co_qualname)
+
+    def _class(self, cls: type) -> Any:
+        if (name := self._arrivals.home_name(cls)) is not None:
+            return rebuild.from_home, (name,)
+        if cls.__module__ not in NOTEBOOK_MODULES and _importable(cls):
+            return NotImplemented
+        found = find_class(cls)
+        if found is None:
+            return rebuild.from_dill, (_dill(cls),)
+        filename, text, line = found
+        text = self._texts.setdefault(filename, text) or text  # One object, so that pickle writes it once.
+        at_once, later = _class_names(text, line)
+        self._need(later, cls.__qualname__)
+        needs = {name: self._namespace[name] for name in at_once if name in self._namespace and name != cls.__name__}
+        made = (filename, text, line, needs, self._name_here(cls))
+        return rebuild.make_class, made, _later_attributes(cls), None, None, rebuild.set_class_state
+
+    def _need(self, names: set[str], user: str) -> None:
+        for name in sorted(names):
+            self.needed.setdefault(name, user)
+
+    def _name_here(self, thing: Any) -> str | None:
+        """Return the name under which the receiver may send `thing` back, if there is one."""
+        name: str = thing.__qualname__
+        first, *rest = name.split(".")
+        try:
+            found = functools.reduce(getattr, rest, self._namespace[first])
+        except (KeyError, AttributeError):
+            return None
+        return name if found is thing else None
+
+
+def _importable(thing: Any) -> bool:
+    if thing.__module__ in NOTEBOOK_MODULES:
+        return False
+    try:
+        return functools.reduce(getattr, thing.__qualname__.split("."), sys.modules[thing.__module__]) is thing
+    except (KeyError, AttributeError):
+        return False
+
+
+def _notebook_text(filename: str) -> str | None:
+    # A file on disk is not sent: only the compiled code of what was defined in it and cannot be imported.
+    entry = linecache.cache.get(filename)
+    return cell_text(filename) if entry is not None and len(entry) > 1 and entry[1] is None else None
+
+
+def global_names(code: CodeType) -> set[str]:
+    """Return the global names that `code` and everything nested in it read, write or delete."""
+    names = {i.argval for i in dis.get_instructions(code) if i.opname.endswith(("_GLOBAL", "_NAME"))}
+    for nested in _nested(code):
+        names |= global_names(nested)
+    return names - {"__name__", "__module__", "__qualname__", "__doc__", "__annotations__"}
+
+
+def _nested(code: CodeType) -> Iterator[CodeType]:
+    return (constant for constant in code.co_consts if isinstance(constant, CodeType))
+
+
+def _class_names(text: str, line: int) -> tuple[set[str], set[str]]:
+    """Return the global names that a class statement reads while it runs, and those that its methods read later."""
+    node = class_at(text, line)
+    if node is None:
+        return set(), set()
+    everything = global_names(compile(ast.Module([node], []), "<class>", "exec", dont_inherit=True))
+    for inner in [inner for inner in ast.walk(node) if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)]:
+        inner.body = [ast.Pass()]  # What remains runs now: decorators, bases, defaults, annotations.
+    ast.fix_missing_locations(node)
+    at_once = global_names(compile(ast.Module([node], []), "<class>", "exec", dont_inherit=True))
+    return at_once, everything
+
+
+def _later_attributes(cls: type) -> dict[str, Any]:
+    """Return class attributes that are plain values: they may have been assigned after the class statement."""
+    if issubclass(cls, enum.Enum):
+        return {}
+    return {
+        name: value
+        for name, value in vars(cls).items()
+        if not name.startswith("_") and not callable(value) and not hasattr(type(value), "__get__")
+    }
+
+
+def _dill(cls: type) -> bytes:
+    import dill  # noqa: PLC0415 - most cells need none of it, and it costs 40 ms
+
+    pickled: bytes = dill.dumps(cls, recurse=True)
+    return pickled

@@ -1,0 +1,190 @@
+"""The receiving end of code that travels by value. Pickles made by `CellPickler` call the functions in here.
+
+Functions of a notebook share one namespace, at home and away: the one that is given to `arriving`. So a function sees what
+its neighbours define, and `global` does what it says.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+import io
+import marshal
+import pickle
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from importlib.util import MAGIC_NUMBER
+from types import CellType, CodeType, FunctionType
+from typing import Any, NamedTuple
+
+from funcx_core.cells.sources import class_at, parse_cell, remember_text
+from funcx_core.errors import DeserializationError
+
+_EMPTY = "empty cell"
+
+
+class Arrivals:
+    """A namespace into which notebook code arrives, and what of it its home knows by name."""
+
+    def __init__(self, namespace: dict[str, Any]) -> None:
+        self.namespace = namespace
+        self._home_names: dict[int, tuple[Any, str]] = {}
+
+    def note(self, thing: Any, home_name: str | None) -> None:
+        """Remember that `thing` can be sent home by name alone."""
+        if home_name is not None:
+            self._home_names[id(thing)] = (thing, home_name)  # Holding it keeps the id from being reused.
+
+    def home_name(self, thing: Any) -> str | None:
+        """Return the name of `thing` at home."""
+        entry = self._home_names.get(id(thing))
+        return entry[1] if entry else None
+
+
+_current: ContextVar[Arrivals] = ContextVar("arrivals")
+
+
+@contextmanager
+def arriving(arrivals: Arrivals) -> Iterator[None]:
+    """Within this, loaded code lives in that namespace."""
+    token = _current.set(arrivals)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def load_values(stream: bytes, names: list[str], arrivals: Arrivals) -> Iterator[tuple[str, Any]]:
+    """Yield each name with its value, in order. Bind each in the namespace before asking for the next.
+
+    Raises:
+        DeserializationError: naming the variable that cannot be loaded.
+    """
+    unpickler = pickle.Unpickler(io.BytesIO(stream))  # noqa: S301 - both ends belong to the same user
+    for name in names:
+        with arriving(arrivals):
+            value = _load_one(unpickler, name)
+        yield name, value
+
+
+def _load_one(unpickler: pickle.Unpickler, name: str) -> Any:
+    try:
+        return unpickler.load()
+    except Exception as error:
+        # Classes of the user and of any library run here: whatever they raise, the name of the variable is what helps.
+        raise DeserializationError(f"`{name}` cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+class CodeRecord(NamedTuple):
+    """A code object: the compiled form for the same Python, the text for any other."""
+
+    compiled: bytes
+    magic: bytes
+    filename: str
+    text: str | None
+    line: int
+    qualname: str
+
+
+def make_function(record: CodeRecord, name: str, module: str | None, home_name: str | None) -> FunctionType:
+    """Return the function without its state. `module`: whose globals it uses, None for the notebook's."""
+    code = _load_code(record)
+    arrivals = _current.get()
+    globals_ = arrivals.namespace if module is None else vars(importlib.import_module(module))
+    function = FunctionType(code, globals_, name, None, tuple(CellType() for _ in code.co_freevars))
+    if record.text is not None:
+        remember_text(record.filename, record.text)
+    arrivals.note(function, home_name)
+    return function
+
+
+def _load_code(record: CodeRecord) -> CodeType:
+    if record.magic == MAGIC_NUMBER:
+        code: CodeType = marshal.loads(record.compiled)  # noqa: S302 - both ends belong to the same user
+        return code
+    tree = parse_cell(record.text) if record.text is not None else None
+    if tree is not None:
+        whole = compile(tree, record.filename, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+        for code in _nested_codes(whole):
+            if (code.co_firstlineno, code.co_qualname) == (record.line, record.qualname):
+                return code
+    raise DeserializationError(
+        f"{record.qualname}() was defined under another Python version than {sys.version_info.major}."
+        f"{sys.version_info.minor} and its source is not available."
+    )
+
+
+def _nested_codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _nested_codes(constant)
+
+
+def set_function_state(function: FunctionType, state: dict[str, Any]) -> None:
+    """Complete what `make_function` returned."""
+    for cell, content in zip(function.__closure__ or (), state.pop("closure"), strict=True):
+        if content != (_EMPTY,):
+            cell.cell_contents = content[1]
+    function.__dict__.update(state.pop("fields"))
+    for attribute, value in state.items():
+        setattr(function, attribute, value)
+
+
+def closure_contents(function: FunctionType) -> list[tuple[Any, ...]]:
+    """Return the contents of the function's closure in the form `set_function_state` reads."""
+    return [_cell_content(cell) for cell in function.__closure__ or ()]
+
+
+def _cell_content(cell: CellType) -> tuple[Any, ...]:
+    try:
+        return ("full", cell.cell_contents)
+    except ValueError:  # The enclosing function has not assigned it yet.
+        return (_EMPTY,)
+
+
+def make_class(filename: str, text: str, line: int, needs: dict[str, Any], home_name: str | None) -> type:
+    """Run the class statement at `line` of `text`. `needs`: names that it reads while it runs."""
+    arrivals = _current.get()
+    for name, value in needs.items():
+        arrivals.namespace.setdefault(name, value)
+    remember_text(filename, text)
+    node = class_at(text, line)
+    if node is None:
+        raise DeserializationError(f"There is no class at line {line} of {filename}.")
+    made: dict[str, Any] = {}
+    code = compile(ast.Module([node], []), filename, "exec", dont_inherit=True)
+    exec(code, arrivals.namespace, made)  # noqa: S102 - the user's own class, under the user's own account
+    cls: type = made[node.name]
+    arrivals.note(cls, home_name)
+    return cls
+
+
+def set_class_state(cls: type, state: dict[str, Any]) -> None:
+    """Repeat assignments to class attributes that were made after the class statement."""
+    for name, value in state.items():
+        type.__setattr__(cls, name, value)
+
+
+def from_home(name: str) -> Any:
+    """Return what the namespace here knows as `name` (dotted)."""
+    first, *rest = name.split(".")
+    namespace = _current.get().namespace
+    if first not in namespace:
+        raise DeserializationError(f"`{first}` is no longer defined here.")
+    return functools.reduce(getattr, rest, namespace[first])
+
+
+def make_cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:
+    """Return `function` under a fresh `functools.lru_cache`."""
+    return functools.lru_cache(**parameters)(function)
+
+
+def from_dill(pickled: bytes) -> Any:
+    """Return a thing that only dill can take apart."""
+    import dill  # noqa: PLC0415 - most cells need none of it, and it costs 40 ms
+
+    return dill.loads(pickled)  # noqa: S301 - both ends belong to the same user

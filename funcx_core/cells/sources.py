@@ -1,0 +1,67 @@
+"""Where the text of notebook code is found: IPython keeps every cell in `linecache` under the cell's own file name."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import re
+from collections.abc import Iterator
+
+_MAGIC_LINE = re.compile(r"^%%.*$", re.MULTILINE)
+
+
+def cell_text(filename: str) -> str | None:
+    """Return the text of the cell or file with that name; None if it is not known."""
+    lines = linecache.getlines(filename)
+    return "".join(lines) if lines else None
+
+
+def remember_text(filename: str, text: str) -> None:
+    """Make `text` known under `filename`, for tracebacks and `inspect`."""
+    # No modification time: linecache must not look for a file.
+    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+
+
+def parse_cell(text: str) -> ast.Module | None:
+    """Return the syntax tree of a cell with its line numbers; None if it is more than Python with cell magics on top."""
+    try:
+        return ast.parse(_MAGIC_LINE.sub("", text))
+    except (SyntaxError, ValueError):
+        return None
+
+
+def find_class(cls: type) -> tuple[str, str, int] | None:
+    """Return filename, text and line number of the statement that made `cls`; None if there is no such text."""
+    path = cls.__qualname__.split(".")
+    for filename in _likely_files(cls):
+        text = cell_text(filename)
+        tree = parse_cell(text) if text else None
+        node = _find_nested_class(tree, path) if tree else None
+        if text is not None and node is not None:
+            return filename, text, node.lineno
+    return None
+
+
+def _likely_files(cls: type) -> Iterator[str]:
+    methods = [getattr(value, "__func__", value) for value in vars(cls).values()]
+    named = {code.co_filename: None for m in methods if (code := getattr(m, "__code__", None)) is not None}
+    yield from (name for name in named if cell_text(name))
+    # A class without methods of its own (a dataclass, an enum): the cell that defined the name last.
+    yield from [name for name, entry in reversed(list(linecache.cache.items())) if len(entry) > 1 and entry[1] is None]
+
+
+def _find_nested_class(tree: ast.AST, path: list[str]) -> ast.ClassDef | None:
+    found: ast.AST = tree
+    for name in path:
+        classes = [node for node in ast.iter_child_nodes(found) if isinstance(node, ast.ClassDef) and node.name == name]
+        if not classes:
+            return None
+        found = classes[-1]
+    return found if isinstance(found, ast.ClassDef) else None
+
+
+def class_at(text: str, line: int) -> ast.ClassDef | None:
+    """Return the class statement that starts at `line`."""
+    tree = parse_cell(text)
+    nodes = ast.walk(tree) if tree else iter(())
+    return next((node for node in nodes if isinstance(node, ast.ClassDef) and node.lineno == line), None)

@@ -1,0 +1,1 @@
+"""How tasks look in a notebook: the header line, output in order, tracebacks."""

@@ -1,0 +1,98 @@
+"""The line above a cell's output that says what becomes of its task. Pure: text and HTML of a record."""
+
+from __future__ import annotations
+
+import html
+from typing import Final
+
+import msgspec
+
+from funcx_core.protocol.task import TaskState
+from funcx_jupyter.capture.values import Captured, Kind
+from funcx_jupyter.display import words
+
+_MOST_INPUTS: Final = 4
+_GLYPHS: Final = {TaskState.SUCCESS: "✓", TaskState.FAILED: "✗", TaskState.CANCELLED: "■"}
+# The theme's own colours, so that the line fits into light and dark; words carry the meaning, colour only repeats it.
+_COLOURS: Final = {
+    TaskState.SUCCESS: "var(--jp-success-color1, #2e7d32)",
+    TaskState.FAILED: "var(--jp-error-color1, #c62828)",
+    TaskState.CANCELLED: "var(--jp-warn-color1, #b26a00)",
+}
+_STYLE: Final = "font-family: var(--jp-ui-font-family, sans-serif); font-size: 90%; opacity: 0.85"
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """Where the time of a task went, in seconds."""
+
+    total: float
+    queue: float
+    run: float
+    transfer: float
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """What the line says now."""
+
+    endpoint: str
+    task_id: str
+    state: TaskState = TaskState.RECEIVED
+    elapsed: float = 0.0
+    inputs: str = ""
+    outputs: str = ""
+    timing: Timing | None = None
+    note: str = ""
+    verbose: bool = False
+
+    def status(self) -> str:
+        """Return the state in words, with its time."""
+        if self.note:
+            return self.note
+        if not self.state.is_terminal:
+            return f"{words.STATES[self.state]} {words.clock(self.elapsed)}"
+        glyph = _GLYPHS[self.state]
+        word = "" if self.state is TaskState.SUCCESS else f"{words.STATES[self.state]} after "
+        if self.timing is None:
+            return f"{glyph} {word}{words.span(self.elapsed)} s"
+        t = self.timing
+        parts = f"queue {words.span(t.queue)} · run {words.span(t.run)} · transfer {words.span(t.transfer)}"
+        return f"{glyph} {word}{words.span(t.total)} s ({parts})"
+
+    def as_text(self) -> str:
+        """Return the line for front ends without HTML."""
+        return " · ".join([self.endpoint, self.status(), *self._details()])
+
+    def as_html(self) -> str:
+        """Return the line as HTML."""
+        colour = _COLOURS.get(self.state)
+        status = html.escape(self.status())
+        shown = f'<span style="color: {colour}">{status}</span>' if colour else status
+        details = [html.escape(detail) for detail in self._details()]
+        line = " · ".join([f"<b>{html.escape(self.endpoint)}</b>", shown, *details])
+        return f'<div class="funcx-header" style="{_STYLE}" title="task {html.escape(self.task_id)}">{line}</div>'
+
+    def as_bundle(self) -> dict[str, str]:
+        """Return both."""
+        return {"text/plain": self.as_text(), "text/html": self.as_html()}
+
+    def _details(self) -> list[str]:
+        found = []
+        if self.inputs:
+            found.append(f"in: {self.inputs}")
+        if self.outputs:
+            found.append(f"out: {self.outputs}")
+        found.append(f"task {self.task_id if self.verbose else words.short_id(self.task_id)}")
+        return found
+
+
+def describe_inputs(captured: Captured, *, verbose: bool = False) -> str:
+    """Return what goes with the cell: ``df 1.1 MB, model 80 kB, helper()``; the largest first."""
+    values = sorted((v for v in captured.values if v.kind is Kind.VALUE), key=lambda value: -value.size)
+    parts = [f"{value.name} {words.size(value.size)}" for value in values]
+    parts += [f"{value.name}()" for value in captured.values if value.kind is Kind.FUNCTION]
+    parts += [value.name for value in captured.values if value.kind is Kind.CLASS]
+    if verbose:
+        parts += [value.name for value in captured.values if value.kind is Kind.IMPORTED]
+        return ", ".join([*parts, *(alias.name for alias in captured.modules)])
+    hidden = len(parts) - _MOST_INPUTS
+    return ", ".join([*parts[:_MOST_INPUTS], f"{hidden} more"] if hidden > 1 else parts)

@@ -1,0 +1,61 @@
+"""Keeps the header of a running cell up to date."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from funcx_core.protocol.task import TaskState
+from funcx_jupyter.display import words
+from funcx_jupyter.display.header import Header
+
+_UNREADABLE: Final = 0.25
+"""Cells that end sooner (seconds) show their end only."""
+
+
+class HeaderLine:
+    """Shows a header again when the state of its task changes, else once a second.
+
+    Args:
+        first: what it says first.
+        show: puts a header on the screen.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self, first: Header, show: Callable[[Header], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.header = first
+        self._show = show
+        self._clock = clock
+        self._started = clock()
+        self._last: tuple[str, int] | None = None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the cell was sent."""
+        return self._clock() - self._started
+
+    def open(self) -> None:
+        """Show it for the first time, or again after the output was cleared."""
+        self._show(self.header)
+
+    def running(self, state: TaskState) -> None:
+        """The task is in this state, still."""
+        now = (state.value, int(self.elapsed))
+        if now != self._last and self.elapsed > _UNREADABLE:
+            self._last = now
+            self.change(state=state, elapsed=self.elapsed)
+
+    def stopping(self) -> None:
+        """The user wants the task to stop."""
+        task = words.short_id(self.header.task_id)
+        self.change(note=f"Cancelling {task} on {self.header.endpoint} (press ■ again to detach)")
+
+    def change(self, **fields: Any) -> None:
+        """Show the header with other fields."""
+        self.header = msgspec.structs.replace(self.header, **fields)
+        self._show(self.header)

@@ -1,0 +1,112 @@
+"""The exception of a cell that ran elsewhere, shown with the lines of the visible cell.
+
+Frames travel as file name, line and function. Here each becomes a real frame object again, of a stand-in for the
+function; so IPython renders the traceback itself, in its own colours and with the lines of the cells.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Sequence
+from functools import partial
+from types import CodeType, FrameType, TracebackType
+from typing import Any, Final
+
+from funcx_core.cells.sources import cell_text, parse_cell
+from funcx_core.protocol.task import Frame
+from funcx_core.serialize import RemoteInfo, RemoteTraceback
+
+_TOP_LEVEL: Final = "<module>"
+
+
+def arrange(error: BaseException, shell: Any, *, where: str, verbose: bool) -> BaseException:
+    """Return `error`, told to show itself as if the cell had raised it here.
+
+    Args:
+        error: what the task raised; its attribute `funcx` has the frames.
+        shell: the IPython shell, which knows the cells by their file names.
+        where: endpoint, host and task, for the last line.
+        verbose: whether to show frames of libraries.
+    """
+    remote = getattr(error, "funcx", None)
+    frames = _from_cell_on(remote.frames, shell) if isinstance(remote, RemoteInfo) else []
+    shown = frames if verbose else [frame for frame in frames if _is_cell(shell, frame)]
+    if frames and frames[-1] not in shown:
+        where = f"raised in {_short_path(frames[-1])} · {where}"
+    if isinstance(error.__cause__, RemoteTraceback):
+        error.__cause__ = None  # The frames say the same.
+    error.__suppress_context__ = error.__cause__ is None
+    render = partial(_render, error, build_traceback(shown), shell, where)
+    error._render_traceback_ = render  # type: ignore[attr-defined]  # noqa: SLF001 - IPython's protocol
+    return error
+
+
+def _from_cell_on(frames: Sequence[Frame], shell: Any) -> list[Frame]:
+    """Return the frames without those of the worker, which come before the first of a cell."""
+    first = next((index for index, frame in enumerate(frames) if _is_cell(shell, frame)), len(frames))
+    return list(frames[first:])
+
+
+def _short_path(frame: Frame) -> str:
+    # The file is on another machine: what follows site-packages says enough.
+    parts = frame.filename.replace("\\", "/").split("/")
+    return f"{'/'.join(parts[-2:])}:{frame.line}, {frame.name}()"
+
+
+def _is_cell(shell: Any, frame: Frame) -> bool:
+    return frame.filename in shell.compile._filename_map  # noqa: SLF001 - IPython's own record, there is no public one
+
+
+def build_traceback(frames: Sequence[Frame]) -> TracebackType | None:
+    """Return a traceback whose frames have these file names, lines and functions."""
+    trace: TracebackType | None = None
+    for frame in reversed(frames):
+        stand_in = _stand_in(frame)
+        trace = TracebackType(trace, stand_in, stand_in.f_lasti, max(frame.line, 1))
+    return trace
+
+
+def _stand_in(frame: Frame) -> FrameType:
+    """Return a frame that looks like `frame`, to all who ask a frame where it is."""
+    line = max(frame.line, 1)
+    first = min(first_line(frame), line)
+    source = "\n" * (line - first) + "frames.append(currentframe())"
+    code: CodeType = compile(source, frame.filename, "exec").replace(
+        co_name=frame.name, co_qualname=frame.name, co_firstlineno=first
+    )
+    frames: list[FrameType] = []
+    exec(code, {"frames": frames, "currentframe": lambda: sys._getframe(1)})  # noqa: S102, SLF001
+    return frames[0]
+
+
+def first_line(frame: Frame) -> int:
+    """Return where the function of `frame` begins, 1 for top-level code.
+
+    IPython counts the lines it shows from there.
+    """
+    if frame.name == _TOP_LEVEL:
+        return 1
+    text = cell_text(frame.filename)
+    tree = parse_cell(text) if text else None
+    if tree is None:
+        return frame.line
+    starts = [node.lineno for node in ast.walk(tree) if _may_be(node, frame)]
+    return max(starts, default=frame.line)
+
+
+def _may_be(node: ast.AST, frame: Frame) -> bool:
+    names = {ast.Lambda: "<lambda>", ast.ListComp: "<listcomp>", ast.SetComp: "<setcomp>"}
+    names |= {ast.DictComp: "<dictcomp>", ast.GeneratorExp: "<genexpr>"}
+    if getattr(node, "name", names.get(type(node))) != frame.name or not isinstance(node, ast.stmt | ast.expr):
+        return False
+    return node.lineno <= frame.line <= (node.end_lineno or node.lineno)
+
+
+def _render(error: BaseException, trace: TracebackType | None, shell: Any, where: str) -> list[str]:
+    shower = shell.InteractiveTB
+    if trace is None:
+        lines = shower.get_exception_only(type(error), error)
+    else:
+        lines = shower.structured_traceback(type(error), error, trace, tb_offset=0)
+    return [*lines, f"({where})"]

@@ -1,0 +1,88 @@
+"""Errors that the notebook front end raises on purpose, and how a notebook shows them: one line, no frames of ours.
+
+::
+
+    UsageError (funcx_core)
+    ├── MagicArgumentError      an option of a magic
+    ├── CaptureError            a variable that cannot go with the cell
+    │   └── LargeInputError       … because all of them together are too large
+    ├── NoEndpointError         no endpoint was chosen
+    ├── UnknownEndpoint         no endpoint has that name
+    └── NotConnectedError       no service is known
+    KeyboardInterrupt
+    └── CellInterrupted         the user stopped the cell
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TypeVar
+
+from funcx_core.errors import EndpointNotFound, NotConfigured, UsageError
+
+E = TypeVar("E", bound=BaseException)
+
+
+class _OneLine:
+    """Shows itself without a traceback, yet as a real error: Run All and papermill stop."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
+
+
+class MagicArgumentError(_OneLine, UsageError):
+    """An option or argument of a magic is wrong."""
+
+    code = "magic_argument"
+
+
+class CaptureError(_OneLine, UsageError):
+    """A variable that the cell uses cannot be sent with it."""
+
+    code = "capture_error"
+
+
+class LargeInputError(CaptureError):
+    """The variables of the cell are larger than the service takes."""
+
+    code = "large_input"
+
+
+class NoEndpointError(_OneLine, UsageError):
+    """The user has to say where the cell is to run."""
+
+    code = "no_endpoint"
+
+
+class UnknownEndpoint(_OneLine, EndpointNotFound):
+    """No endpoint has this name. The message says which one is meant, probably."""
+
+    code = "unknown_endpoint"
+
+    def __init__(self, message: str, name: str) -> None:
+        UsageError.__init__(self, message)
+        self.name = name
+
+
+class NotConnectedError(_OneLine, NotConfigured):
+    """No funcX service is known to this kernel."""
+
+    code = "not_connected"
+
+
+class CellInterrupted(_OneLine, KeyboardInterrupt):
+    """The user interrupted the cell. `task_id` names the task that ran it."""
+
+    def __init__(self, message: str, task_id: str) -> None:
+        self.task_id = task_id
+        super().__init__(message)
+
+
+def shown_in_one_line(error: E) -> E:
+    """Return `error`, told to show itself in a notebook by its message alone: the user's code has no part in it."""
+    error._render_traceback_ = partial(_one_line, error)  # type: ignore[attr-defined]  # noqa: SLF001 - IPython's protocol
+    return error
+
+
+def _one_line(error: BaseException) -> list[str]:
+    return [f"{type(error).__name__}: {error}"]

@@ -1,0 +1,68 @@
+"""Loading and unloading in an IPython shell, and the line that greets the user."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from funcx_core import __version__
+from funcx_core.errors import FuncxError
+from funcx_jupyter.completion import Completer
+from funcx_jupyter.magics import FuncxMagics
+from funcx_jupyter.session.endpoints import Endpoint, choose
+from funcx_jupyter.session.state import Session
+
+_ATTRIBUTE = "_funcx_magics"
+
+
+def load(shell: Any) -> None:
+    """Register the magics, once, and greet."""
+    if hasattr(shell, _ATTRIBUTE):
+        return
+    magics = FuncxMagics(shell)
+    shell.register_magics(magics)
+    shell.configurables.append(magics)
+    shell.events.register("post_run_cell", magics.values.forget)
+    magics.completer = Completer(magics.session)
+    magics.completer.install(shell)
+    setattr(shell, _ATTRIBUTE, magics)
+    print(greeting(magics.session))  # noqa: T201 - this is what the user sees
+
+
+def unload(shell: Any) -> None:
+    """Take everything back."""
+    magics: FuncxMagics | None = getattr(shell, _ATTRIBUTE, None)
+    if magics is None:
+        return
+    for kind in ("line", "cell"):
+        shell.magics_manager.magics[kind].pop("funcx", None)
+    shell.magics_manager.registry.pop(FuncxMagics.__name__, None)
+    shell.configurables.remove(magics)
+    shell.events.unregister("post_run_cell", magics.values.forget)
+    magics.completer.uninstall(shell)
+    magics.values.forget()
+    magics.session.close()
+    delattr(shell, _ATTRIBUTE)
+
+
+def greeting(session: Session) -> str:
+    """Return one line: where the service is and what is online, or why it cannot be used and what to do."""
+    try:
+        connection = session.connection
+        endpoints = connection.endpoints()
+    except FuncxError as error:
+        return f"funcX {__version__} · {error}"
+    address = connection.address.removesuffix("/v2")
+    return f"funcX {__version__} · service {address} · {_online(endpoints)} · default: {_default(endpoints)}"
+
+
+def _online(endpoints: list[Endpoint]) -> str:
+    names = sorted(endpoint.name for endpoint in endpoints if endpoint.is_online)
+    count = f"{len(names)} endpoint{'' if len(names) == 1 else 's'} online"
+    return f"{count} ({', '.join(names)})" if names else count
+
+
+def _default(endpoints: list[Endpoint]) -> str:
+    try:
+        return choose([], endpoints).name
+    except FuncxError:
+        return "none, choose one with `%funcx use`"

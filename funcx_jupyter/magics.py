@@ -1,0 +1,73 @@
+"""`%%funcx` runs a cell elsewhere; `%funcx` asks and tells about endpoints and tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand, output_can_be_silenced
+from traitlets import Unicode
+
+from funcx_core.errors import FuncxError
+from funcx_jupyter import options, shell, verbs
+from funcx_jupyter.errors import shown_in_one_line
+from funcx_jupyter.session.outcome import Finished
+from funcx_jupyter.session.prepare import PreparedCell, prepare
+from funcx_jupyter.session.run import CellRun
+from funcx_jupyter.session.state import Session
+
+
+@magics_class
+class FuncxMagics(Magics):  # type: ignore[misc]
+    """The magics of one shell."""
+
+    endpoint = Unicode("", help="Endpoint of `%%funcx` cells that name none.").tag(config=True)
+
+    def __init__(self, ip: Any, session: Session | None = None) -> None:
+        super().__init__(ip)
+        self.session = session or Session()
+        self.values = shell.ValueDisplay(ip)
+
+    @no_var_expand
+    @output_can_be_silenced
+    @line_cell_magic
+    def funcx(self, line: str, cell: str | None = None) -> Any:
+        """See `HELP`."""
+        self.session.configured = self.endpoint
+        if cell is None:
+            return verbs.run(self.session, line)
+        chosen = options.parse_cell_line(line)
+        prepared = self._prepare(line, cell, chosen)
+        try:
+            endpoint = self.session.endpoint(chosen.endpoint)
+            if chosen.explain:
+                return verbs.explain(endpoint, prepared)
+            screen = shell.ShellScreen(self.shell, quiet=chosen.quiet)
+            run = CellRun(self.session, endpoint, prepared, chosen, screen)
+        except FuncxError as error:
+            raise shown_in_one_line(error) from None
+        return self._shown(run.run(self.shell.user_ns, shell.cell_tags(self.shell)))
+
+    def _prepare(self, line: str, cell: str, chosen: options.CellOptions) -> PreparedCell:
+        text = shell.cell_text(self.shell, line, cell)
+        try:
+            return prepare(text, chosen, shell.notebook_of(self.shell), shell.figure_style())
+        except SyntaxError as error:
+            shell.show_without_frames(self.shell, error)
+            raise
+
+    def _shown(self, finished: Finished) -> Any:
+        if finished.value is not None:
+            self.values.expect(finished.value, finished.shown)
+        return finished.value
+
+
+FuncxMagics.funcx.__doc__ = f"""Run this cell on an endpoint.
+
+    %%funcx theta -o result
+    result = simulate(df)
+
+Variables, functions, classes and imports of the notebook that the cell uses go with it. What it prints and shows appears
+here while it runs; the last expression becomes Out[n]; variables named with -o are assigned when it has succeeded.
+
+{options.HELP}
+{verbs.HELP}"""

@@ -1,0 +1,160 @@
+"""The first line of a `%%funcx` cell."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import shlex
+from typing import Any, Final, NoReturn
+
+import msgspec
+
+from funcx_jupyter.errors import MagicArgumentError
+
+AUTO: Final = "auto"
+NONE: Final = "none"
+ALL: Final = "*"
+
+
+class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user asked for.
+
+    Attributes:
+        endpoint: name or id; None for the default.
+        inputs: names of the variables to send; None to find them.
+        exclude: names of variables that are not sent, whatever uses them.
+        outputs: names to bring back; `ALL` alone for everything that the cell assigns at top level.
+        walltime: seconds after which the cell is stopped.
+        retries: how often the cell may be run again if its worker, manager or endpoint dies.
+        stream: whether output is shown while the cell runs.
+        quiet: no header line.
+        verbose: more in the header, whole tracebacks.
+        explain: say what would be sent, and send nothing.
+    """
+
+    endpoint: str | None = None
+    inputs: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    walltime: float | None = None
+    retries: int = 0
+    stream: bool = True
+    quiet: bool = False
+    verbose: bool = False
+    explain: bool = False
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise MagicArgumentError(f"{message[:1].upper()}{message[1:]}. See `%%funcx?`.")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name for part in text.split(",") if (name := part.strip()))
+    wrong = [name for name in names if not name.isidentifier() and name != ALL]
+    if wrong:
+        raise argparse.ArgumentTypeError(f"'{wrong[0]}' is not the name of a variable")
+    return names
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text.removesuffix("s"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds") from None
+    if not seconds > 0:
+        raise argparse.ArgumentTypeError("the time limit must be more than 0 seconds")
+    return seconds
+
+
+def _retries(text: str) -> int:
+    if not text.isdigit() or int(text) > 10:  # noqa: PLR2004 - the limit of `TaskOptions.retry_on_loss`
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 to 10")
+    return int(text)
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="%%funcx", add_help=False, allow_abbrev=False, formatter_class=argparse.RawTextHelpFormatter)
+    add = parser.add_argument
+    add("endpoint", nargs="?", help="where to run: name or id of an endpoint (default: see `%%funcx use`)")
+    add("-i", "--input", metavar="a,b", help="variables to send: a list of names, `auto` (default) or `none`")
+    add("-x", "--exclude", metavar="a,b", type=_names, default=(), help="variables not to send")
+    add(
+        "-o",
+        "--output",
+        metavar="x,y",
+        type=_names,
+        default=(),
+        help="variables to bring back when the cell has succeeded;\n'*' for all it assigns",
+    )
+    add("-t", "--timeout", metavar="SECS", type=_seconds, help="stop the cell after this time")
+    add(
+        "--retries",
+        metavar="N",
+        type=_retries,
+        default=0,
+        help="run again, up to N times, if the worker or endpoint dies",
+    )
+    add(
+        "--stream",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="show output while the cell runs (default), or at its end",
+    )
+    add("-q", "--quiet", action="store_true", help="no line about the task")
+    add("-v", "--verbose", action="store_true", help="frames of libraries in tracebacks, the full task id")
+    add("--explain", action="store_true", help="show what would be sent, and send nothing")
+    return parser
+
+
+_PARSER: Final = _parser()
+OPTION_NAMES: Final = tuple(option for action in _PARSER._actions for option in action.option_strings)  # noqa: SLF001
+HELP: Final = _PARSER.format_help()
+
+
+def parse_cell_line(line: str) -> CellOptions:
+    """Return what the line asks for.
+
+    Raises:
+        MagicArgumentError: naming what is wrong and what was probably meant.
+    """
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise MagicArgumentError(f"{str(error).capitalize()} in `%%funcx {line.strip()}`. See `%%funcx?`.") from None
+    found, rest = _PARSER.parse_known_args(words)
+    if rest:
+        _refuse(rest[0])
+    return _options(found)
+
+
+def _options(found: Any) -> CellOptions:
+    inputs = None if found.input in {None, AUTO} else () if found.input == NONE else _checked_names(found.input)
+    return CellOptions(
+        endpoint=found.endpoint,
+        inputs=inputs,
+        exclude=found.exclude,
+        outputs=found.output,
+        walltime=found.timeout,
+        retries=found.retries,
+        stream=found.stream,
+        quiet=found.quiet,
+        verbose=found.verbose,
+        explain=found.explain,
+    )
+
+
+def _checked_names(text: str) -> tuple[str, ...]:
+    try:
+        return _names(text)
+    except argparse.ArgumentTypeError as error:
+        raise MagicArgumentError(f"Argument -i/--input: {error}. See `%%funcx?`.") from None
+
+
+def _refuse(word: str) -> NoReturn:
+    option = word.split("=")[0]
+    if not option.startswith("-"):
+        raise MagicArgumentError(f"`{word}` is one argument too many: %%funcx takes one endpoint. See `%%funcx?`.")
+    near = difflib.get_close_matches(option, OPTION_NAMES, n=1, cutoff=0.6)
+    hint = f" Did you mean `{near[0]}`?" if near else ""
+    raise MagicArgumentError(f"`{option}` is not an option of %%funcx.{hint} See `%%funcx?`.")

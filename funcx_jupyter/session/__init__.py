@@ -1,0 +1,1 @@
+"""A kernel's connection to the service, its endpoints and its tasks."""

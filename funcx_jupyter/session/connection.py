@@ -1,0 +1,172 @@
+"""The kernel's way to the service: one client for questions, one stream for cells."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any, Protocol
+
+from funcx_core.cells.spec import CellSpec
+from funcx_core.errors import FuncxError, NotConfigured
+from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, new_function_id, new_group_id
+from funcx_core.protocol.client import Limits
+from funcx_core.protocol.codec import encode
+from funcx_core.protocol.task import Function, TaskOptions
+from funcx_core.sdk.futures import FuncXFuture, TaskListener
+from funcx_core.sdk.settings import Settings, load_settings
+from funcx_core.sdk.stream import Route, TaskStream
+from funcx_core.serialize import pack_call, pack_function
+from funcx_jupyter.errors import NotConnectedError, shown_in_one_line
+from funcx_jupyter.session.endpoints import Endpoint
+
+
+def funcx_cell(spec: bytes) -> bytes:
+    """Run a notebook cell. This is the one function that notebooks register; it travels as this source."""
+    from funcx_endpoint.worker.cell import run_cell  # noqa: PLC0415 - it runs on the worker
+
+    return run_cell(spec)
+
+
+class Connection(Protocol):
+    """What cells and verbs need of a service."""
+
+    address: str
+
+    def limits(self) -> Limits:
+        """Return what the service accepts."""
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the user's endpoints."""
+
+    def submit(
+        self, endpoint_id: EndpointId, spec: CellSpec, options: TaskOptions, listener: TaskListener
+    ) -> FuncXFuture:
+        """Run a cell."""
+
+    def cancel(self, task_id: TaskId) -> None:
+        """Ask for the end of a task."""
+
+    def task(self, task_id: str) -> dict[str, Any]:
+        """Return what the service tells of a task."""
+
+    def events(self, task_id: str) -> list[dict[str, Any]]:
+        """Return the logged events of a task."""
+
+    def result(self, task_id: str) -> Any:
+        """Return the value of a task, or raise its exception."""
+
+    def close(self) -> None:
+        """Let go of the service."""
+
+
+class ServiceConnection:
+    """A `Connection` to a real service. Nothing is sent before the first question."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.address = settings.service_address
+        self.settings = settings
+        self._client: Any = None
+        self._stream: TaskStream | None = None
+        self._group_id: GroupId = new_group_id()
+        self._function_id: FunctionId | None = None
+
+    @classmethod
+    def open(cls) -> ServiceConnection:
+        """Return a connection to the service that is configured.
+
+        Raises:
+            NotConnectedError: if none is.
+        """
+        try:
+            return cls(load_settings())
+        except NotConfigured as error:
+            raise NotConnectedError(str(error)) from None
+
+    def is_current(self) -> bool:
+        """Whether this is still the configured service: `funcx up` may have started another one since."""
+        try:
+            return load_settings() == self.settings
+        except FuncxError:
+            return True
+
+    @property
+    def client(self) -> Any:
+        """The SDK's client, for questions."""
+        if self._client is None:
+            from funcx_core.sdk.client import FuncXClient  # noqa: PLC0415 - the magics load faster without it
+
+            self._client = FuncXClient(funcx_service_address=self.settings.service_address, token=self.settings.token)
+        return self._client
+
+    def limits(self) -> Limits:
+        return self._open_stream().limits
+
+    def endpoints(self) -> list[Endpoint]:
+        try:
+            rows = self.client.get_endpoints()
+        except FuncxError as error:
+            raise shown_in_one_line(error) from None
+        return [endpoint_of(row, now=time.time()) for row in rows]
+
+    def submit(
+        self, endpoint_id: EndpointId, spec: CellSpec, options: TaskOptions, listener: TaskListener
+    ) -> FuncXFuture:
+        stream = self._open_stream()
+        if self._function_id is None:
+            self._function_id = new_function_id()
+            stream.register(Function(self._function_id, "funcx_cell", pack_function(funcx_cell)))
+        payload = pack_call((encode(spec),), {})
+        route = Route(endpoint_id, self._group_id, options)
+        try:
+            return stream.submit(self._function_id, payload, route, listener=listener)
+        except FuncxError as error:
+            self.close()  # It has ended for good: the next cell gets a new one.
+            raise shown_in_one_line(error) from None
+
+    def cancel(self, task_id: TaskId) -> None:
+        self._open_stream().cancel([task_id])
+
+    def task(self, task_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.client.get_task(task_id)
+        return found
+
+    def events(self, task_id: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.client.get_events(task_id)["events"]
+        return found
+
+    def result(self, task_id: str) -> Any:
+        return self.client.get_result(task_id)
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close(timeout=1.0)
+            self._stream = None
+            self._function_id = None
+
+    def _open_stream(self) -> TaskStream:
+        if self._stream is None:
+            self._stream = TaskStream(self.settings, connect_timeout=_connect_timeout())
+            self._stream.open()
+            self._function_id = None
+        return self._stream
+
+
+def _connect_timeout() -> float:
+    return float(os.environ.get("FUNCX_CONNECT_TIMEOUT", "10"))
+
+
+def endpoint_of(row: dict[str, Any], *, now: float) -> Endpoint:
+    """Return a row of the service's list of endpoints as a struct."""
+    status = row.get("status") or {}
+    last_seen = row.get("last_seen")
+    return Endpoint(
+        endpoint_id=EndpointId(str(row["uuid"])),
+        name=str(row.get("name") or row["uuid"]),
+        is_online=row.get("state") == "online",
+        last_seen=None if not last_seen else max(0.0, now - float(last_seen)),
+        hostname=str(status.get("hostname") or ""),
+        python_version=str(status.get("python_version") or ""),
+        workers=int(status.get("workers") or 0),
+        idle_workers=int(status.get("idle_workers") or 0),
+        pending_tasks=int(status.get("pending_tasks") or 0),
+    )

@@ -1,0 +1,93 @@
+"""What a cell gave back, loaded; and where its time went."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from funcx_core.cells.rebuild import Arrivals, load_values
+from funcx_core.cells.spec import Bundle, CellOutcome, outcome_decoder
+from funcx_core.errors import DeserializationError, TaskCancelled
+from funcx_core.protocol.task import TaskState, TaskTimes
+from funcx_jupyter.display import words
+from funcx_jupyter.display.header import Timing
+
+
+class LeftBehind:
+    """Stands for a value that is shown but was not sent back. Its repr says why."""
+
+    def __init__(self, shown: Bundle | None, reason: str) -> None:
+        self._shown = shown
+        self._reason = reason
+
+    def __repr__(self) -> str:
+        text = self._shown.data.get("text/plain", "") if self._shown else ""
+        return f"{text}\n(not sent back: {self._reason})".lstrip()
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """What a cell gave back.
+
+    Attributes:
+        outputs: the variables named with -o.
+        sizes: their sizes on the way, in bytes.
+        shown: what the last expression looks like; None to show nothing.
+        value: its value; None if there is none.
+        hostname: where the cell ran.
+    """
+
+    outputs: dict[str, Any]
+    sizes: dict[str, int]
+    shown: Bundle | None
+    value: Any
+    hostname: str
+
+    def describe(self) -> str:
+        """Return what came back in words: ``df 1.9 MB``."""
+        return ", ".join(f"{name} {words.size(size)}" for name, size in self.sizes.items())
+
+
+def open_outcome(encoded: bytes, outputs: list[str], namespace: dict[str, Any]) -> Finished:
+    """Return what a task gave back, loaded for `namespace`. Nothing is assigned.
+
+    Raises:
+        DeserializationError: naming the output that cannot be loaded here.
+    """
+    outcome = outcome_decoder.decode(encoded)
+    arrivals = Arrivals(namespace)
+    values = dict(load_values(outcome.values, outputs, arrivals))
+    sizes = dict(zip(outputs, outcome.sizes, strict=True))
+    return Finished(values, sizes, outcome.shown, _last_value(outcome, arrivals), outcome.hostname)
+
+
+def _last_value(outcome: CellOutcome, arrivals: Arrivals) -> Any:
+    if outcome.value is None:
+        return LeftBehind(outcome.shown, outcome.left_behind) if outcome.left_behind else None
+    try:
+        return next(load_values(outcome.value, ["the value of the last expression"], arrivals))[1]
+    except DeserializationError as error:
+        return LeftBehind(outcome.shown, str(error))
+
+
+def timing_of(times: TaskTimes | None, *, sent_at: float, total: float) -> Timing | None:
+    """Return where the time went, None if the task never ran.
+
+    Args:
+        times: when the task passed each hop, by the clocks of the hops.
+        sent_at: when it was sent, in Unix seconds by our clock.
+        total: seconds from then until its result was here.
+    """
+    if times is None or not times.started or not times.ended:
+        return None
+    run = min(max(0.0, (times.ended - times.started) / 1e9), total)
+    # Clocks of two machines differ; whatever they say, the parts add up to the total.
+    queue = min(max(0.0, times.started / 1e9 - sent_at), total - run)
+    return Timing(total, queue, run, total - run - queue)
+
+
+def end_state(error: BaseException | None) -> TaskState:
+    """Return the state in which a task ended that has this error."""
+    if error is None:
+        return TaskState.SUCCESS
+    return TaskState.CANCELLED if isinstance(error, TaskCancelled) else TaskState.FAILED

@@ -1,0 +1,114 @@
+"""A `%%funcx` cell before it is sent: what goes with it, and everything that can be wrong with it here."""
+
+from __future__ import annotations
+
+import ast
+
+import msgspec
+
+from funcx_core.cells.spec import CellSpec, FigureStyle
+from funcx_jupyter.capture.names import CellNames, analyse
+from funcx_jupyter.capture.values import Captured, Notebook, choose_inputs, pack
+from funcx_jupyter.display import words
+from funcx_jupyter.errors import CaptureError, LargeInputError
+from funcx_jupyter.options import ALL, CellOptions
+
+ROOM_FOR_CODE = 64 * 1024
+"""Bytes of a payload that are left for the cell itself."""
+
+
+class CellText(msgspec.Struct, frozen=True, kw_only=True):
+    """A cell as the shell has it.
+
+    Attributes:
+        visible: what the user sees, with the lines of magics.
+        body: what is to run elsewhere: plain Python, with the shell's own syntax already translated.
+        first_line: number of the visible line on which the body starts, from 1.
+        filename: the name under which the shell knows the cell.
+        silent: it ends with a semicolon.
+    """
+
+    visible: str
+    body: str
+    first_line: int
+    filename: str
+    silent: bool = False
+
+    @property
+    def source(self) -> str:
+        """The body, moved down so that its line numbers are the visible ones."""
+        return "\n" * (self.first_line - 1) + self.body
+
+
+class PreparedCell(msgspec.Struct, frozen=True):
+    """A cell that can be sent: nothing that can be found out here is wrong with it."""
+
+    spec: CellSpec
+    captured: Captured
+
+
+def prepare(text: CellText, options: CellOptions, notebook: Notebook, figures: FigureStyle) -> PreparedCell:
+    """Return the cell with everything that goes with it.
+
+    Raises:
+        SyntaxError: with the visible line.
+        CaptureError: a variable is missing or cannot be sent.
+    """
+    names = analyse(parse(text))
+    uses = choose_inputs(names, notebook, listed=options.inputs, exclude=options.exclude)
+    outputs = choose_outputs(options.outputs, names)
+    captured = pack(uses, notebook, exclude=options.exclude)
+    spec = CellSpec(
+        source=text.source,
+        filename=text.filename,
+        text=text.visible,
+        modules=captured.modules,
+        names=captured.names,
+        values=captured.packed,
+        outputs=list(outputs),
+        silent=text.silent,
+        figures=figures,
+    )
+    return PreparedCell(spec, captured)
+
+
+def parse(text: CellText) -> ast.Module:
+    """Return the syntax tree of the cell, whose lines are the visible ones.
+
+    Raises:
+        SyntaxError: also for what only the compiler finds, such as `return` outside of a function.
+    """
+    tree = ast.parse(text.source, text.filename)
+    compile(tree, text.filename, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    return tree
+
+
+def choose_outputs(asked: tuple[str, ...], names: CellNames) -> tuple[str, ...]:
+    """Return the names to bring back.
+
+    Raises:
+        CaptureError: the cell has nothing to do with one of them.
+    """
+    if asked == (ALL,):
+        return names.assigned
+    known = names.possible | {use.name for use in names.inputs}
+    for name in asked:
+        if name not in known:
+            raise CaptureError(f"`{name}` is named with -o, but the cell does not assign it.")
+    return asked
+
+
+def check_size(prepared: PreparedCell, limit: int) -> None:
+    """Refuse inputs that the service would not take.
+
+    Raises:
+        LargeInputError: naming the largest variable.
+    """
+    total = len(prepared.spec.values)
+    if total + ROOM_FOR_CODE <= limit:
+        return
+    largest = max(prepared.captured.values, key=lambda value: value.size)
+    raise LargeInputError(
+        f"`{largest.name}` is {words.size(largest.size)}; all inputs of this cell are {words.size(total)}, and this service "
+        f"takes at most {words.size(limit)}. Load it inside the cell, or exclude it with -x {largest.name}."
+    )

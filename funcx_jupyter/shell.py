@@ -1,0 +1,183 @@
+"""What the magics need of IPython's shell, in one place, because little of it has a public interface.
+
+Tried on IPython 8.18 and 9 and ipykernel 6.29 and 7; what differs between them is said where it matters.
+"""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from typing import Any
+
+from IPython.core.displayhook import DisplayHook
+from IPython.core.displaypub import CapturingDisplayPublisher
+
+from funcx_core.cells.spec import Bundle, FigureStyle
+from funcx_jupyter.capture.values import Notebook
+from funcx_jupyter.display.header import Header
+from funcx_jupyter.display.traceback import arrange
+from funcx_jupyter.session.prepare import CellText
+
+
+def notebook_of(shell: Any) -> Notebook:
+    """Return the user's namespace."""
+    return Notebook(shell.user_ns, shell.user_ns_hidden)
+
+
+def cell_text(shell: Any, line: str, body: str) -> CellText:
+    """Return the running `%%funcx` cell; `line` and `body` are what the magic got.
+
+    The shell gets to know the visible text under the file name, so that tracebacks show it.
+    """
+    visible = _visible_text(shell, line, body)
+    number = _running_cell_number(shell)
+    filename = shell.compile.cache(visible, number, raw_code=visible)
+    above = visible.count("\n") - body.rstrip("\n").count("\n")
+    blank = len(body) - len(body.lstrip("\n"))
+    translated = shell.transform_cell(body)  # It drops blank lines at the top.
+    return CellText(
+        visible=visible,
+        body=translated,
+        first_line=above + 1 + body[:blank].count("\n"),
+        filename=filename,
+        silent=DisplayHook.semicolon_at_end_of_expression(body),
+    )
+
+
+def _visible_text(shell: Any, line: str, body: str) -> str:
+    """Return the cell as the user sees it. There may be other magics, such as `%%time`, above `%%funcx`."""
+    history = shell.history_manager.input_hist_raw
+    last = history[-1].rstrip() if history else ""
+    if last.endswith(body.rstrip()) and "%%" in last:
+        return str(last)
+    return f"%%funcx {line}\n{body.rstrip()}"  # Run without history, as `store_history=False` does.
+
+
+def _running_cell_number(shell: Any) -> int:
+    """Return N of ``In[N]``. `execution_count` has been raised already on IPython 9, not on 8; the frames know."""
+    names = shell.compile._filename_map  # noqa: SLF001 - IPython's own record, there is no public one
+    frame = sys._getframe()  # noqa: SLF001 - documented for debuggers, which is what this serves
+    while frame is not None:
+        if frame.f_code.co_filename in names:
+            return int(names[frame.f_code.co_filename])
+        frame = frame.f_back  # type: ignore[assignment]
+    return int(shell.execution_count)
+
+
+def cell_tags(shell: Any) -> dict[str, str]:
+    """Return what tells the task where it comes from."""
+    parent = getattr(shell, "parent_header", None) or {}
+    cell_id = (parent.get("metadata") or {}).get("cellId")
+    return {"kind": "cell", **({"cell_id": str(cell_id)[:200]} if cell_id else {})}
+
+
+def figure_style() -> FigureStyle:
+    """Return the notebook's settings for figures: those of its inline backend, and the style it gave matplotlib."""
+    config = sys.modules.get("matplotlib_inline.config")
+    if config is None:
+        return FigureStyle()  # Nobody has set anything; importing it would import matplotlib, a second of work.
+    backend = config.InlineBackend.instance()
+    return FigureStyle(
+        formats=tuple(sorted(backend.figure_formats)),
+        print_options=_plain(backend.print_figure_kwargs),
+        rc={**_changed_rc(), **_plain(backend.rc)},
+    )
+
+
+_NOT_STYLE = frozenset({"backend", "backend_fallback", "interactive", "toolbar", "timezone", "datapath"})
+
+
+def _changed_rc() -> dict[str, Any]:
+    matplotlib = sys.modules.get("matplotlib")
+    if matplotlib is None or not hasattr(matplotlib, "rcParamsDefault"):
+        return {}
+    default = matplotlib.rcParamsDefault
+    current = dict.items(matplotlib.rcParams)  # The plain dict: reading `backend` by key would choose one.
+    return _plain({k: v for k, v in current if k not in _NOT_STYLE and k in default and dict.get(default, k) != v})
+
+
+def _plain(settings: Any) -> dict[str, Any]:
+    return {k: v for k, v in dict(settings).items() if isinstance(v, str | int | float | bool)}
+
+
+class ShellScreen:
+    """The output of the running cell."""
+
+    def __init__(self, shell: Any, *, quiet: bool) -> None:
+        self._shell = shell
+        self._quiet = quiet
+        self._display_id = uuid.uuid4().hex
+
+    @property
+    def publisher(self) -> ShellScreen:
+        """What shows rich output."""
+        return self
+
+    def publish(
+        self, data: dict[str, Any], metadata: dict[str, Any], *, transient: dict[str, Any], update: bool
+    ) -> None:
+        """Show a MIME bundle. The shell's publisher is looked up each time: `%%capture` replaces it."""
+        self._shell.display_pub.publish(data, metadata, transient=transient, update=update)
+
+    def clear_output(self, *, wait: bool) -> None:
+        """Remove what the cell has shown."""
+        self._shell.display_pub.clear_output(wait)
+
+    def header(self, header: Header, *, first: bool, last: bool) -> None:
+        """Show the header line. Where nothing can be updated in place, only its last form is shown."""
+        if self._quiet or not (last or self._can_update()):
+            return
+        update = self._can_update() and not first
+        self.publish(header.as_bundle(), {}, transient={"display_id": self._display_id}, update=update)
+
+    def _can_update(self) -> bool:
+        is_captured = isinstance(self._shell.display_pub, CapturingDisplayPublisher)
+        return hasattr(self._shell, "kernel") and not is_captured
+
+    def arrange(self, error: BaseException, *, where: str, verbose: bool) -> BaseException:
+        """Return the exception of the cell's own code, told how to show itself."""
+        return arrange(error, self._shell, where=where, verbose=verbose)
+
+
+class ValueDisplay:
+    """Lets ``Out[n]`` hold the real value of a cell while what is shown is what the worker made of it."""
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._hook: Any = None
+
+    def expect(self, value: Any, shown: Bundle | None) -> None:
+        """When the shell displays `value` next, show `shown`."""
+        self.forget()
+        hook = self._shell.displayhook
+        original = hook.compute_format_data
+
+        def compute_format_data(result: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+            self.forget()
+            if result is not value:
+                formatted: tuple[dict[str, Any], dict[str, Any]] = original(result)
+                return formatted
+            return (dict(shown.data), dict(shown.metadata)) if shown is not None else ({}, {})
+
+        hook.compute_format_data = compute_format_data
+        self._hook = hook
+
+    def forget(self, *_: Any) -> None:
+        """Show values as usual again."""
+        if self._hook is not None:
+            del self._hook.compute_format_data
+            self._hook = None
+
+
+def show_without_frames(shell: Any, error: SyntaxError) -> None:
+    """Let the shell show this error of the cell's text without the frames of ours that found it.
+
+    A shell asks other exceptions how to show themselves, but not this one.
+    """
+    original = shell.SyntaxTB.structured_traceback
+
+    def structured_traceback(etype: Any, value: Any, etb: Any, *args: Any, **options: Any) -> Any:
+        del shell.SyntaxTB.structured_traceback
+        return original(etype, value, [] if value is error else etb, *args, **options)
+
+    shell.SyntaxTB.structured_traceback = structured_traceback

@@ -1,0 +1,98 @@
+"""A `Connection` that runs cells in one child process: the worker's code, without a fabric around it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from subprocess import PIPE, Popen
+from typing import Any
+
+import msgspec
+
+from funcx_core.cells.spec import CellSpec
+from funcx_core.ids import EndpointId, TaskId, new_task_id
+from funcx_core.protocol.client import Limits
+from funcx_core.protocol.codec import encode
+from funcx_core.protocol.task import TaskError, TaskEvent, TaskOptions, TaskResult, TaskState, event_seq
+from funcx_core.protocol.worker import Output
+from funcx_core.sdk.futures import FuncXFuture, TaskListener
+from funcx_jupyter.session.endpoints import Endpoint
+from tests.unit.jupyter import fake_worker
+
+LOCAL = Endpoint(endpoint_id=EndpointId("e" * 36), name="local", is_online=True, hostname="here", python_version="3.11")
+
+
+class FakeConnection:
+    address = "http://127.0.0.1:1/v2"
+
+    def __init__(self, *endpoints: Endpoint) -> None:
+        self.rows = list(endpoints or [LOCAL])
+        self.specs: list[CellSpec] = []
+        self.options: list[TaskOptions] = []
+        self.cancelled: list[TaskId] = []
+        self.futures: dict[TaskId, FuncXFuture] = {}
+        self.accepts = Limits()
+        self._lock = threading.Lock()
+        self._worker: Popen[bytes] | None = None
+        self.hold = False  # never run anything: as if no worker were free
+
+    def limits(self) -> Limits:
+        return self.accepts
+
+    def endpoints(self) -> list[Endpoint]:
+        return self.rows
+
+    def submit(
+        self, endpoint_id: EndpointId, spec: CellSpec, options: TaskOptions, listener: TaskListener
+    ) -> FuncXFuture:
+        future = FuncXFuture(new_task_id(), None, None, listener)
+        assert future.task_id is not None
+        self.futures[future.task_id] = future
+        self.specs.append(spec)
+        self.options.append(options)
+        if not self.hold:
+            threading.Thread(target=self._work, args=(spec, future, listener), daemon=True).start()
+        return future
+
+    def _work(self, spec: CellSpec, future: FuncXFuture, listener: TaskListener) -> None:
+        with self._lock:
+            if self._worker is None:
+                self._worker = Popen([sys.executable, fake_worker.__file__], stdin=PIPE, stdout=PIPE)
+            worker = self._worker
+            assert worker.stdin and worker.stdout and future.task_id
+            fake_worker.write(worker.stdin, encode(spec))
+            count = 0
+            while True:
+                message = fake_worker.messages.decode(fake_worker.read(worker.stdout))
+                if isinstance(message, Output):
+                    count += 1
+                    seq = event_seq(1, count)
+                    listener.on_event(TaskEvent(future.task_id, seq, message.kind, message.at, message.body))
+                else:
+                    result = message.results[0]
+                    future.end(msgspec.structs.replace(result, task_id=future.task_id))
+                    return
+
+    def cancel(self, task_id: TaskId) -> None:
+        self.cancelled.append(task_id)
+        if self._worker is not None and not self.hold:
+            self._worker.send_signal(signal.SIGINT)
+            return
+        error = TaskError(code="task_cancelled", message="The task was cancelled.")
+        self.futures[task_id].end(TaskResult(task_id, 1, TaskState.CANCELLED, b"", error))
+
+    def task(self, task_id: str) -> dict[str, Any]:
+        return {"task_id": task_id, "status": "running"}
+
+    def events(self, task_id: str) -> list[dict[str, Any]]:
+        return [{"seq": 1, "kind": "stdout", "at": 0, "body": "printed\n"}]
+
+    def result(self, task_id: str) -> Any:
+        return self.futures[TaskId(task_id)].result()
+
+    def close(self) -> None:
+        if self._worker is not None:
+            self._worker.kill()
+            self._worker.communicate()
+            self._worker = None
