@@ -34,6 +34,7 @@ class Slot:
         number: the number given last; numbers rise for ever, over respawns too.
         recalled: first of `dealt` when the rest was asked for, so that it is asked for once.
         looked: first of `dealt` when the page was looked at for results that wait to be sent.
+        report_at: when to look again whether the first of `dealt` has begun, if it had not when it was due.
         failures: deaths in a row before the worker was ready.
         spawn_at: when a worker that is down is to be started.
     """
@@ -46,6 +47,7 @@ class Slot:
     number: int = 0
     recalled: int = 0
     looked: int = 0
+    report_at: float = 0.0
     failures: int = 0
     spawn_at: float = 0.0
     sent: SentFunctions = field(default_factory=lambda: SentFunctions(SENT_FUNCTIONS))

@@ -174,7 +174,7 @@ class Manager:
     def _deadlines(self, slot: Slot, head: Held, *, has_idle: bool) -> list[float]:
         times = []
         if not head.is_reported:
-            times.append(slot.since + REPORT_SECONDS)
+            times.append(max(slot.since + REPORT_SECONDS, slot.report_at))
         if head.stop is not None:
             if head.stop.level is not Level.KILL:
                 times.append(head.stop.next_at)
@@ -231,15 +231,21 @@ class Manager:
             if started > head.number:
                 # It has ended, and its result waits in the page behind a task that is not as short as it was.
                 return [Peek(slot.index)]
-        if not head.is_reported and now >= slot.since + REPORT_SECONDS and started >= head.number:
-            head.is_reported = True
-            began = at - int((now - slot.since) * 1e9)
-            change = Transition(head.task.task_id, head.task.attempt, TaskState.RUNNING, began)
-            effects.append(Send(Transitions([change])))
+        if not head.is_reported and now >= slot.since + REPORT_SECONDS:
+            effects += self._report_running(slot, head, now, at, started)
         walltime = self._walltime(head)
         if head.stop is None and walltime is not None and now >= slot.since + walltime:
             head.stop = Stop(Reason.WALLTIME, head.options.interrupt_grace)
         return effects + self._press(slot, now)
+
+    def _report_running(self, slot: Slot, head: Held, now: float, at: int, started: int) -> list[Effect]:
+        if started < head.number:
+            slot.report_at = now + REPORT_SECONDS  # The worker is slow or was stopped.
+            return []
+        head.is_reported = True
+        began = at - int((now - slot.since) * 1e9)
+        change = Transition(head.task.task_id, head.task.attempt, TaskState.RUNNING, began)
+        return [Send(Transitions([change]))]
 
     def _walltime(self, held: Held) -> float | None:
         return held.options.walltime or self._rules.walltime

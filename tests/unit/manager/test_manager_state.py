@@ -1,0 +1,323 @@
+"""The manager's machine, one behaviour per test."""
+
+from __future__ import annotations
+
+import pytest
+
+from funcx_core.ids import FunctionId, TaskId
+from funcx_core.protocol.endpoint import Cancel, GiveBack, Results, TaskBatch, Transitions
+from funcx_core.protocol.manager import Drained, ManagerHeartbeat, ManagerRegistered
+from funcx_core.protocol.task import (
+    Function,
+    Lease,
+    Task,
+    TaskError,
+    TaskOptions,
+    TaskResult,
+    TaskState,
+    TaskTimes,
+    event_seq,
+)
+from funcx_endpoint.manager.effects import (
+    DealChunk,
+    Effect,
+    End,
+    Enrol,
+    Level,
+    NoteReturned,
+    Peek,
+    Send,
+    SendRecall,
+    Signal,
+    Spawn,
+    TakeBack,
+)
+from funcx_endpoint.manager.state import Death, Manager, Rules
+
+F = Function(FunctionId("f"), "f", b"body")
+
+
+def a_manager(workers: int = 2, **rules: object) -> Manager:
+    manager = Manager(Rules(workers=workers, heartbeat_period=5, heartbeat_threshold=30, **rules))  # type: ignore[arg-type]
+    assert manager.start(0.0) == [*(Spawn(index) for index in range(workers)), Enrol()]
+    manager.registered(ManagerRegistered(5, 30), 0.0)
+    for index in range(workers):
+        assert manager.ready(index, 0.0) == []
+    return manager
+
+
+def tasks(*names: str, function: Function = F, **options: object) -> list[Task]:
+    settings = TaskOptions(**options) if options else None  # type: ignore[arg-type]
+    return [Task(TaskId(name), 1, function.function_id, b"", settings) for name in names]
+
+
+def give(manager: Manager, given: list[Task], now: float = 0.0) -> list[Effect]:
+    return manager.task_batch(TaskBatch(given, [F]), now, 7)
+
+
+def result(name: str, state: TaskState = TaskState.SUCCESS, error: TaskError | None = None) -> TaskResult:
+    return TaskResult(TaskId(name), 1, state, b"v", error, TaskTimes(started=1_000_000, ended=2_000_000))
+
+
+def dealt(effects: list[Effect]) -> list[tuple[int, list[str]]]:
+    return [(e.worker, [d.task.task_id for d in e.chunk.tasks]) for e in effects if isinstance(e, DealChunk)]
+
+
+def sent(effects: list[Effect], kind: type) -> list:
+    return [e.message for e in effects if isinstance(e, Send) and isinstance(e.message, kind)]
+
+
+def a_manager_that_knows(seconds: float, workers: int = 2, **rules: object) -> Manager:
+    """One that has seen that tasks of F take so long; the next number of worker 0 is 2."""
+    manager = a_manager(workers, **rules)
+    give(manager, tasks("known"))
+    manager.finished(0, [result("known")], seconds)
+    return manager
+
+
+def test_tasks_of_an_unknown_function_are_dealt_one_by_one() -> None:
+    assert dealt(give(a_manager(), tasks("a", "b", "c"))) == [(0, ["a"]), (1, ["b"])]
+
+
+def test_a_result_frees_the_worker_for_the_next_task() -> None:
+    manager = a_manager(1)
+    give(manager, tasks("a", "b"))
+    effects = manager.finished(0, [result("a")], 0.2)
+    assert sent(effects, Results) == [
+        Results([TaskResult(TaskId("a"), 1, TaskState.SUCCESS, b"v", None, TaskTimes(0, 7, 1_000_000, 2_000_000))])
+    ]
+    assert dealt(effects) == [(0, ["b"])]
+
+
+def test_short_tasks_are_dealt_in_chunks_of_four_milliseconds_two_ahead() -> None:
+    manager = a_manager_that_knows(0.001)
+    given = tasks(*(f"t{n}" for n in range(20)))
+    assert [(worker, len(names)) for worker, names in dealt(give(manager, given))] == [(0, 4), (1, 4), (0, 4), (1, 4)]
+
+
+def test_few_short_tasks_are_shared_by_idle_workers() -> None:
+    manager = a_manager_that_knows(0.0001)
+    assert dealt(give(manager, tasks("a", "b", "c", "d"))) == [(0, ["a", "b"]), (1, ["c", "d"])]
+
+
+def test_nothing_is_dealt_ahead_of_or_behind_a_long_task() -> None:
+    manager = a_manager_that_knows(1.0)
+    assert dealt(give(manager, tasks("a", "b", "c"))) == [(0, ["a"]), (1, ["b"])]
+
+
+def test_a_function_body_goes_to_each_worker_once() -> None:
+    manager = a_manager(1)
+    first = give(manager, tasks("a"))
+    second = manager.finished(0, [result("a")], 1.0) + give(manager, tasks("b"), 1.0)
+    chunks = [e.chunk for e in first + second if isinstance(e, DealChunk)]
+    assert [chunk.functions for chunk in chunks] == [[F], []]
+
+
+def test_a_worker_without_the_body_gets_it_with_the_next_deal() -> None:
+    manager = a_manager(1)
+    give(manager, tasks("a"))
+    effects = manager.returned(0, [1], 0.0, missing=True)
+    assert effects[0] == NoteReturned(0, [1])
+    assert [e.chunk.functions for e in effects if isinstance(e, DealChunk)] == [[F]]
+
+
+def test_tasks_without_a_body_go_back_to_the_sender() -> None:
+    manager = a_manager()
+    effects = manager.task_batch(TaskBatch(tasks("a")), 0.0, 7)
+    assert effects == [Send(GiveBack(unstarted=[Lease(TaskId("a"), 1)], missing_functions=True))]
+
+
+def test_a_lease_that_is_here_already_is_not_taken_twice() -> None:
+    manager = a_manager(1)
+    give(manager, tasks("a"))
+    assert give(manager, tasks("a")) == []
+    assert manager.leases() == [Lease(TaskId("a"), 1)]
+
+
+def test_a_worker_that_dies_loses_what_it_had_started_and_nothing_else() -> None:
+    manager = a_manager_that_knows(0.001, workers=1, hostname="node7")
+    give(manager, tasks("a", "b"), 1.0)  # numbers 2 and 3
+    effects = manager.died(0, Death(started=2, signal=9, oom=True), 1.1)
+    assert effects == [
+        NoteReturned(0, [3]),
+        Send(
+            GiveBack(
+                lost=[Lease(TaskId("a"), 1)],
+                reason="worker_lost",
+                details={"signal": 9, "exitcode": None, "oom": True, "hostname": "node7"},
+            )
+        ),
+        Spawn(0),
+    ]
+    assert dealt(manager.ready(0, 1.2)) == [(0, ["b"])]
+
+
+def test_what_a_dead_worker_had_not_started_goes_to_another_at_once() -> None:
+    manager = a_manager()
+    give(manager, tasks("a"))
+    effects = manager.died(0, Death(started=0, exitcode=1), 0.1)
+    assert dealt(effects) == [(1, ["a"])]
+    assert sent(effects, GiveBack) == []
+
+
+def test_a_result_of_a_lease_that_went_elsewhere_is_dropped() -> None:
+    manager = a_manager()
+    give(manager, tasks("a"))
+    manager.died(0, Death(started=0, exitcode=1), 0.1)
+    assert manager.finished(0, [result("a")], 0.2) == []
+
+
+def test_a_worker_that_never_gets_ready_is_started_again_ever_later() -> None:
+    manager = Manager(Rules(workers=1, heartbeat_period=500, heartbeat_threshold=3000))
+    manager.start(0.0)
+    manager.registered(ManagerRegistered(5, 30), 0.0)
+    assert manager.died(0, Death(started=0, exitcode=1), 1.0) == []
+    assert manager.tick_at() == 1.5
+    assert manager.tick(1.5, 0, [0]) == [Spawn(0)]
+    manager.died(0, Death(started=0, exitcode=1), 2.0)
+    assert manager.tick_at() == 3.0
+
+
+def test_a_waiting_task_is_cancelled_at_once() -> None:
+    manager = a_manager(1)
+    give(manager, tasks("a", "b"))
+    [results] = sent(manager.cancel(Cancel([TaskId("b")]), 0.0), Results)
+    [ended] = results.results
+    assert (ended.task_id, ended.state, ended.error.code) == ("b", TaskState.CANCELLED, "task_cancelled")
+    assert manager.leases() == [Lease(TaskId("a"), 1)]
+
+
+def test_a_running_task_is_cancelled_by_signals_of_rising_level() -> None:
+    manager = a_manager(1)
+    give(manager, tasks("a", interrupt_grace=2.0))
+    assert manager.cancel(Cancel([TaskId("a")]), 1.0) == [Signal(0, 1, Level.INTERRUPT)]
+    assert manager.cancel(Cancel([TaskId("a")]), 1.1) == []
+    assert manager.tick(2.9, 0, [1])[-1:] != [Signal(0, 1, Level.TERMINATE)]
+    assert Signal(0, 1, Level.TERMINATE) in manager.tick(3.0, 0, [1])
+    assert Signal(0, 1, Level.KILL) in manager.tick(5.0, 0, [1])
+    effects = manager.died(0, Death(started=1, signal=9), 5.1)
+    [results] = sent(effects, Results)
+    assert results.results[0].state is TaskState.CANCELLED
+    assert sent(effects, GiveBack) == []
+
+
+def test_a_forced_cancel_kills_at_once() -> None:
+    manager = a_manager(1)
+    give(manager, tasks("a"))
+    manager.cancel(Cancel([TaskId("a")]), 1.0)
+    assert manager.cancel(Cancel([TaskId("a")], force=True), 1.1) == [Signal(0, 1, Level.KILL)]
+
+
+def test_a_success_wins_against_a_cancel_and_a_failure_does_not() -> None:
+    manager = a_manager()
+    give(manager, tasks("a", "b"))
+    manager.cancel(Cancel([TaskId("a"), TaskId("b")]), 1.0)
+    raised = TaskError(code="remote_task_error", message="", type_name="KeyboardInterrupt")
+    first = sent(manager.finished(0, [result("a")], 1.1), Results)[0].results[0]
+    second = sent(manager.finished(1, [result("b", TaskState.FAILED, raised)], 1.1), Results)[0].results[0]
+    assert (first.state, second.state) == (TaskState.SUCCESS, TaskState.CANCELLED)
+
+
+def test_what_was_dealt_behind_a_cancelled_task_is_taken_back() -> None:
+    manager = a_manager_that_knows(0.001, workers=1)
+    give(manager, tasks(*"abcdefgh"), 1.0)  # chunks 2-5 and 6-9
+    effects = manager.cancel(Cancel([TaskId("a")]), 1.0)
+    assert effects == [Signal(0, 2, Level.INTERRUPT), TakeBack(0), SendRecall(0)]
+    assert manager.returned(0, [6, 7, 8, 9], 1.0) == [NoteReturned(0, [6, 7, 8, 9])]
+    assert manager.returned(0, [3, 4, 5], 1.0) == [NoteReturned(0, [3, 4, 5])]
+    assert dealt(manager.finished(0, [result("a")], 1.1))[0][1][0] == "b"
+
+
+def test_a_task_that_was_cancelled_before_its_turn_ends_when_it_comes_back() -> None:
+    manager = a_manager_that_knows(0.001, workers=1)
+    give(manager, tasks("a", "b"), 1.0)
+    assert manager.cancel(Cancel([TaskId("b")]), 1.0) == [TakeBack(0), SendRecall(0)]
+    [results] = sent(manager.returned(0, [3], 1.0), Results)
+    assert results.results[0].state is TaskState.CANCELLED
+
+
+def test_a_task_over_its_walltime_is_stopped_with_a_timeout() -> None:
+    manager = a_manager(1, walltime=10.0)
+    give(manager, tasks("a", "b", walltime=1.0))
+    manager.tick(0.5, 0, [1])
+    assert manager.tick_at() == 1.0
+    assert manager.tick(1.0, 0, [1]) == [Signal(0, 1, Level.INTERRUPT)]
+    raised = TaskError(code="remote_task_error", message="", type_name="KeyboardInterrupt")
+    [results] = sent(manager.finished(0, [result("a", TaskState.FAILED, raised)], 1.1), Results)
+    assert (results.results[0].state, results.results[0].error.code) == (TaskState.FAILED, "task_timeout")
+
+
+def test_only_a_task_that_runs_for_a_while_is_reported_as_running() -> None:
+    manager = a_manager(1)
+    give(manager, tasks("a"))
+    assert manager.tick_at() == pytest.approx(0.1)
+    [change] = sent(manager.tick(0.1, 1_000_000_000, [1]), Transitions)
+    assert change.transitions[0].state is TaskState.RUNNING
+    assert change.transitions[0].at == pytest.approx(900_000_000)
+    assert manager.tick(0.2, 0, [1]) == []
+
+
+def test_tasks_behind_a_stuck_one_are_taken_back_when_another_worker_idles() -> None:
+    manager = a_manager_that_knows(0.001)
+    give(manager, tasks(*"abcd"), 1.0)  # two each
+    assert manager.finished(1, [result("c"), result("d")], 1.01)[1:] == []
+    assert manager.tick_at() == pytest.approx(1.025)
+    assert manager.tick(1.03, 0, [2, 2]) == [TakeBack(0), SendRecall(0)]
+    assert manager.tick(1.04, 0, [2, 2]) == []
+    assert dealt(manager.returned(0, [3], 1.05)) == [(1, ["b"])]
+
+
+def test_a_result_that_waits_behind_a_stuck_task_is_looked_for_in_the_page() -> None:
+    manager = a_manager_that_knows(0.001, workers=1)
+    give(manager, tasks("a", "b"), 1.0)
+    assert manager.tick(1.03, 0, [3]) == [Peek(0)]
+    assert manager.tick_at() > 1.03
+
+
+def test_a_drain_gives_back_what_waits_and_ends_when_the_rest_is_done() -> None:
+    manager = a_manager(1)
+    give(manager, tasks("a", "b"))
+    assert manager.drain(10, 1.0) == [Send(GiveBack(unstarted=[Lease(TaskId("b"), 1)]))]
+    assert give(manager, tasks("c")) == [Send(GiveBack(unstarted=[Lease(TaskId("c"), 1)]))]
+    effects = manager.finished(0, [result("a")], 2.0)
+    assert effects[1:] == [Send(Drained()), End("Drained.")]
+
+
+def test_a_drain_whose_grace_is_over_reports_what_runs_as_lost() -> None:
+    manager = a_manager(1)
+    give(manager, tasks("a"))
+    manager.drain(1, 1.0)
+    effects = manager.tick(2.0, 0, [1])
+    assert sent(effects, GiveBack)[0].lost == [Lease(TaskId("a"), 1)]
+    assert effects[-1] == End("Drained.")
+
+
+def test_an_idle_manager_only_wakes_for_its_heartbeat() -> None:
+    manager = a_manager()
+    assert manager.tick_at() == 5.0
+    assert manager.tick(5.0, 0, [0, 0]) == [Send(ManagerHeartbeat(2, 0))]
+    assert manager.tick_at() == 10.0
+
+
+def test_a_silent_interchange_is_asked_again_and_the_workers_go_on() -> None:
+    manager = a_manager(1)
+    give(manager, tasks("a"))
+    assert Enrol() in manager.tick(31.0, 0, [1])
+    assert Enrol() in manager.tick(1000.0, 0, [1])
+    assert sent(manager.finished(0, [result("a")], 1001.0), Results)
+
+
+def test_a_manager_abroad_ends_when_the_interchange_stays_silent() -> None:
+    manager = a_manager(1, is_local=False)
+    assert isinstance(manager.tick(301.0, 0, [0])[0], End)
+
+
+def test_a_refused_manager_ends() -> None:
+    assert isinstance(a_manager().refused("superseded")[0], End)
+
+
+def test_events_of_a_task_are_numbered_by_attempt() -> None:
+    manager = a_manager(1)
+    give(manager, tasks("a"))
+    assert [manager.next_event(TaskId("a")), manager.next_event(TaskId("a"))] == [event_seq(1, 1), event_seq(1, 2)]
+    assert manager.next_event(TaskId("unknown")) is None
