@@ -51,12 +51,13 @@ class Route(msgspec.Struct, frozen=True):
 class Request:
     """A message that the service has not answered yet. `calls` is empty for the registration of a function."""
 
-    __slots__ = ("calls", "function", "futures", "number", "route")
+    __slots__ = ("calls", "function", "futures", "is_repeated", "number", "route")
 
     def __init__(self, number: int, route: Route | None, function: Function | None = None) -> None:
         self.number = number
         self.route = route
         self.function = function
+        self.is_repeated = False
         self.futures: list[FuncXFuture] = []
         self.calls: list[Call] = []
 
@@ -145,7 +146,11 @@ class Ledger:
         self.acknowledged += len(request.calls) - len(message.rejected)
         for rejection in message.rejected:
             self._reject(rejection, request)
-        return self._held_cancels(request)
+        messages = self._held_cancels(request)
+        if request.is_repeated:  # It may have been committed the first time, and its results sent to nobody.
+            open_ids = [future.task_id for future in request.futures if future.task_id in self.open]
+            messages.extend(self.watches(open_ids))  # type: ignore[arg-type]
+        return messages
 
     def refused(self, message: Refused) -> Request | None:
         """A request was not accepted. Returns it if it is to be sent again after `retry_after` seconds."""
@@ -175,6 +180,7 @@ class Ledger:
             if message is None:
                 del self.unanswered[number]
                 continue
+            request.is_repeated = True
             unacknowledged.update(future.task_id for future in request.futures)
             messages.append(message)
         messages.extend(self.watches(task_id for task_id in self.open if task_id not in unacknowledged))

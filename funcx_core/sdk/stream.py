@@ -24,6 +24,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from funcx_core.errors import FuncxError, PayloadTooLarge, RemoteProtocolError, ServiceUnavailable, TryAgainLater
@@ -264,6 +265,7 @@ class TaskStream:
     def _start(self) -> None:
         import asyncio  # noqa: PLC0415 - `import funcx` stays fast
 
+        _close_all_at_exit()
         self._loop = asyncio.new_event_loop()
         self._closing = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="funcx-stream", daemon=True)
@@ -509,4 +511,14 @@ def _close_at_exit() -> None:
         stream.close(max(0.0, deadline - time.monotonic()))
 
 
-atexit.register(_close_at_exit)
+@cache
+def _close_all_at_exit() -> None:
+    """See to it that what was submitted is sent before the interpreter ends.
+
+    `atexit` comes too late: the thread pool that looks up addresses has ended by then. `concurrent.futures` registers its
+    own end in the same place; what is registered after it is called before it.
+    """
+    import concurrent.futures.thread  # noqa: F401, PLC0415 - registers first
+
+    register = getattr(threading, "_register_atexit", atexit.register)
+    register(_close_at_exit)

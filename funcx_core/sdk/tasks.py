@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from funcx_core.errors import RemoteProtocolError, TaskPending
+from funcx_core.errors import RemoteProtocolError, TaskNotFound, TaskPending
 from funcx_core.protocol.task import TERMINAL, TaskError, TaskState
 from funcx_core.sdk.futures import load_failure
-from funcx_core.sdk.wire_errors import error_from_wire
 from funcx_core.serialize import rebuild_exception, unpack_value
+
+_UNKNOWN: Final = "Unknown task id"
 
 
 def is_ended(task: dict[str, Any]) -> bool:
@@ -25,9 +26,9 @@ def value_or_error(task: dict[str, Any]) -> tuple[Any, BaseException | None]:
         TaskPending: it has not ended.
     """
     task_id = str(task.get("task_id", ""))
+    if str(task.get("reason", "")).startswith(_UNKNOWN):
+        return None, TaskNotFound(task_id)
     if not is_ended(task):
-        if task.get("reason") and str(task.get("status", "")).lower() == "unknown":
-            return None, error_from_wire("task_not_found", str(task["reason"]))
         raise TaskPending(str(task.get("status", "unknown")), task_id=task_id)
     if str(task["status"]).lower() == TaskState.SUCCESS:
         return _value(task_id, task)
@@ -49,9 +50,11 @@ def _error(task: dict[str, Any]) -> TaskError:
             return msgspec.convert(found, TaskError)
         except msgspec.ValidationError as error:
             raise RemoteProtocolError(f"The service describes an error in a way that cannot be read: {error}") from None
-    # A service that is not ours has only a text; `reason` is used where there is no exception.
-    text = str(task.get("exception") or task.get("reason") or "The task failed.")
-    code = "task_cancelled" if str(task.get("status")).lower() == TaskState.CANCELLED else "task_not_found"
-    if not str(task.get("reason", "")).startswith("Unknown task id"):
-        code = code if code == "task_cancelled" else "remote_task_error"
-    return TaskError(code=code, message=text.strip().splitlines()[-1] if text.strip() else "", traceback=text)
+    # A service that is not ours has only a text.
+    text = str(task.get("exception") or task.get("reason") or "The task failed.").strip()
+    is_cancelled = str(task.get("status")).lower() == TaskState.CANCELLED
+    return TaskError(
+        code="task_cancelled" if is_cancelled else "remote_task_error",
+        message=text.splitlines()[-1],
+        traceback=text,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import base64
 import json
 import threading
@@ -13,7 +14,7 @@ import msgspec
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler
-from tornado.websocket import WebSocketHandler
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from funcx_core.protocol.client import (
     Accepted,
@@ -192,7 +193,8 @@ class Stream(WebSocketHandler):
         self.service.sockets.discard(self)
 
     def say(self, message) -> None:
-        self.write_message(encode(message), binary=True)
+        with contextlib.suppress(WebSocketClosedError):
+            self.write_message(encode(message), binary=True)
 
     def on_message(self, data) -> None:
         service = self.service
