@@ -354,7 +354,8 @@ class Zap:
         try:
             allowed = bool(key) and await self._authorize(key)
         except TryAgainLater:
-            status = [b"300", b"try again", b""]
+            # 300 would be the word for it, but libzmq then says nothing and the client waits for its handshake time-out.
+            status = [b"500", b"try again", b""]
         else:
             status = [b"200", b"OK", key.encode()] if allowed else [b"400", b"unknown key", b""]
         if not self._socket.closed:
