@@ -44,6 +44,7 @@ FIRST_PAUSE: Final = 0.2
 LONGEST_PAUSE: Final = 15.0
 ANSWER_WITHIN: Final = 5.0
 """Seconds to wait for `Registered` before the forwarder is looked for anew."""
+SILENT_PERIODS: Final = 3
 FAREWELL_MS: Final = 500
 
 
@@ -96,6 +97,7 @@ class Uplink:
         self._epoch = epoch
         self._ask_service = register
         self._threshold = threshold
+        self._patience = threshold
         self._channels: list[Dealer] = []
         self._session = 0
         self._last_heard = 0.0
@@ -141,7 +143,7 @@ class Uplink:
         """Time passed: a forwarder that is silent for too long is looked for anew."""
         if not self._channels:
             return
-        if self.is_open and now - self._last_heard > self._threshold:
+        if self.is_open and now - self._last_heard > self._patience:
             _log.warning("the forwarder has been silent for %.1f s", now - self._last_heard)
             self._end()
         elif not self.is_open and now - self._registered_at > min(ANSWER_WITHIN, self._threshold):
@@ -258,6 +260,8 @@ class Uplink:
 
     def _opened(self, registered: Registered) -> None:
         self._session = registered.session
+        # A forwarder that beats slowly is not silent.
+        self._patience = max(self._threshold, SILENT_PERIODS * registered.heartbeat_period)
         self.is_open = self.was_open = True
         attach = encode(Attach(self._epoch, registered.session))
         self._channels[0].send(attach)
