@@ -21,8 +21,8 @@ from funcx_core.service.config import ServiceConfig
 
 USAGE_EXIT: Final = 2
 CRASH_EXIT: Final = 70
-SWITCH_INTERVAL: Final = 0.001
-"""Seconds. The store's thread waits this long for the interpreter when the loop computes; the default is 5 ms."""
+SWITCH_INTERVAL: Final = 0.0001
+"""Seconds that the store's threads wait for the interpreter, for every row they read, while the loop computes. 5 ms is usual."""
 
 _log = logging.getLogger(__name__)
 

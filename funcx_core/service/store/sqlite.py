@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -64,6 +65,8 @@ class SqliteStore(Store):
         self._writer = GroupCommit(self._engine, self._blobs)
         self._writes = TaskWrites()
         self._readers: ThreadPoolExecutor | None = None
+        self._of_thread = threading.local()
+        self._connections: list[sa.Connection] = []
 
     # --- its life ----------------------------------------------------------------------------------------------
 
@@ -79,6 +82,8 @@ class SqliteStore(Store):
         readers, self._readers = self._readers, None
         if readers is not None:
             await asyncio.get_running_loop().run_in_executor(None, readers.shutdown)
+        while self._connections:
+            self._connections.pop().close()
         self._read_engine.dispose()
         self._engine.dispose()
 
@@ -99,13 +104,18 @@ class SqliteStore(Store):
             _log.info("removed %d blobs that a crash left behind", removed)
 
     def _read(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> Any:
-        def run() -> T:
-            with self._read_engine.connect() as connection:
-                return query(connection, *args, **kwargs)
-
         if self._readers is None:
             raise ServiceUnavailable("The service is stopping. Try again in a moment.", retry_after=1)
-        return asyncio.get_running_loop().run_in_executor(self._readers, run)
+        return asyncio.get_running_loop().run_in_executor(
+            self._readers, lambda: query(self._connection_of_thread(), *args, **kwargs)
+        )
+
+    def _connection_of_thread(self) -> sa.Connection:
+        connection: sa.Connection | None = getattr(self._of_thread, "connection", None)
+        if connection is None:
+            connection = self._of_thread.connection = self._read_engine.connect()
+            self._connections.append(connection)
+        return connection
 
     # --- users and tokens --------------------------------------------------------------------------------------
 
@@ -263,7 +273,8 @@ class SqliteStore(Store):
 def _engine(path: Path, *, writer: bool) -> sa.Engine:
     engine = sa.create_engine(
         f"sqlite:///{path}",
-        # Transactions are begun here, not by the sqlite3 module, which would begin them too late.
+        # Transactions are begun below, not by the sqlite3 module, which would begin them too late. Readers need
+        # none: each of their statements sees one state of the database by itself.
         connect_args={"isolation_level": None, "timeout": BUSY_SECONDS, "check_same_thread": False},
         poolclass=sa.pool.QueuePool,
         pool_size=READERS,
@@ -274,11 +285,9 @@ def _engine(path: Path, *, writer: bool) -> sa.Engine:
         for pragma in _PRAGMAS:
             connection.execute(pragma).close()
 
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
+    if writer:
         # A writer that starts as a reader may find the lock taken in its middle, and then waits in vain.
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
-
+        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
 
 

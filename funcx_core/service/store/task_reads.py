@@ -26,79 +26,108 @@ from funcx_core.service.store.records import TaskRow
 from funcx_core.service.store.schema import events, submits, tasks
 
 PAGE: Final = 500
+RESULTS_PAGE: Final = 100
 
 _options = msgspec.msgpack.Decoder(TaskOptions)
 _error = msgspec.msgpack.Decoder(TaskError)
 _times = msgspec.msgpack.Decoder(TaskTimes)
+_states: Final = {state.value: state for state in TaskState}
+_nothing: Final = TaskTimes()
+
+# Statements are built once: building one costs more than running it.
 _joined = tasks.join(submits, submits.c.submit_id == tasks.c.submit_id)
 _is_open = tasks.c.completed_at.is_(None)
+_is_named = tasks.c.task_id.in_(sa.bindparam("ids", expanding=True))
+_is_owned = submits.c.owner_id == sa.bindparam("owner_id")
+_is_there = tasks.c.endpoint_id == sa.bindparam("endpoint_id")
+
+_offer_columns = (
+    tasks.c.task_id,
+    tasks.c.attempt,
+    tasks.c.function_id,
+    submits.c.options,
+    submits.c.owner_id,
+    submits.c.group_id,
+    tasks.c.state,
+)
+_open_tasks = (
+    sa.select(tasks.c.task_id)
+    .where(_is_open, _is_there)
+    .order_by(tasks.c.position)
+    .limit(sa.bindparam("at_most", type_=sa.Integer))
+)
+_count_open = sa.select(sa.func.count()).select_from(_joined).where(_is_open, _is_owned)
+_offers = (
+    sa.select(*_offer_columns, tasks.c.payload, tasks.c.payload_blob).select_from(_joined).where(_is_named, _is_open)
+)
+_headers = sa.select(*_offer_columns).select_from(_joined).where(_is_named, _is_open, _is_there)
+_task_rows = (
+    sa.select(tasks, submits.c.group_id, submits.c.received_at).select_from(_joined).where(_is_named, _is_owned)
+)
+_results = (
+    sa.select(
+        tasks.c.task_id,
+        tasks.c.attempt,
+        tasks.c.state,
+        tasks.c.result,
+        tasks.c.result_blob,
+        tasks.c.error,
+        tasks.c.times,
+    )
+    .select_from(_joined)
+    .where(_is_named, tasks.c.completed_at.is_not(None), _is_owned)
+)
+_spans = (
+    sa.select(submits.c.submit_id, submits.c.first_position, submits.c.size)
+    .where(submits.c.group_id == sa.bindparam("group_id"), _is_owned)
+    .order_by(submits.c.first_position)
+)
+_span = (
+    sa.select(tasks.c.task_id)
+    .where(
+        tasks.c.position.between(sa.bindparam("first"), sa.bindparam("last")),
+        tasks.c.submit_id == sa.bindparam("submit_id"),
+    )
+    .order_by(tasks.c.position)
+)
+_log = (
+    sa.select(events.c.seq, events.c.kind, events.c.at, events.c.body)
+    .where(events.c.task_id == sa.bindparam("task_id"), events.c.seq > sa.bindparam("after"))
+    .order_by(events.c.seq)
+    .limit(sa.bindparam("at_most", type_=sa.Integer))
+)
 
 
 def open_tasks(connection: sa.Connection, endpoint_id: EndpointId, at_most: int) -> list[TaskId]:
     """Return the oldest open tasks of an endpoint."""
-    query = (
-        sa.select(tasks.c.task_id)
-        .where(_is_open, tasks.c.endpoint_id == endpoint_id)
-        .order_by(tasks.c.position)
-        .limit(at_most)
-    )
-    return [TaskId(task_id) for task_id in connection.scalars(query)]
+    found = connection.scalars(_open_tasks, {"endpoint_id": endpoint_id, "at_most": at_most})
+    return [TaskId(task_id) for task_id in found]
 
 
 def count_open(connection: sa.Connection, owner_id: UserId) -> int:
     """Count the open tasks of an owner."""
-    query = sa.select(sa.func.count()).select_from(_joined).where(_is_open, submits.c.owner_id == owner_id)
-    return connection.scalar(query) or 0
+    return connection.scalar(_count_open, {"owner_id": owner_id}) or 0
 
 
 def offers(connection: sa.Connection, blobs: BlobFolder, task_ids: Sequence[TaskId]) -> list[Offer]:
     """Return open tasks with their payloads, in the order of `task_ids`."""
     found: dict[str, Offer] = {}
-    for ids in _pages(task_ids):
-        query = (
-            sa.select(
-                tasks.c.task_id,
-                tasks.c.attempt,
-                tasks.c.function_id,
-                submits.c.options,
-                submits.c.owner_id,
-                submits.c.group_id,
-                tasks.c.state,
-                tasks.c.payload,
-                tasks.c.payload_blob,
-            )
-            .select_from(_joined)
-            .where(tasks.c.task_id.in_(ids), _is_open)
-        )
-        for row in connection.execute(query):
-            payload = row.payload if row.payload_blob is None else blobs.read(row.payload_blob)
-            if payload is not None:  # None: the task has ended since.
-                found[row.task_id] = _offer(row, payload)
+    for ids in _pages(task_ids, PAGE):
+        for *columns, payload, blob in connection.execute(_offers, {"ids": ids}).all():
+            content = payload if blob is None else blobs.read(blob)
+            if content is not None:  # None: the task has ended since.
+                found[columns[0]] = _offer(columns, content)
     return [found[task_id] for task_id in task_ids if task_id in found]
 
 
 def headers(connection: sa.Connection, endpoint_id: EndpointId, leases: Sequence[Lease]) -> list[Offer]:
     """Return current leases of an endpoint, without payloads."""
     attempts = {lease.task_id: lease.attempt for lease in leases}
-    found: dict[str, Offer] = {}
-    for ids in _pages(list(attempts)):
-        query = (
-            sa.select(
-                tasks.c.task_id,
-                tasks.c.attempt,
-                tasks.c.function_id,
-                submits.c.options,
-                submits.c.owner_id,
-                submits.c.group_id,
-                tasks.c.state,
-            )
-            .select_from(_joined)
-            .where(tasks.c.task_id.in_(ids), _is_open, tasks.c.endpoint_id == endpoint_id)
-        )
-        for row in connection.execute(query):
-            if row.attempt == attempts[row.task_id]:
-                found[row.task_id] = _offer(row, b"")
-    return list(found.values())
+    found: list[Offer] = []
+    for ids in _pages(list(attempts), PAGE):
+        rows = connection.execute(_headers, {"ids": ids, "endpoint_id": endpoint_id}).all()
+        found += [_offer(row, b"") for row in rows if row[1] == attempts[row[0]]]
+    return found
 
 
 def task_rows(
@@ -106,13 +135,9 @@ def task_rows(
 ) -> dict[TaskId, TaskRow]:
     """Return tasks of an owner."""
     found: dict[TaskId, TaskRow] = {}
-    for ids in _pages(task_ids):
-        query = (
-            sa.select(tasks, submits.c.group_id, submits.c.received_at)
-            .select_from(_joined)
-            .where(tasks.c.task_id.in_(ids), submits.c.owner_id == owner_id)
-        )
-        found.update((TaskId(row.task_id), _task_row(row, blobs)) for row in connection.execute(query))
+    for ids in _pages(task_ids, PAGE):
+        rows = connection.execute(_task_rows, {"ids": ids, "owner_id": owner_id})
+        found.update((TaskId(row.task_id), _task_row(row, blobs)) for row in rows)
     return found
 
 
@@ -122,57 +147,31 @@ def results(
     """Return results of ended tasks up to a size, and the ids that were not looked at."""
     found: list[TaskResult] = []
     size = done = 0
-    for ids in _pages(task_ids, 100):
-        if found and size >= at_most_bytes:
-            break
-        query = (
-            sa.select(
-                tasks.c.task_id,
-                tasks.c.attempt,
-                tasks.c.state,
-                tasks.c.result,
-                tasks.c.result_blob,
-                tasks.c.error,
-                tasks.c.times,
-            )
-            .select_from(_joined)
-            .where(tasks.c.task_id.in_(ids), tasks.c.completed_at.is_not(None), submits.c.owner_id == owner_id)
-        )
-        rows = {row.task_id: row for row in connection.execute(query)}
+    for ids in _pages(task_ids, RESULTS_PAGE):
+        rows = {row[0]: row for row in connection.execute(_results, {"ids": ids, "owner_id": owner_id}).all()}
         for task_id in ids:
             if found and size >= at_most_bytes:
-                break
+                return found, list(task_ids[done:])
             done += 1
             if (row := rows.get(task_id)) is not None:
                 found.append(_result(row, blobs))
                 size += len(found[-1].value)
-    return found, list(task_ids[done:])
+    return found, []
 
 
 def group(connection: sa.Connection, owner_id: UserId, group_id: GroupId) -> list[TaskId]:
     """Return the tasks of a group, oldest first."""
-    spans = connection.execute(
-        sa.select(submits.c.submit_id, submits.c.first_position, submits.c.size)
-        .where(submits.c.group_id == group_id, submits.c.owner_id == owner_id)
-        .order_by(submits.c.first_position)
-    ).all()
     found: list[TaskId] = []
-    for submit_id, first, size in spans:
-        query = (
-            sa.select(tasks.c.task_id)
-            .where(tasks.c.position.between(first, first + size - 1), tasks.c.submit_id == submit_id)
-            .order_by(tasks.c.position)
-        )
-        found.extend(TaskId(task_id) for task_id in connection.scalars(query))
+    for submit_id, first, size in connection.execute(_spans, {"group_id": group_id, "owner_id": owner_id}).all():
+        span = {"submit_id": submit_id, "first": first, "last": first + size - 1}
+        found.extend(TaskId(task_id) for task_id in connection.scalars(_span, span))
     return found
 
 
 def event_log(connection: sa.Connection, task_id: TaskId, after: int, at_most: int) -> list[TaskEvent]:
     """Return entries of a log."""
-    query = (
-        sa.select(events).where(events.c.task_id == task_id, events.c.seq > after).order_by(events.c.seq).limit(at_most)
-    )
-    return [TaskEvent(task_id, row.seq, EventKind(row.kind), row.at, row.body) for row in connection.execute(query)]
+    rows = connection.execute(_log, {"task_id": task_id, "after": after, "at_most": at_most}).all()
+    return [TaskEvent(task_id, seq, EventKind(kind), at, body) for seq, kind, at, body in rows]
 
 
 def blob_names(connection: sa.Connection) -> set[str]:
@@ -183,14 +182,14 @@ def blob_names(connection: sa.Connection) -> set[str]:
     return names
 
 
-def _pages(ids: Sequence[TaskId], size: int = PAGE) -> Iterable[Sequence[TaskId]]:
+def _pages(ids: Sequence[TaskId], size: int) -> Iterable[Sequence[TaskId]]:
     return (ids[start : start + size] for start in range(0, len(ids), size))
 
 
-def _offer(row: Any, payload: bytes) -> Offer:
-    options = None if row.options is None else _options.decode(row.options)
-    task = Task(TaskId(row.task_id), row.attempt, FunctionId(row.function_id), payload, options)
-    return Offer(task, UserId(row.owner_id), GroupId(row.group_id), row.state == TaskState.CANCELLING)
+def _offer(columns: Sequence[Any], payload: bytes) -> Offer:
+    task_id, attempt, function_id, options, owner_id, group_id, state = columns
+    task = Task(task_id, attempt, function_id, payload, None if options is None else _options.decode(options))
+    return Offer(task, owner_id, group_id, state == TaskState.CANCELLING)
 
 
 def _task_row(row: Any, blobs: BlobFolder) -> TaskRow:
@@ -199,28 +198,29 @@ def _task_row(row: Any, blobs: BlobFolder) -> TaskRow:
         function_id=FunctionId(row.function_id),
         endpoint_id=EndpointId(row.endpoint_id),
         group_id=GroupId(row.group_id),
-        state=TaskState(row.state),
+        state=_states[row.state],
         attempt=row.attempt,
-        value=_value(row, blobs),
+        value=_value(row.result, row.result_blob, blobs),
         error=None if row.error is None else _error.decode(row.error),
         received_at=row.received_at,
-        times=TaskTimes() if row.times is None else _times.decode(row.times),
+        times=_nothing if row.times is None else _times.decode(row.times),
         completed_at=row.completed_at or 0,
     )
 
 
 def _result(row: Any, blobs: BlobFolder) -> TaskResult:
+    task_id, attempt, state, value, blob, error, times = row
     return TaskResult(
-        TaskId(row.task_id),
-        row.attempt,
-        TaskState(row.state),
-        _value(row, blobs),
-        None if row.error is None else _error.decode(row.error),
-        TaskTimes() if row.times is None else _times.decode(row.times),
+        task_id,
+        attempt,
+        _states[state],
+        _value(value, blob, blobs),
+        None if error is None else _error.decode(error),
+        _nothing if times is None else _times.decode(times),
     )
 
 
-def _value(row: Any, blobs: BlobFolder) -> bytes:
-    if row.result_blob is not None:
-        return blobs.read(row.result_blob) or b""
-    return row.result or b""
+def _value(value: bytes | None, blob: str | None, blobs: BlobFolder) -> bytes:
+    if blob is not None:
+        return blobs.read(blob) or b""
+    return value or b""
