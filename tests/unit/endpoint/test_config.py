@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import pytest
+
+from funcx_core.errors import ConfigError
+from funcx_endpoint.config import Config, load_config, write_template
+from funcx_endpoint.executors import HighThroughputExecutor
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "theta"
+    path.mkdir()
+    return path
+
+
+def write(folder, text):
+    (folder / "config.py").write_text(text)
+    return folder
+
+
+IMPORTS = "from funcx_endpoint.endpoint.utils.config import Config\nfrom funcx_endpoint.executors import HighThroughputExecutor\n"
+
+
+def test_a_mistyped_key_names_the_nearest_right_one_and_the_line(folder):
+    write(folder, IMPORTS + "config = Config(\n    executors=[HighThroughputExecutor(max_worker_per_node=2)])\n")
+    with pytest.raises(
+        ConfigError, match=r"config.py, line 4: .*'max_worker_per_node'. Did you mean 'max_workers_per_node'\?"
+    ):
+        load_config(folder)
+
+
+def test_a_mistyped_key_of_config(folder):
+    with pytest.raises(ConfigError, match="Did you mean 'heartbeat_period'"):
+        Config(heartbeet_period=3)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("config = (", r"config.py, line 1: '\(' was never closed"),
+        ("\n1/0\n", "config.py, line 2: ZeroDivisionError: division by zero"),
+        ("x = 1\n", r"must set `config = Config\(...\)`"),
+        ("import parsel_not_there\n", "line 1: ModuleNotFoundError"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(folder, text, said):
+    with pytest.raises(ConfigError, match=said):
+        load_config(write(folder, text))
+
+
+def test_a_missing_file_says_what_to_type(folder):
+    with pytest.raises(ConfigError, match="funcx-endpoint configure theta"):
+        load_config(folder)
+
+
+def test_the_form_of_early_versions_is_read(folder):
+    write(
+        folder,
+        IMPORTS
+        + "config = Config(max_workers_per_node=3, cores_per_worker=0.5, heartbeat_period=2, scaling_enabled=False, worker_mode='no_container')\n",
+    )
+    config = load_config(folder)
+    assert config.executor.max_workers_per_node == 3
+    assert config.executor.scaling_enabled is False
+    assert config.heartbeat_period == 2
+
+
+def test_both_forms_at_once_are_refused():
+    with pytest.raises(ConfigError, match="max_workers belongs into"):
+        Config(max_workers=3, executors=[HighThroughputExecutor()])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"max_workers_per_node": 0},
+        {"heartbeat_period": -1},
+        {"heartbeat_period": 5, "heartbeat_threshold": 4},
+        {"provider": 3},
+    ],
+)
+def test_impossible_values_are_refused(settings):
+    with pytest.raises(ConfigError):
+        HighThroughputExecutor(**settings)
+
+
+def test_only_one_executor():
+    with pytest.raises(ConfigError, match="more than one"):
+        Config(executors=[HighThroughputExecutor(), HighThroughputExecutor()])
+
+
+def test_the_template_can_be_read(folder):
+    write_template(folder)
+    pytest.importorskip("parsl")
+    assert load_config(folder).executor.provider.max_blocks == 1
+
+
+def test_workers_follow_cores_and_memory():
+    assert HighThroughputExecutor().workers(8, 64) == 8
+    assert HighThroughputExecutor(cores_per_worker=0.5).workers(8, 64) == 16
+    assert HighThroughputExecutor(max_workers_per_node=3).workers(8, 64) == 3
+    assert HighThroughputExecutor(mem_per_worker=32).workers(8, 64) == 2
+    assert HighThroughputExecutor(cores_per_worker=16).workers(8, 64) == 1
