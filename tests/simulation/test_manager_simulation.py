@@ -83,7 +83,7 @@ class ManagerLife(RuleBasedStateMachine):
         while queue:
             queue.extend(self.perform_one(queue.popleft()))
 
-    def perform_one(self, effect: Effect) -> list[Effect]:
+    def perform_one(self, effect: Effect) -> list[Effect]:  # noqa: C901, PLR0912 - one short case per effect
         match effect:
             case Send(message=Results(results=results)):
                 for result in results:

@@ -98,7 +98,7 @@ class FakeInterchange:
         self.settings(**changes).save(path)
         command = [sys.executable, "-m", "funcx_endpoint.manager", "--settings", str(path), "--block-id", "b0"]
         environment = {**os.environ, "FUNCX_TOKEN": "canary-token"}
-        process = subprocess.Popen(command, env=environment)
+        process = subprocess.Popen(command, env=environment)  # noqa: ASYNC220 - it returns at once
         self._processes.append(process)
         await self.until(lambda: len(self.managers) > before)
         return process
@@ -142,9 +142,7 @@ class FakeInterchange:
     def function(self, function: Callable[..., Any]) -> Function:
         known = self._functions.get(function)
         if known is None:
-            known = self._functions[function] = Function(
-                new_function_id(), function.__name__, pack_function(function)
-            )
+            known = self._functions[function] = Function(new_function_id(), function.__name__, pack_function(function))
         return known
 
     def task(self, function: Callable[..., Any], *args: Any, attempt: int = 1, **options: Any) -> Task:
@@ -157,7 +155,9 @@ class FakeInterchange:
 
     def lease(self, tasks: Sequence[Task], manager: int = -1) -> None:
         used = {task.function_id for task in tasks}
-        new = [f for f in self._functions.values() if f.function_id in used and f.function_id not in self._sent_functions]
+        new = [
+            f for f in self._functions.values() if f.function_id in used and f.function_id not in self._sent_functions
+        ]
         self._sent_functions.update(f.function_id for f in new)
         self.send(TaskBatch(list(tasks), new), manager)
 

@@ -31,8 +31,9 @@ class RawOutput:
 
     def dropped(self, task_id: TaskId) -> int:
         """Return how many bytes of this task were left out, and forget it: the task has ended."""
-        dropped = self._dropped if task_id == self._task_id else 0
-        self._dropped = 0
+        if task_id != self._task_id:
+            return 0
+        dropped, self._dropped = self._dropped, 0
         return dropped
 
 

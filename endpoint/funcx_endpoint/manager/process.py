@@ -60,6 +60,7 @@ from funcx_endpoint.manager.settings import ManagerSettings
 from funcx_endpoint.manager.state import Death, Manager, Rules
 from funcx_endpoint.manager.workers import TAIL_BYTES, Pipe, WorkerProcess
 from funcx_endpoint.worker.isolation import become_subreaper, kill_children
+from funcx_endpoint.worker.page import STARTED
 
 TERMINATED_GRACE: Final = 5.0
 """Seconds for running tasks after a SIGTERM, which is how a batch system announces the end of a block."""
@@ -292,9 +293,9 @@ class ManagerProcess:
                 self._perform(self._machine.ready(worker.index, now))
 
     def _on_finished(self, worker: WorkerProcess, results: list[TaskResult], now: float) -> None:
-        if results:
-            # The worker sends a result at once if its task left something in the pipes, so it belongs to the last one.
-            self._read_pipes(worker, results[-1].task_id)
+        self._read_pipes(worker)
+        if results and (dropped := self._raw[worker.index].dropped(results[-1].task_id)):
+            self._event(results[-1].task_id, EventKind.TRUNCATED, time.time_ns(), b'{"bytes": %d}' % dropped)
         self._perform(self._machine.finished(worker.index, results, now))
 
     def _on_output(self, output: Output) -> None:
@@ -307,20 +308,18 @@ class ManagerProcess:
             self._flush_soon()
 
     def _on_raw_output(self, worker: WorkerProcess, pipe: Pipe) -> None:
-        # What ended before this was written must not be given this.
-        if self._workers.get(worker.index) is worker:
-            self._read_pipe(worker, pipe, self._machine.first_dealt(worker.index))
+        self._read_pipe(worker, pipe)
         if not pipe.is_open:
             self._loop.remove_reader(pipe.descriptor)
 
-    def _read_pipes(self, worker: WorkerProcess, task_id: TaskId | None) -> None:
+    def _read_pipes(self, worker: WorkerProcess) -> None:
         for pipe in worker.pipes:
-            while pipe.is_open and self._read_pipe(worker, pipe, task_id):
+            while pipe.is_open and self._read_pipe(worker, pipe):
                 pass
-        if task_id is not None and (dropped := self._raw[worker.index].dropped(task_id)):
-            self._event(task_id, EventKind.TRUNCATED, time.time_ns(), b'{"bytes": %d}' % dropped)
 
-    def _read_pipe(self, worker: WorkerProcess, pipe: Pipe, task_id: TaskId | None) -> bool:
+    def _read_pipe(self, worker: WorkerProcess, pipe: Pipe) -> bool:
+        # Whoever wrote what is there still runs: a worker starts no other task before its pipes are empty.
+        task_id = self._machine.dealt_as(worker.index, worker.page.numbers[STARTED])
         found = pipe.read()
         if not found:
             return False
@@ -340,7 +339,7 @@ class ManagerProcess:
         now = time.monotonic()
         killed_by = -status if status < 0 else None
         death = Death(
-            started=worker.page.numbers[0],
+            started=worker.page.numbers[STARTED],
             signal=killed_by,
             exitcode=status if status >= 0 else None,
             oom=killed_by == signal.SIGKILL and self._oom.has_struck(),
@@ -361,7 +360,7 @@ class ManagerProcess:
                 pass
         self._hear_record(worker, worker.page.leftover())
         worker.page.sent()
-        self._read_pipes(worker, self._machine.first_dealt(worker.index))
+        self._read_pipes(worker)
 
     def _hear_record(self, worker: WorkerProcess, record: bytes) -> None:
         if record:

@@ -152,10 +152,10 @@ class Manager:
         held.events += 1
         return event_seq(held.task.attempt, held.events)
 
-    def first_dealt(self, worker: int) -> TaskId | None:
-        """Return the task that the worker runs, or is about to."""
-        head = self._slots[worker].head
-        return None if head is None else head.task.task_id
+    def dealt_as(self, worker: int, number: int) -> TaskId | None:
+        """Return the task that the worker has under this number; None if it has ended."""
+        held = self._slots[worker].dealt.get(number)
+        return None if held is None else held.task.task_id
 
     def tick_at(self) -> float:
         """Return when the machine wants the next `tick`, unless an event comes first."""

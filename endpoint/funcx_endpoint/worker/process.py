@@ -45,6 +45,8 @@ from funcx_endpoint.worker.settings import WorkerSettings
 GATHER: Final = 500_000
 """Results are sent at once if none was sent for so long (nanoseconds), else together; the manager looks into the page for
 those that wait behind a task that turns out to be long."""
+PIPE_PATIENCE: Final = 1.0
+"""Seconds for the manager to read what a task wrote to its file descriptors."""
 EXIT_NO_MANAGER: Final = 70
 _NOTHING: Final = b"\0\0\0\0"
 _HIGHEST_DESCRIPTOR: Final = 4096
@@ -123,8 +125,11 @@ class Worker:
             if not self._page.keep(encoded):
                 self._send(Finished([result]))
                 return
-        # The manager gives what the pipes hold to the last result of a record.
-        if time.monotonic_ns() - self._sent_at > GATHER or _holds_output(1) or _holds_output(2):
+        if _pipes_hold_output():
+            # The manager gives what the pipes hold to the task that was started last: the next one has to wait.
+            self._flush()
+            _wait_for_empty_pipes()
+        elif time.monotonic_ns() - self._sent_at > GATHER:
             self._flush()
 
     def _flush(self) -> None:
@@ -177,11 +182,20 @@ def _end_forked_child(result: TaskResult) -> None:
     os._exit(0 if result.error is None else 1)
 
 
-def _holds_output(descriptor: int) -> bool:
+def _pipes_hold_output() -> bool:
     try:
-        return fcntl.ioctl(descriptor, termios.FIONREAD, _NOTHING) != _NOTHING
+        return (
+            fcntl.ioctl(1, termios.FIONREAD, _NOTHING) != _NOTHING
+            or fcntl.ioctl(2, termios.FIONREAD, _NOTHING) != _NOTHING
+        )
     except OSError:
-        return False  # The task closed it.
+        return False  # The task closed one.
+
+
+def _wait_for_empty_pipes() -> None:
+    deadline = time.monotonic() + PIPE_PATIENCE
+    while _pipes_hold_output() and time.monotonic() < deadline:
+        time.sleep(0.0001)
 
 
 def _lifted_socket(descriptor: int) -> socket.socket:
