@@ -243,6 +243,13 @@ class Operations:
                 found[task_id] = msgspec.structs.replace(row, state=state)
         return found
 
+    async def newest(self, user: User, at_most: int) -> list[tuple[TaskRow, str]]:
+        """Return the user's newest tasks, newest first, each with the name of its function."""
+        task_ids = await self._store.newest(user.user_id, at_most=at_most)
+        rows = await self.tasks(user, task_ids)
+        functions = {row.function_id: await self.function(user, row.function_id) for row in rows.values()}
+        return [(rows[task_id], functions[rows[task_id].function_id].function.name) for task_id in task_ids]
+
     async def task(self, user: User, task_id: TaskId) -> TaskRow:
         """Return a task of the user.
 

@@ -24,6 +24,7 @@ _V2: Final[list[tuple[str, type[Guard]]]] = [
     (f"endpoints/{ID}/status", endpoints.EndpointStatusHandler),
     ("submit", submit.SubmitHandler),
     ("batch_status", tasks.BatchStatus),
+    ("tasks", tasks.NewestTasks),
     (f"tasks/{ID}", tasks.OneTask),
     (f"tasks/{ID}/cancel", tasks.CancelTask),
     (f"tasks/{ID}/events", tasks.Events),

@@ -13,9 +13,9 @@ from funcx_core.protocol.task import TaskError, TaskEvent, TaskState
 from funcx_core.service.store.records import Endpoint, StoredFunction, TaskRow
 
 
-def task_view(row: TaskRow) -> dict[str, Any]:
-    """Return a task; one that ended has `completion_t` and exactly one of `result` and `exception`."""
-    view: dict[str, Any] = {
+def task_summary(row: TaskRow) -> dict[str, Any]:
+    """Return a task without its result."""
+    return {
         "task_id": row.task_id,
         "status": row.state.value,
         "task_group_id": row.group_id,
@@ -31,6 +31,11 @@ def task_view(row: TaskRow) -> dict[str, Any]:
             "completed": row.completed_at,
         },
     }
+
+
+def task_view(row: TaskRow) -> dict[str, Any]:
+    """Return a task; one that ended has `completion_t` and exactly one of `result` and `exception`."""
+    view = task_summary(row)
     if not row.state.is_terminal:
         return view
     view["completion_t"] = f"{row.completed_at / 1e9:.6f}"

@@ -13,15 +13,29 @@ from funcx_core.ids import GroupId, TaskId, parse_id
 from funcx_core.protocol.task import TaskEvent
 from funcx_core.service.handlers.base import ApiHandler
 from funcx_core.service.store.records import TaskRow
-from funcx_core.service.views import events_view, task_view, unknown_task
+from funcx_core.service.views import events_view, task_summary, task_view, unknown_task
 
 MAX_WAIT = 60.0
+MOST_LISTED = 200
 SETTLE_SECONDS = 0.02
 """News may come before its commit: after a wake-up the store is asked again, with growing pauses, starting here."""
 
 
 def _task_id(text: str) -> TaskId:
     return TaskId(parse_id(text, "task id"))
+
+
+class NewestTasks(ApiHandler):
+    """GET tasks?limit=N."""
+
+    async def get(self) -> None:
+        """Reply with the caller's newest tasks, newest first, without their results."""
+        text = self.get_query_argument("limit", "50")
+        limit = int(text) if text.isascii() and text.isdigit() else 0
+        if not 0 < limit <= MOST_LISTED:
+            raise InvalidRequest(f"'limit' is '{text[:50]}'; 1 to {MOST_LISTED} are possible.")
+        found = await self.context.operations.newest(self.user, limit)
+        self.reply({"tasks": [{**task_summary(row), "function_name": name} for row, name in found]})
 
 
 class OneTask(ApiHandler):

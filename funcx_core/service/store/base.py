@@ -141,6 +141,10 @@ class Store(LeaseStore, ABC):
         """
 
     @abstractmethod
+    async def newest(self, owner_id: UserId, *, at_most: int) -> list[TaskId]:
+        """Return the tasks of this owner that were accepted last, newest first."""
+
+    @abstractmethod
     async def group(self, owner_id: UserId, group_id: GroupId) -> list[TaskId]:
         """Return the tasks of a group of this owner, in the order in which they were accepted."""
 

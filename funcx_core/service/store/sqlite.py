@@ -225,6 +225,11 @@ class SqliteStore(Store):
         )
         return found
 
+    async def newest(self, owner_id: UserId, *, at_most: int) -> list[TaskId]:
+        """Return an owner's newest tasks."""
+        found: list[TaskId] = await self._read(task_reads.newest, owner_id, at_most)
+        return found
+
     async def group(self, owner_id: UserId, group_id: GroupId) -> list[TaskId]:
         """Return the tasks of a group."""
         found: list[TaskId] = await self._read(task_reads.group, owner_id, group_id)

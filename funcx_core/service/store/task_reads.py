@@ -64,6 +64,13 @@ _headers = sa.select(*_offer_columns).select_from(_joined).where(_is_named, _is_
 _task_rows = (
     sa.select(tasks, submits.c.group_id, submits.c.received_at).select_from(_joined).where(_is_named, _is_owned)
 )
+_newest = (
+    sa.select(tasks.c.task_id)
+    .select_from(_joined)
+    .where(_is_owned)
+    .order_by(tasks.c.position.desc())
+    .limit(sa.bindparam("at_most", type_=sa.Integer))
+)
 _results = (
     sa.select(
         tasks.c.task_id,
@@ -157,6 +164,11 @@ def results(
                 found.append(_result(row, blobs))
                 size += len(found[-1].value)
     return found, []
+
+
+def newest(connection: sa.Connection, owner_id: UserId, at_most: int) -> list[TaskId]:
+    """Return the tasks of an owner that were accepted last, newest first."""
+    return [TaskId(task_id) for task_id in connection.scalars(_newest, {"owner_id": owner_id, "at_most": at_most})]
 
 
 def group(connection: sa.Connection, owner_id: UserId, group_id: GroupId) -> list[TaskId]:
