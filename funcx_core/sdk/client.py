@@ -169,7 +169,7 @@ class FuncXClient:
         return self.batch_run(batch)
 
     def get_task(self, task_id: str) -> dict[str, Any]:
-        """Return what the service knows of a task, as it tells it: ``task_id``, ``status``, ``times``, …"""
+        """Return what the service knows of a task, as it tells it: ``task_id``, ``status``, ``times`` and more."""
         return dict(self._web.get("tasks", parse_id(task_id, "task id")))
 
     def get_task_status(self, task_id: str) -> dict[str, Any]:

@@ -149,7 +149,7 @@ class Ledger:
         messages = self._held_cancels(request)
         if request.is_repeated:  # It may have been committed the first time, and its results sent to nobody.
             open_ids = [future.task_id for future in request.futures if future.task_id in self.open]
-            messages.extend(self.watches(open_ids))  # type: ignore[arg-type]
+            messages.extend(self.watches(open_ids))
         return messages
 
     def refused(self, message: Refused) -> Request | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 import sys
 import sysconfig
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -44,7 +45,7 @@ def loads(pickled: bytes | memoryview) -> Any:
     if isinstance(pickled, memoryview):
         return pickle.loads(pickled)  # noqa: S301 - the caller has decided to trust the maker
     if b"dill" in pickled:
-        return _dill().loads(pickled)
+        return _by_value_loader()(pickled)
     return pickle.loads(pickled)  # noqa: S301
 
 
@@ -115,7 +116,7 @@ def _installed_folders() -> tuple[str, ...]:
 
 
 @cache
-def _dill() -> Any:
-    import dill  # noqa: PLC0415 - 0.1 s, and seldom needed
+def _by_value_loader() -> Callable[[bytes], Any]:
+    from funcx_core.serialize.byvalue import dill_loads  # noqa: PLC0415 - 0.1 s, and seldom needed
 
-    return dill
+    return dill_loads

@@ -223,7 +223,7 @@ def test_a_full_queue_is_waited_for(executor, service):
 def test_a_service_that_is_not_there_is_an_error_in_bounded_time():
     stream = TaskStream(Settings("http://127.0.0.1:9/v2", "t"), connect_timeout=0.3)
     future = stream.submit("f", pack_call((), {}), Route("ep", "g"))
-    with pytest.raises(ServiceUnavailable, match="127.0.0.1:9"):
+    with pytest.raises(ServiceUnavailable, match=r"127.0.0.1:9"):
         future.result(5)
     with pytest.raises(ServiceUnavailable):
         eventually(lambda: stream.submit("f", pack_call((), {}), Route("ep", "g")) and False)

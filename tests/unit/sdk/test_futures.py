@@ -182,7 +182,7 @@ def test_fail_gives_each_future_an_object_of_its_own():
 @pytest.mark.parametrize("mode", [ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION])
 def test_wait_works_for_ended_open_and_cancelled_futures(mode):
     futures = [FuncXFuture(str(n)) for n in range(4)]
-    later(lambda: futures[1].cancel(), 0.02)
+    later(futures[1].cancel, 0.02)
     later(lambda: futures[2].end(success()), 0.03)
     later(lambda: futures[3].end(failure(KeyError())), 0.04)
     later(lambda: futures[0].end(success()), 0.3)

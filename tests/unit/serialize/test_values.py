@@ -126,7 +126,7 @@ def test_an_argument_of_a_chunk_is_named_too():
         sys._getframe,
         Path(__file__).open,
         threading.Thread,
-            lambda: (frame for frame in ()),
+        lambda: (frame for frame in ()),
     ],
 )
 def test_a_value_that_cannot_be_sent_is_named(make):
@@ -182,3 +182,18 @@ def test_objects_of_classes_of_a_local_module_go_by_value():
     )
     assert b"mass=2.0" in done.stdout
     assert b"RED" in done.stdout
+
+
+def test_objects_of_a_local_class_come_back_as_the_same_class():
+    payload = pack_value([Particle(2.0), Colour.RED, {"p": Particle(1.0)}])
+    script = (
+        "import sys; from funcx_core.serialize import pack_value, unpack_value;"
+        "value = unpack_value(sys.stdin.buffer.read());"
+        "value.append(type(value[0])(5.0)); sys.stdout.buffer.write(pack_value(value))"
+    )
+    assert b"Particle" in payload
+    done = subprocess.run(
+        [sys.executable, "-c", script], input=payload, check=True, capture_output=True, timeout=30, cwd="/"
+    )
+    assert unpack_value(done.stdout) == [Particle(2.0), Colour.RED, {"p": Particle(1.0)}, Particle(5.0)]
+    assert unpack_value(done.stdout)[1] is Colour.RED
