@@ -32,6 +32,10 @@ ZERO_COPY: Final = 65536
 MAX_MESSAGE: Final = 256 * 1024 * 1024
 
 
+DECISION_WAIT: Final = 0.2
+DECISION_TRIES: Final = 25
+
+
 class KeyPair(msgspec.Struct, frozen=True):
     """A CURVE key pair in Z85 text."""
 
@@ -148,7 +152,8 @@ class Dealer(_Channel):
     """The side that connects. `on_messages` gets every list of bodies that arrived together.
 
     `on_renewed` is called when the connection was lost and is there again: the peer may be another process now, it knows
-    this side by another route, and what was on its way to this side is lost.
+    this side by another route, and what was on its way to this side is lost. A refused key is final for the socket: libzmq
+    does not try again.
     """
 
     def __init__(
@@ -308,9 +313,8 @@ def _configure(socket: zmq.Socket[bytes], heartbeat_ms: int) -> None:
 class Zap:
     """Decides which CURVE keys may connect to the ROUTERs of a context (RFC 27), and names them.
 
-    `authorize` gets the client's public key (Z85) and returns whether it may connect; if it raises `TryAgainLater` the client
-    tries again by itself. The key then arrives as the `sender` of each message. One per context, opened before its
-    routers bind.
+    `authorize` gets the client's public key (Z85) and returns whether it may connect; if it raises `TryAgainLater` it is asked
+    again. The key then arrives as the `sender` of each message. One per context, opened before its routers bind.
     """
 
     def __init__(self, context: zmq.Context[Any], authorize: Callable[[str], Awaitable[bool]]) -> None:
@@ -344,6 +348,18 @@ class Zap:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
+    async def _decide(self, key: str) -> list[bytes]:
+        # libzmq's clients never try again after an error, and only after their handshake time-out when they are told to
+        # try again later. So the answer waits.
+        for _ in range(DECISION_TRIES):
+            try:
+                allowed = await self._authorize(key)
+            except TryAgainLater:
+                await asyncio.sleep(DECISION_WAIT)
+            else:
+                return [b"200", b"OK", key.encode()] if allowed else [b"400", b"unknown key", b""]
+        return [b"300", b"try again later", b""]
+
     async def _answer(self, frames: list[bytes]) -> None:
         delimiter = frames.index(b"")
         envelope, request = frames[: delimiter + 1], frames[delimiter + 1 :]
@@ -351,13 +367,7 @@ class Zap:
         key = ""
         if version == b"1.0" and mechanism == b"CURVE" and len(credentials) == 1 and len(credentials[0]) == 32:  # noqa: PLR2004 - the size of a Curve25519 key
             key = z85.encode(credentials[0]).decode()
-        try:
-            allowed = bool(key) and await self._authorize(key)
-        except TryAgainLater:
-            # 300 would be the word for it, but libzmq then says nothing and the client waits for its handshake time-out.
-            status = [b"500", b"try again", b""]
-        else:
-            status = [b"200", b"OK", key.encode()] if allowed else [b"400", b"unknown key", b""]
+        status = await self._decide(key) if key else [b"400", b"no key", b""]
         if not self._socket.closed:
             self._socket.send_multipart([*envelope, b"1.0", request_id, *status, b""], zmq.NOBLOCK)
             self._loop.call_soon(self._ready)
