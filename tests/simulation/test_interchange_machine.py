@@ -67,7 +67,7 @@ class InterchangeMachine(RuleBasedStateMachine):
 
     # --- effects -------------------------------------------------------------------------------------------------
 
-    def perform(self, effects):
+    def perform(self, effects):  # noqa: C901, PLR0912 - one case for each effect
         for effect in effects:
             match effect:
                 case ToManager(manager_id=manager_id, message=message):

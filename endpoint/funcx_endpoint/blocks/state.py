@@ -224,7 +224,7 @@ class Blocks:
         block = self._blocks[block_id]
         was, block.phase = block.phase, Phase.ENDING
         # One that is being submitted is cancelled when the provider has named it.
-        return [] if was is Phase.SUBMITTING else [Cancel(block_id)]
+        return [] if was in {Phase.SUBMITTING, Phase.ENDING} else [Cancel(block_id)]
 
     def _end_overdue(self, now: float) -> list[Effect]:
         effects: list[Effect] = []

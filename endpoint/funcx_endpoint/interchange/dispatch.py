@@ -57,16 +57,13 @@ def deal(
     waiting: deque[Held], managers: Iterable[ManagerRecord], run_times: RunTimes
 ) -> list[tuple[ManagerRecord, list[Held]]]:
     """Take tasks from `waiting` and lease them to `managers` as far as these may be given more."""
-    dealt = []
     emptiest_first = sorted(
         (manager for manager in managers if manager.is_open), key=lambda manager: manager.occupied / manager.capacity
     )
-    for manager in emptiest_first:
-        if taken := _fill_idle(waiting, manager):
-            dealt.append((manager, taken))
+    dealt = [(manager, _fill_idle(waiting, manager)) for manager in emptiest_first]
     if waiting:
-        dealt += _prefetch(waiting, emptiest_first, run_times)
-    return dealt
+        _prefetch(waiting, dealt, run_times)
+    return [(manager, taken) for manager, taken in dealt if taken]
 
 
 def _fill_idle(waiting: deque[Held], manager: ManagerRecord) -> list[Held]:
@@ -83,18 +80,12 @@ def _fill_idle(waiting: deque[Held], manager: ManagerRecord) -> list[Held]:
     return taken
 
 
-def _prefetch(
-    waiting: deque[Held], managers: Sequence[ManagerRecord], run_times: RunTimes
-) -> list[tuple[ManagerRecord, list[Held]]]:
-    slots = sum(manager.capacity for manager in managers)
+def _prefetch(waiting: deque[Held], dealt: Sequence[tuple[ManagerRecord, list[Held]]], run_times: RunTimes) -> None:
+    slots = sum(manager.capacity for manager, _ in dealt)
     number = len(waiting)
-    dealt = []
-    for manager in managers:
+    for manager, taken in dealt:
         # A fair share, so that the first manager does not take what the last one could run now.
-        share = ceil(number * manager.capacity / slots)
-        if taken := _fill_ahead(waiting, manager, run_times, share):
-            dealt.append((manager, taken))
-    return dealt
+        taken.extend(_fill_ahead(waiting, manager, run_times, ceil(number * manager.capacity / slots)))
 
 
 def _fill_ahead(waiting: deque[Held], manager: ManagerRecord, run_times: RunTimes, most: int) -> list[Held]:

@@ -166,7 +166,7 @@ class Agent:
 
     async def _last_acknowledgements(self) -> None:
         deadline = self._loop.time() + LAST_ACKS
-        while self._uplink.is_open and self._state.unacknowledged and self._loop.time() < deadline:
+        while self._uplink.is_open and self._state.unacknowledged and self._loop.time() < deadline:  # noqa: ASYNC110 - three conditions of three owners end this, once
             await asyncio.sleep(0.02)
 
     async def _close(self) -> None:

@@ -46,6 +46,8 @@ WINDOW_PER_WORKER: Final = 4
 REPORTED_PER_TICK: Final = 1000
 WAITS_LONG: Final = 1.0
 """Seconds after which a waiting task is reported as such."""
+LAST_WORDS: Final = 3.0
+"""Seconds beyond the grace of a drain in which managers may say what became of their tasks."""
 SPARE_BODIES: Final = 1024
 SUPERSEDED: Final = "superseded"
 
@@ -227,7 +229,9 @@ class Interchange:
 
     # --- managers ----------------------------------------------------------------------------------------------
 
-    def receive(self, manager_id: ManagerId, message: FromManager, *, now: float, stamp: int) -> list[Effect]:
+    def receive(  # noqa: PLR0911 - one return for each message
+        self, manager_id: ManagerId, message: FromManager, *, now: float, stamp: int
+    ) -> list[Effect]:
         """A manager sent `message`."""
         if isinstance(message, ManagerRegister):
             return self._register(message, now=now, stamp=stamp)
@@ -502,13 +506,14 @@ class Interchange:
         self._body_limit = len(self._bodies) + SPARE_BODIES
 
     def _drain_is_over(self, now: float) -> bool:
-        return self._drain_until is not None and now > self._drain_until
+        return self._drain_until is not None and now > self._drain_until + LAST_WORDS
 
     def _finish(self, *, overdue: bool = False) -> list[Effect]:
         if not self.is_draining or self._has_finished or (self._held and not overdue):
             return []
         self._has_finished = True
-        return [Finished()]
+        lost = [self._drop(held).task.lease for held in list(self._held.values())]
+        return [*self._report_lost(lost, "endpoint_lost", {}), Finished()]
 
 
 def _refusal(manager_id: ManagerId) -> ToManager:

@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import pytest
+
+from funcx_core.protocol.endpoint import Cancel, GiveBack, Results, TaskBatch, Transitions
+from funcx_core.protocol.manager import Drain, Drained, ManagerRegister, ManagerRegistered
+from funcx_core.protocol.task import Function, Lease, Task, TaskResult, TaskState, TaskTimes, Transition
+from funcx_endpoint.interchange.effects import Bury, Deliver, Finished, Forget, Report, ToManager, Window
+from funcx_endpoint.interchange.state import Interchange
+
+F = Function("f", "f", b"body")
+MS = 1_000_000
+
+
+def task(name, attempt=1, function="f"):
+    return Task(name, attempt, function, b"payload")
+
+
+def result(name, attempt=1, milliseconds=1, state=TaskState.SUCCESS):
+    return TaskResult(name, attempt, state, b"v", None, TaskTimes(0, 1, 1, 1 + milliseconds * MS))
+
+
+def registration(name, capacity=1, epoch=1):
+    return ManagerRegister(
+        manager_id=name, block_id="0", epoch=epoch, capacity=capacity, hostname="h", pid=1,
+        python_version="", version="", cores=1, memory_bytes=1,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def ix():
+    return Interchange(heartbeat_period=1, heartbeat_threshold=10)
+
+
+def register(ix, name, capacity=1, now=0.0):
+    return ix.receive(name, registration(name, capacity), now=now, stamp=1)
+
+
+def lease(ix, *names, functions=(F,)):
+    return ix.tasks(TaskBatch([task(name) for name in names], list(functions)), now=0, stamp=5)
+
+
+def dealt(effects):
+    return [
+        (effect.manager_id, [task.task_id for task in effect.message.tasks])
+        for effect in effects
+        if isinstance(effect, ToManager) and isinstance(effect.message, TaskBatch)
+    ]
+
+
+def test_a_task_goes_to_an_idle_manager_with_its_function_once(ix):
+    assert register(ix, "m", 2) == [ToManager("m", ManagerRegistered(1, 10)), Window(1024)]
+    assert lease(ix, "a") == [ToManager("m", TaskBatch([task("a")], [F]))]
+    assert lease(ix, "b", functions=()) == [ToManager("m", TaskBatch([task("b")], []))]
+
+
+def test_tasks_wait_for_a_manager(ix):
+    assert lease(ix, "a", "b") == []
+    assert dealt(register(ix, "m")) == [("m", ["a"])]
+
+
+def test_a_slot_is_free_when_its_result_is_on_disk(ix):
+    register(ix, "m")
+    lease(ix, "a", "b")
+    slow = result("a", milliseconds=1000)
+    (deliver,) = ix.receive("m", Results([slow]), now=1, stamp=6)
+    assert deliver == Deliver("m", [TaskResult("a", 1, slow.state, b"v", None, TaskTimes(5, 1, 1, slow.times.ended))])
+    assert dealt(ix.settled("m", 1, stamp=7)) == [("m", ["b"])]
+
+
+def test_short_tasks_are_sent_ahead_of_the_workers(ix):
+    register(ix, "m", 2)
+    lease(ix, *"abcdefghij")
+    ix.receive("m", Results([result("a", milliseconds=5)]), now=1, stamp=6)
+    # 20 ms for each of 2 workers are 8 tasks of 5 ms; one is there.
+    assert dealt(ix.settled("m", 1, stamp=7)) == [("m", list("cdefghi"))]
+
+
+def test_tasks_of_middling_length_are_sent_one_ahead(ix):
+    register(ix, "m", 2)
+    lease(ix, *"abcdefgh")
+    ix.receive("m", Results([result("a", milliseconds=45)]), now=1, stamp=6)
+    assert dealt(ix.settled("m", 1, stamp=7)) == [("m", ["c", "d", "e"])]
+
+
+def test_prefetched_tasks_are_shared_between_managers(ix):
+    register(ix, "m", 1)
+    register(ix, "n", 1)
+    lease(ix, *"abcdefgh")
+    ix.receive("m", Results([result("a")]), now=1, stamp=6)
+    ix.settled("m", 1, stamp=7)
+    assert {record.manager_id: record.leased for record in ix.managers} == {"m": 4, "n": 3}
+
+
+def test_big_batches_are_cut(ix):
+    register(ix, "m", 1200)
+    effects = lease(ix, *[f"t{number}" for number in range(1200)])
+    assert [len(names) for _, names in dealt(effects)] == [500, 500, 200]
+
+
+def test_the_result_of_a_task_that_nobody_holds_is_late(ix):
+    register(ix, "m")
+    assert ix.receive("m", Results([result("a")]), now=1, stamp=6) == []
+    lease(ix, "a")
+    assert ix.receive("m", Results([result("a", attempt=7)]), now=1, stamp=6) == []
+    assert ix.late_results == 2
+
+
+def test_a_silent_manager_loses_what_it_had_started(ix):
+    register(ix, "m", 2)
+    lease(ix, "a", "b")
+    assert ix.tick(now=10, stamp=9) == []
+    assert ix.tick(now=11, stamp=9) == [Bury("m")]
+    assert ix.tick(now=12, stamp=9) == []
+    assert ix.manager_lost("m", {"a"}, stamp=9) == [
+        Report(GiveBack(lost=[Lease("a", 1)], reason="manager_lost", details={"hostname": "h"}))
+    ]
+    assert dealt(register(ix, "n", now=13)) == [("n", ["b"])]
+
+
+def test_the_late_result_of_a_silent_manager_counts_while_its_lease_is_open(ix):
+    register(ix, "m", 2)
+    lease(ix, "a", "b")
+    ix.tick(now=11, stamp=9)
+    ix.manager_lost("m", set(), stamp=9)
+    register(ix, "n", 1, now=12)
+    effects = ix.receive("m", Results([result("a")]), now=13, stamp=9)
+    assert [result.task_id for effect in effects if isinstance(effect, Deliver) for result in effect.results] == ["a"]
+    assert ToManager("n", Cancel(["a"], force=True)) in effects
+    assert any(getattr(getattr(effect, "message", None), "code", "") == "superseded" for effect in effects)
+    ix.check()
+
+
+def test_a_lost_lease_is_named_in_registrations_until_it_is_acknowledged(ix):
+    register(ix, "m")
+    lease(ix, "a")
+    ix.receive("m", GiveBack(lost=[Lease("a", 1)], reason="worker_lost"), now=1, stamp=2)
+    assert ix.lost() == [Lease("a", 1)]
+    ix.acknowledged([Lease("a", 1)])
+    assert ix.lost() == []
+
+
+def test_results_stay_until_they_are_acknowledged(ix):
+    register(ix, "m")
+    lease(ix, "a")
+    ix.receive("m", Results([result("a")]), now=1, stamp=2)
+    assert ix.held() == [Lease("a", 1)]
+    assert [[r.task_id for r in frame] for frame in ix.unacknowledged_results()] == [["a"]]
+    assert ix.acknowledged([Lease("a", 2)]) == []
+    assert ix.acknowledged([Lease("a", 1)]) == [Forget([Lease("a", 1)])]
+    assert ix.held() == []
+
+
+def test_what_an_earlier_agent_left_is_named(ix):
+    ix.recovered([result("a")], [Lease("a", 1), Lease("b", 1)])
+    assert (ix.held(), ix.lost()) == ([Lease("a", 1)], [Lease("b", 1)])
+
+
+def test_a_waiting_task_is_cancelled_here(ix):
+    lease(ix, "a")
+    (deliver,) = ix.cancel(Cancel(["a"]), now=1, stamp=2)
+    assert (deliver.manager_id, deliver.results[0].state) == (None, TaskState.CANCELLED)
+    assert dealt(register(ix, "m")) == []
+
+
+def test_a_leased_task_is_cancelled_by_its_manager(ix):
+    register(ix, "m")
+    lease(ix, "a")
+    assert ix.cancel(Cancel(["a"], force=True), now=1, stamp=2) == [ToManager("m", Cancel(["a"], force=True))]
+
+
+def test_a_cancel_may_overtake_its_task(ix):
+    register(ix, "m")
+    assert ix.cancel(Cancel(["a"]), now=0, stamp=2) == []
+    effects = lease(ix, "a")
+    assert [type(effect) for effect in effects] == [Deliver]
+
+
+def test_a_task_without_its_function_goes_back(ix):
+    assert lease(ix, "a", functions=()) == [Report(GiveBack(unstarted=[Lease("a", 1)], missing_functions=True))]
+
+
+def test_a_duplicate_is_ignored_and_a_later_attempt_fences(ix):
+    register(ix, "m")
+    lease(ix, "a")
+    assert lease(ix, "a") == []
+    effects = ix.tasks(TaskBatch([task("a", 2)]), now=1, stamp=2)
+    assert effects[0] == ToManager("m", Cancel(["a"], force=True))
+    assert dealt(effects) == [("m", ["a"])]
+    assert ix.receive("m", Results([result("a")]), now=2, stamp=3) == []
+
+
+def test_a_full_disk_closes_the_window(ix):
+    assert ix.disk(is_full=True) == [Window(0)]
+    assert ix.disk(is_full=False) == [Window(1024)]
+
+
+def test_a_drain_returns_what_waits_and_ends_with_the_last_task(ix):
+    register(ix, "m")
+    lease(ix, "a", "b")
+    assert ix.drain(30, now=1) == [
+        Window(0),
+        Report(GiveBack(unstarted=[Lease("b", 1)])),
+        ToManager("m", Drain(30)),
+    ]
+    assert lease(ix, "c") == [Report(GiveBack(unstarted=[Lease("c", 1)]))]
+    effects = ix.receive("m", Results([result("a")]), now=2, stamp=3)
+    assert [type(effect) for effect in effects] == [Deliver, Finished]
+
+
+def test_a_drain_of_nothing_ends_at_once(ix):
+    assert ix.drain(30, now=1) == [Window(0), Finished()]
+
+
+def test_a_drain_that_takes_too_long_reports_what_it_kills(ix):
+    register(ix, "m")
+    lease(ix, "a")
+    ix.drain(5, now=1)
+    assert ix.tick(now=8, stamp=9) == []
+    assert ix.tick(now=9.1, stamp=9) == [Report(GiveBack(lost=[Lease("a", 1)], reason="endpoint_lost")), Finished()]
+
+
+def test_what_a_drained_manager_did_not_take_waits_again(ix):
+    register(ix, "m")
+    lease(ix, "a")
+    ix.receive("m", Drained(), now=1, stamp=2)
+    assert dealt(register(ix, "n")) == [("n", ["a"])]
+
+
+def test_tasks_that_wait_long_are_reported_once(ix):
+    lease(ix, "a")
+    late = 2_000_000_000
+    assert ix.tick(now=2, stamp=late) == [
+        Report(Transitions([Transition("a", 1, TaskState.WAITING_FOR_NODES, 5)])),
+    ]
+    assert ix.tick(now=3, stamp=late) == []
+
+
+def test_an_unknown_manager_is_refused(ix):
+    (refusal,) = ix.receive("m", Results([result("a")]), now=1, stamp=2)
+    assert refusal.message.code == "superseded"
+
+
+def test_released_leases_are_dropped_when_a_session_opens(ix):
+    register(ix, "m")
+    lease(ix, "a", "b")
+    ix.recovered([result("c")], [Lease("d", 1)])
+    effects = ix.session_opened([Lease(name, 1) for name in "abcd"], now=1, stamp=2)
+    assert Forget([Lease("c", 1)]) in effects
+    assert ToManager("m", Cancel(["a"], force=True)) in effects
+    assert ix.lost() == []
