@@ -23,6 +23,10 @@ async def ix(tmp_path: Path) -> AsyncIterator[FakeInterchange]:
         yield interchange
 
 
+def exists(pid: object) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
 def add(a, b):
     return a + b
 
@@ -237,7 +241,7 @@ async def test_a_flood_from_a_child_is_cut_too(ix: FakeInterchange) -> None:
     def flood():
         import os
 
-        os.system("head -c 50000000 /dev/zero | tr '\\0' y")  # noqa: S605
+        os.system("head -c 50000000 /dev/zero | tr '\\0' y")
 
     task_id = ix.submit(flood)
     await ix.value(task_id, 30)
@@ -257,11 +261,12 @@ def surroundings(pollute):
     import signal
     import sys
     import warnings
+    from pathlib import Path
 
     mask = os.umask(0)
     os.umask(mask)
     found = (
-        os.getcwd(),
+        str(Path.cwd()),
         os.environ.get("POLLUTED"),
         "HOME" in os.environ,
         mask,
@@ -274,7 +279,7 @@ def surroundings(pollute):
         len(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
     )
     if pollute:
-        os.makedirs("deeper", exist_ok=True)
+        Path("deeper").mkdir(exist_ok=True)
         os.chdir("deeper")
         os.environ["POLLUTED"] = "1"
         os.environ.pop("HOME", None)
@@ -341,7 +346,7 @@ async def test_orphans_of_a_task_are_killed(ix: FakeInterchange) -> None:
 
     orphan = await ix.run(daemonize)
     began = time.monotonic()
-    while Path(f"/proc/{orphan}").exists():
+    while exists(orphan):
         assert time.monotonic() < began + 1
         await asyncio.sleep(0.02)
 
@@ -371,7 +376,7 @@ async def test_a_running_task_is_cancelled_and_its_worker_stays(ix: FakeIntercha
     ix.cancel(task_id)
     with pytest.raises(errors.TaskCancelled):
         await ix.value(task_id, 2)
-    assert Path(f"/proc/{ix.text(task_id).strip()}").exists()
+    assert exists(ix.text(task_id).strip())
 
 
 async def test_a_task_that_ignores_signals_is_killed_in_the_end(ix: FakeInterchange) -> None:

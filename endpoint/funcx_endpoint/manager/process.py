@@ -111,13 +111,9 @@ class ManagerProcess:
         become_subreaper()
         self._journal.open()
         agent = self._watch_agent()
-        self._perform(self._spawns_first(self._machine.start(time.monotonic())))
-        self._context: zmq.Context[Any] = zmq.Context()
-        await self._connect()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._on_terminated)
-        self._set_timer()
         try:
+            if not self._is_ending:
+                await self._start()
             await self._ended.wait()
         finally:
             if agent is not None:
@@ -126,6 +122,14 @@ class ManagerProcess:
             self._close()
         if self._own_error is not None:
             raise self._own_error
+
+    async def _start(self) -> None:
+        self._perform(self._spawns_first(self._machine.start(time.monotonic())))
+        self._context: zmq.Context[Any] = zmq.Context()
+        await self._connect()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._on_terminated)
+        self._set_timer()
 
     def _on_own_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         # A callback that failed may have left anything half done. The interchange knows what to do without this manager.

@@ -62,9 +62,9 @@ STUCK_SECONDS: Final = 0.025
 """A task that runs longer than this is stuck, as far as those behind it are concerned."""
 REPORT_SECONDS: Final = 0.1
 """A task that runs longer than this is worth telling its user that it runs."""
-RESPAWN_SECONDS: Final = 0.5
+RESPAWN_SECONDS: Final = 0.1
 """Wait after a worker died before it was ready; doubled each time."""
-RESPAWN_LONGEST: Final = 30.0
+RESPAWN_LONGEST: Final = 10.0
 SILENCES_ABROAD: Final = 10
 """Thresholds of silence after which a manager without its interchange on the same host ends."""
 

@@ -172,10 +172,10 @@ def test_a_worker_that_never_gets_ready_is_started_again_ever_later() -> None:
     manager.start(0.0)
     manager.registered(ManagerRegistered(5, 30), 0.0)
     assert manager.died(0, Death(started=0, exitcode=1), 1.0) == []
-    assert manager.tick_at() == 1.5
-    assert manager.tick(1.5, 0, [0]) == [Spawn(0)]
+    assert manager.tick_at() == 1.1
+    assert manager.tick(1.1, 0, [0]) == [Spawn(0)]
     manager.died(0, Death(started=0, exitcode=1), 2.0)
-    assert manager.tick_at() == 3.0
+    assert manager.tick_at() == 2.2
 
 
 def test_a_waiting_task_is_cancelled_at_once() -> None:
