@@ -89,7 +89,7 @@ class Commit(msgspec.Struct, frozen=True):
 
 
 class RecordTransitions(msgspec.Struct, frozen=True):
-    """Record states of open tasks."""
+    """Record states of open tasks. Those with `at` 0 are stamped by the shell."""
 
     endpoint_id: EndpointId
     transitions: list[Transition]

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, Self
 
+import msgspec
+
 from funcx_core.forwarder.bodies import TaskSender
 from funcx_core.forwarder.channels import Channels, Heard
 from funcx_core.forwarder.config import ForwarderConfig
@@ -249,7 +251,7 @@ class Forwarder:
             Publish: self._publish,
             Commit: write,
             BeginAttempts: write,
-            RecordTransitions: write,
+            RecordTransitions: self._record_transitions,
             AppendEvents: write,
             MarkSeen: write,
             Restore: lambda effect: self._spawn(self._restore(effect)),
@@ -261,6 +263,15 @@ class Forwarder:
     def _perform(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
             self._performers[type(effect)](effect)
+
+    def _record_transitions(self, effect: RecordTransitions) -> None:
+        """Stamp those that were decided here: the machine has no clock."""
+        at = time.time_ns()
+        stamped = [
+            transition if transition.at else msgspec.structs.replace(transition, at=at)
+            for transition in effect.transitions
+        ]
+        self._writer.add(RecordTransitions(effect.endpoint_id, stamped))
 
     def _publish(self, effect: Publish) -> None:
         self._publisher.publish(effect.messages)
