@@ -27,7 +27,7 @@ class Completer:
         self._session = session
         self._names: dict[str, Any] = {}
 
-        @context_matcher(identifier="funcx")  # type: ignore[misc]
+        @context_matcher(identifier="funcx")  # type: ignore[untyped-decorator]
         def matcher(context: CompletionContext) -> SimpleMatcherResult:
             found = self.complete(context.line_with_cursor[: context.cursor_position])
             return SimpleMatcherResult(
@@ -57,7 +57,7 @@ class Completer:
         before = text.split(" ")[:-1]
         if before and before[-1] in _LISTS:
             return [(name, "variable") for name in self._names if not name.startswith("_")]
-        if text.split(" ")[-1].startswith("-"):
+        if text.rpartition(" ")[2].startswith("-"):
             return [(option, "option") for option in OPTION_NAMES]
         return [] if before else self._endpoints()
 

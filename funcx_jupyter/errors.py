@@ -80,7 +80,7 @@ class CellInterrupted(_OneLine, KeyboardInterrupt):
 
 def shown_in_one_line(error: E) -> E:
     """Return `error`, told to show itself in a notebook by its message alone: the user's code has no part in it."""
-    error._render_traceback_ = partial(_one_line, error)  # type: ignore[attr-defined]  # noqa: SLF001 - IPython's protocol
+    error._render_traceback_ = partial(_one_line, error)  # type: ignore[attr-defined]
     return error
 
 

@@ -27,9 +27,9 @@ class FuncxMagics(Magics):  # type: ignore[misc]
         self.session = session or Session()
         self.values = shell.ValueDisplay(ip)
 
-    @no_var_expand
-    @output_can_be_silenced
-    @line_cell_magic
+    @no_var_expand  # type: ignore[untyped-decorator]
+    @output_can_be_silenced  # type: ignore[untyped-decorator]
+    @line_cell_magic  # type: ignore[untyped-decorator]
     def funcx(self, line: str, cell: str | None = None) -> Any:
         """See `HELP`."""
         self.session.configured = self.endpoint

@@ -152,9 +152,9 @@ def _checked_names(text: str) -> tuple[str, ...]:
 
 
 def _refuse(word: str) -> NoReturn:
-    option = word.split("=")[0]
+    option = word.partition("=")[0]
     if not option.startswith("-"):
         raise MagicArgumentError(f"`{word}` is one argument too many: %%funcx takes one endpoint. See `%%funcx?`.")
-    near = difflib.get_close_matches(option, OPTION_NAMES, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(option, OPTION_NAMES, n=1, cutoff=0.7)
     hint = f" Did you mean `{near[0]}`?" if near else ""
     raise MagicArgumentError(f"`{option}` is not an option of %%funcx.{hint} See `%%funcx?`.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import linecache
 import re
 from collections.abc import Iterator
@@ -37,7 +38,7 @@ def find_class(cls: type) -> tuple[str, str, int] | None:
         text = cell_text(filename)
         tree = parse_cell(text) if text else None
         node = _find_nested_class(tree, path) if tree else None
-        if text is not None and node is not None:
+        if text is not None and node is not None and _made(node, cls):
             return filename, text, node.lineno
     return None
 
@@ -58,6 +59,23 @@ def _find_nested_class(tree: ast.AST, path: list[str]) -> ast.ClassDef | None:
             return None
         found = classes[-1]
     return found if isinstance(found, ast.ClassDef) else None
+
+
+def _made(node: ast.ClassDef, cls: type) -> bool:
+    """Whether that statement may have made `cls`: another cell may define a class of the same name."""
+    if bool(node.bases) != (cls.__bases__ != (object,)):
+        return False
+    annotated, defined = set(), set()
+    for statement in node.body:
+        match statement:
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                annotated.add(name)
+            case ast.Assign(targets=[ast.Name(id=name)]):
+                defined.add(name)
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                defined.add(name)
+    public = {name for name in defined if not name.startswith("__") or name.endswith("__")}  # others are mangled
+    return annotated == set(inspect.get_annotations(cls)) and public <= set(vars(cls))
 
 
 def class_at(text: str, line: int) -> ast.ClassDef | None:

@@ -10,6 +10,7 @@ there) and, whatever happens, must exist at the end. Bodies of classes and compr
 scope of their own.
 """
 
+# ruff: noqa: D102, N815 - a method named visit_X visits nodes of class X
 from __future__ import annotations
 
 import ast
@@ -118,13 +119,10 @@ class CellFlow(ast.NodeVisitor):
         if self._is_own(name) or name in self._state.bound:
             self._trigger(name)
             return
-        if name in _DYNAMIC:
-            self._anything_goes = True
         self._trigger(name)
         required = not (soft or name in self._maybe or self._forgiving or self._anything_goes or name in _BUILTIN)
-        known = self._inputs.get(name)
-        if known is None or (required and not known.required):
-            self._inputs[name] = NameUse(name, known.line if known else line, required)
+        known = self._inputs.get(name, NameUse(name, line, required))
+        self._inputs[name] = NameUse(name, min(line, known.line), required or known.required)
 
     def _is_own(self, name: str) -> bool:
         # The scope of a class is visible in its own body only, not in comprehensions inside it.
@@ -176,6 +174,11 @@ class CellFlow(ast.NodeVisitor):
             if not self._is_own(node.id):
                 self._read(node.id, node.lineno)
             self._unbind(node.id)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id in _DYNAMIC:
+            self._anything_goes = True
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
         self.visit(node.value)
@@ -296,7 +299,7 @@ class CellFlow(ast.NodeVisitor):
             self._annotations(node)
         self._define(node.name, node, decorated=bool(node.decorator_list))
 
-    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815 - the name that ast.NodeVisitor looks for
+    visit_AsyncFunctionDef = visit_FunctionDef
 
     def _define(self, name: str, node: FunctionNode, *, decorated: bool) -> None:
         deferred = self._without_own(deferred_names(node))
@@ -357,7 +360,7 @@ class CellFlow(ast.NodeVisitor):
         self.visit(node.target)
         self._loop(before, node.body, node.orelse, endless=False)
 
-    visit_AsyncFor = visit_For  # noqa: N815 - the name that ast.NodeVisitor looks for
+    visit_AsyncFor = visit_For
 
     def visit_While(self, node: ast.While) -> None:
         self.visit(node.test)
@@ -372,6 +375,9 @@ class CellFlow(ast.NodeVisitor):
         self._state = _meet([exhausted, *self._breaks.pop()])
 
     def visit_Try(self, node: ast.Try) -> None:
+        self._try(node)
+
+    def _try(self, node: ast.Try | ast.TryStar) -> None:
         before = self._state.copy()
         forgiving = any(_catches_name_errors(handler) for handler in node.handlers)
         self._forgiving += forgiving
@@ -385,7 +391,8 @@ class CellFlow(ast.NodeVisitor):
         self._state.bound |= final.bound
         self._state.dead |= final.dead
 
-    visit_TryStar = visit_Try  # noqa: N815 - the name that ast.NodeVisitor looks for
+    def visit_TryStar(self, node: ast.TryStar) -> None:
+        self._try(node)
 
     def _handle(self, before: _State, handler: ast.ExceptHandler) -> _State:
         self._state = before.copy()
@@ -408,7 +415,7 @@ class CellFlow(ast.NodeVisitor):
         if any(_may_suppress(item.context_expr) for item in node.items):
             self._state = _meet([before, self._state])
 
-    visit_AsyncWith = visit_With  # noqa: N815 - the name that ast.NodeVisitor looks for
+    visit_AsyncWith = visit_With
 
     def visit_Match(self, node: ast.Match) -> None:
         self.visit(node.subject)

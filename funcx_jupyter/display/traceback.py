@@ -38,7 +38,7 @@ def arrange(error: BaseException, shell: Any, *, where: str, verbose: bool) -> B
         error.__cause__ = None  # The frames say the same.
     error.__suppress_context__ = error.__cause__ is None
     render = partial(_render, error, build_traceback(shown), shell, where)
-    error._render_traceback_ = render  # type: ignore[attr-defined]  # noqa: SLF001 - IPython's protocol
+    error._render_traceback_ = render  # type: ignore[attr-defined]
     return error
 
 
@@ -91,16 +91,22 @@ def first_line(frame: Frame) -> int:
     tree = parse_cell(text) if text else None
     if tree is None:
         return frame.line
-    starts = [node.lineno for node in ast.walk(tree) if _may_be(node, frame)]
+    nodes = (node for node in ast.walk(tree) if isinstance(node, ast.stmt | ast.expr) and _name(node) == frame.name)
+    starts = [node.lineno for node in nodes if node.lineno <= frame.line <= (node.end_lineno or node.lineno)]
     return max(starts, default=frame.line)
 
 
-def _may_be(node: ast.AST, frame: Frame) -> bool:
-    names = {ast.Lambda: "<lambda>", ast.ListComp: "<listcomp>", ast.SetComp: "<setcomp>"}
-    names |= {ast.DictComp: "<dictcomp>", ast.GeneratorExp: "<genexpr>"}
-    if getattr(node, "name", names.get(type(node))) != frame.name or not isinstance(node, ast.stmt | ast.expr):
-        return False
-    return node.lineno <= frame.line <= (node.end_lineno or node.lineno)
+def _name(node: ast.stmt | ast.expr) -> str | None:
+    """Return what Python calls the code of this node."""
+    match node:
+        case ast.Lambda():
+            return "<lambda>"
+        case ast.ListComp() | ast.SetComp() | ast.DictComp():
+            return f"<{type(node).__name__.lower()}>"
+        case ast.GeneratorExp():
+            return "<genexpr>"
+        case _:
+            return getattr(node, "name", None)
 
 
 def _render(error: BaseException, trace: TracebackType | None, shell: Any, where: str) -> list[str]:

@@ -99,9 +99,11 @@ class ServiceConnection:
         return self._client
 
     def limits(self) -> Limits:
+        """Return what the service accepts, as far as it is known yet."""
         return self._open_stream().limits
 
     def endpoints(self) -> list[Endpoint]:
+        """Return the user's endpoints, as they are now."""
         try:
             rows = self.client.get_endpoints()
         except FuncxError as error:
@@ -111,6 +113,7 @@ class ServiceConnection:
     def submit(
         self, endpoint_id: EndpointId, spec: CellSpec, options: TaskOptions, listener: TaskListener
     ) -> FuncXFuture:
+        """Run a cell."""
         stream = self._open_stream()
         if self._function_id is None:
             self._function_id = new_function_id()
@@ -124,20 +127,25 @@ class ServiceConnection:
             raise shown_in_one_line(error) from None
 
     def cancel(self, task_id: TaskId) -> None:
+        """Ask for the end of a task."""
         self._open_stream().cancel([task_id])
 
     def task(self, task_id: str) -> dict[str, Any]:
+        """Return what the service tells of a task."""
         found: dict[str, Any] = self.client.get_task(task_id)
         return found
 
     def events(self, task_id: str) -> list[dict[str, Any]]:
+        """Return the logged events of a task."""
         found: list[dict[str, Any]] = self.client.get_events(task_id)["events"]
         return found
 
     def result(self, task_id: str) -> Any:
+        """Return the value of a task, or raise its exception."""
         return self.client.get_result(task_id)
 
     def close(self) -> None:
+        """End the stream. Open tasks go on; the next cell opens a new one."""
         if self._stream is not None:
             self._stream.close(timeout=1.0)
             self._stream = None

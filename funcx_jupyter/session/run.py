@@ -27,7 +27,9 @@ from funcx_jupyter.session.watch import Mailbox, Watcher
 class Screen(Protocol):
     """Where a cell's output goes: see `funcx_jupyter.shell`."""
 
-    publisher: Publisher
+    @property
+    def publisher(self) -> Publisher:
+        """What shows rich output."""
 
     def header(self, header: Header, *, first: bool, last: bool) -> None:
         """Show the header line."""

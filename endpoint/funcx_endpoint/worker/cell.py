@@ -93,9 +93,11 @@ def _execute(spec: CellSpec, namespace: dict[str, Any]) -> Any:
     """Run the cell and return the value of its last expression, None if it ends with something else."""
     remember_text(spec.filename, spec.text or spec.source)
     tree = ast.parse(spec.source, spec.filename)
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    last = tree.body[-1] if tree.body else None
+    if isinstance(last, ast.Expr):
+        tree.body.pop()
     _run(compile(tree, spec.filename, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True), namespace)
-    if last is None:
+    if not isinstance(last, ast.Expr):
         return None
     expression = ast.Expression(last.value)
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT

@@ -37,6 +37,7 @@ class EventPublisher(DisplayPublisher):  # type: ignore[misc]
         update: bool = False,
         **_: Any,
     ) -> None:
+        """Send a MIME bundle."""
         bundle = _portable(data, metadata or {})
         kind = EventKind.UPDATE_DISPLAY if update else EventKind.DISPLAY
         emit(
@@ -44,6 +45,7 @@ class EventPublisher(DisplayPublisher):  # type: ignore[misc]
         )
 
     def clear_output(self, wait: bool = False) -> None:
+        """Tell the notebook to remove what the cell has shown."""
         emit(EventKind.CLEAR, json.dumps({"wait": wait}).encode())
 
 
@@ -124,7 +126,7 @@ def _apply(shell: CellShell, settings: dict[str, Any], matplotlib: types.ModuleT
     for name, value in settings.items():
         setattr(backend, name, value)
     matplotlib.rcParams.update(backend.rc)
-    matplotlib.interactive(True)  # noqa: FBT003 - matplotlib's interface
+    matplotlib.interactive(True)
     configure_inline_support(shell, _INLINE)
 
 

@@ -60,7 +60,9 @@ class FakeConnection:
             if self._worker is None:
                 self._worker = Popen([sys.executable, fake_worker.__file__], stdin=PIPE, stdout=PIPE)
             worker = self._worker
-            assert worker.stdin and worker.stdout and future.task_id
+            assert worker.stdin
+            assert worker.stdout
+            assert future.task_id
             fake_worker.write(worker.stdin, encode(spec))
             count = 0
             while True:

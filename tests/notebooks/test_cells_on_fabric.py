@@ -1,0 +1,192 @@
+"""`%%funcx` in a real kernel against a real fabric: service, forwarder, endpoint, manager and workers as processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from tests.notebooks.kernels import kernel
+
+pytestmark = pytest.mark.xdist_group("fabric-kernel")
+
+
+@pytest.fixture(scope="module")
+def notebook(fabric):
+    with kernel(fabric.environment()) as running:
+        greeting = running.run("%load_ext funcx_jupyter").text()
+        assert "1 endpoint online (local) · default: local" in greeting
+        # Workers import IPython with their first cell.
+        running.run("%%funcx\n1")
+        running.run("%%funcx\n1")
+        yield running
+
+
+def test_loading_again_says_nothing_of_ours(notebook):
+    assert "funcX" not in notebook.run("%load_ext funcx_jupyter").text()
+
+
+def test_captured_variables_and_the_result(notebook):
+    notebook.run("import math as m\nbase = 20\ndef helper(a):\n    return a + base")
+    cell = notebook.run("%%funcx local -o y\ny = helper(1)\nm.floor(y + 0.5)")
+    assert cell.result["text/plain"] == "21"
+    assert cell.header.startswith("local · ✓ ")
+    assert "in: base 5 B, helper() · out: y 5 B · task" in cell.header
+    assert notebook.run("y, _").result["text/plain"] == "(21, 21)"
+
+
+def test_prints_figures_and_tables_come_in_order(notebook):
+    cell = notebook.run(
+        "%%funcx\nimport matplotlib.pyplot as plt, pandas as pd\nprint('before')\nplt.plot([1, 2])\nplt.show()\n"
+        "print('between')\nplt.plot([2, 1]);\nprint('after')\npd.DataFrame({'a': [1]})"
+    )
+    assert cell.kinds == ["header", "stdout", "image", "stdout", "image", "result"]
+    assert cell.text() == "before\nbetween\nafter\n"
+    assert "<table" in cell.result["text/html"]
+
+
+def test_output_arrives_while_the_cell_runs(notebook):
+    cell = notebook.run(
+        "%%capture --no-stdout --no-display\n%%funcx -o sent\nimport time\nsent = []\nfor n in range(4):\n"
+        "    sent.append(time.time()); print(n, flush=True); time.sleep(0.3)"
+    )
+    assert cell.text() == "0\n1\n2\n3\n"
+    watch = notebook.run(
+        "import sys, time\nclass Watch:\n    at = []\n    def write(self, text): self.at.append(time.time())\n"
+        "    def flush(self): pass\nreal, sys.stdout = sys.stdout, Watch()\n"
+        "get_ipython().run_cell_magic('funcx', '-q -o sent', 'import time\\nsent = []\\nfor n in range(4):\\n"
+        "    sent.append(time.time()); print(n, flush=True); time.sleep(0.3)')\n"
+        "sys.stdout = real\nmax(a - b for a, b in zip(Watch.at, sent))"
+    )
+    assert float(watch.result["text/plain"]) < 0.25
+
+
+def test_the_traceback_is_that_of_the_visible_cells(notebook):
+    first = notebook.run("def boom(n):\n    m = n\n    return 1 / m")
+    cell = notebook.run("%%time\n%%funcx local\n\nx = 0\nboom(x)")
+    name, text = cell.error
+    assert name == "ZeroDivisionError"
+    assert f"Cell In[{cell.number}], line 5" in text
+    assert "----> 5 boom(x)" in text
+    assert f"Cell In[{first.number}], line 3, in boom" in text
+    assert "----> 3     return 1 / m" in text
+    assert "run_cell" not in text
+    assert "Wall time" in cell.text()
+
+
+def test_exceptions_can_be_caught_by_their_class(notebook):
+    notebook.run("class Mine(KeyError):\n    pass")
+    cell = notebook.run(
+        "caught = []\nfor source in ('int(\"x\")', 'raise Mine(1)'):\n    try:\n"
+        "        get_ipython().run_cell_magic('funcx', '-q', source)\n    except (ValueError, Mine) as error:\n"
+        "        caught.append(type(error))\ncaught == [ValueError, Mine]"
+    )
+    assert cell.result["text/plain"] == "True"
+
+
+def test_one_interrupt_stops_the_cell_on_its_worker(notebook, fabric, tmp_path):
+    ledger = tmp_path / "ledger"
+    pid = int(notebook.run("import os\nos.getpid()").result["text/plain"])
+    threading.Timer(1.0, os.kill, (pid, signal.SIGINT)).start()
+    start = time.monotonic()
+    cell = notebook.run(
+        f"%%funcx\nimport time\nprint('begun', flush=True)\ntry:\n    time.sleep(30)\nfinally:\n"
+        f"    open({str(ledger)!r}, 'w').write('stopped')"
+    )
+    assert time.monotonic() - start < 3.0
+    assert cell.error == (
+        "CellInterrupted",
+        "CellInterrupted: Interrupted. The task was stopped; its output so far is above.",
+    )
+    assert cell.text() == "begun\n"
+    assert "■ stopped after" in cell.header
+    assert ledger.read_text() == "stopped"
+    assert notebook.run("%%funcx\n'goes on'").result["text/plain"] == "'goes on'"
+
+
+def test_the_walltime_ends_a_cell(notebook):
+    name, text = notebook.run("%%funcx -t 0.5\nimport time\ntime.sleep(20)").error
+    assert (name, text) == ("TaskTimeout", "TaskTimeout: Stopped after 0.5 s (-t 0.5). Partial output kept.")
+
+
+def test_a_dead_worker_is_an_error_and_the_next_cell_works(notebook):
+    assert notebook.run("%%funcx\nimport os\nos._exit(3)").error[0] == "WorkerLost"
+    assert notebook.run("%%funcx\n'alive'").result["text/plain"] == "'alive'"
+
+
+def test_capture_takes_everything(notebook):
+    cell = notebook.run("%%capture taken\n%%funcx\nprint('inside')\n5")
+    assert cell.kinds == []
+    shown = notebook.run("taken.stdout, len(taken.outputs)").result["text/plain"]
+    assert shown == "('inside\\n', 2)"
+
+
+def test_braces_and_dollars_stay(notebook):
+    notebook.run("name = 'wrong'")
+    assert notebook.run("%%funcx\na = 1\n'{name} $name {{a}}'").result["text/plain"] == "'{name} $name {{a}}'"
+
+
+def test_a_progress_bar_is_redrawn_in_place(notebook):
+    cell = notebook.run("%%funcx\nfrom tqdm.auto import tqdm\nfor n in tqdm(range(3)):\n    pass")
+    assert "\r100%" in cell.text("stderr")
+
+
+def test_a_flood_is_cut_and_said(notebook):
+    start = time.monotonic()
+    cell = notebook.run("%%funcx\nfor n in range(100_000):\n    print('x' * 100)")
+    assert time.monotonic() - start < 20
+    assert len(cell.text()) < 1_100_000
+    assert "bytes of output hidden" in cell.text()
+
+
+def test_completion(notebook):
+    assert "local" in notebook.complete("%%funcx lo")
+    assert "--retries" in notebook.complete("%%funcx local --re")
+
+
+def test_an_unknown_endpoint(notebook):
+    assert notebook.run("%%funcx loca\n1").error == (
+        "UnknownEndpoint",
+        "UnknownEndpoint: No endpoint named 'loca'. Did you mean 'local'?",
+    )
+
+
+def test_verbs(notebook):
+    notebook.run("%%funcx\nprint('logged')\n41 + 1")
+    task = (
+        notebook.run("import re\nlist(get_ipython()._funcx_magics.session.tasks)[-1]").result["text/plain"].strip("'")
+    )
+    assert notebook.run(f"%funcx result {task}").result["text/plain"] == "42"
+    assert "logged" in notebook.run(f"%funcx logs {task}").result["text/plain"]
+    assert "● online" in notebook.run("%funcx endpoints").result["text/plain"]
+    assert "done" in notebook.run("%funcx").result["text/plain"]
+
+
+def test_a_round_trip_is_short(notebook):
+    cell = notebook.run(
+        "import time\ntimes = []\nfor n in range(20):\n    t = time.perf_counter()\n"
+        "    get_ipython().run_cell_magic('funcx', '-q', '1;')\n    times.append(time.perf_counter() - t)\nsorted(times)[10]"
+    )
+    assert float(cell.result["text/plain"]) < 0.25
+
+
+def test_unloading(fabric):
+    with kernel(fabric.environment()) as running:
+        running.run("%load_ext funcx_jupyter")
+        running.run("%unload_ext funcx_jupyter")
+        assert "not found" in running.run("%%funcx\n1").text("stderr")
+        assert "default: local" in running.run("%reload_ext funcx_jupyter").text()
+
+
+def test_without_a_service_the_greeting_says_what_to_do(tmp_path):
+    with kernel({**os.environ, "FUNCX_HOME": str(tmp_path / "empty")}) as running:
+        assert (
+            "No funcX service is configured. Start one here with `funcx up`"
+            in running.run("%load_ext funcx_jupyter").text()
+        )
+        name, text = running.run("%%funcx\n1").error
+        assert name == "NotConnectedError"
+        assert text.count("\n") == 0

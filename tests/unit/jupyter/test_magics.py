@@ -1,0 +1,295 @@
+"""`%%funcx` and `%funcx` in a shell of this process; the cells run in a child process by the worker's own code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+
+import msgspec
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+from funcx_core.errors import ServiceUnavailable, TaskNotFound
+from funcx_core.protocol.client import Limits
+from funcx_jupyter.errors import CaptureError, CellInterrupted, LargeInputError, MagicArgumentError, NotConnectedError
+from funcx_jupyter.extension import greeting, load, unload
+from funcx_jupyter.magics import FuncxMagics
+from funcx_jupyter.session.state import Session
+from funcx_jupyter.session.watch import PATIENCE
+from tests.unit.jupyter.fake_service import LOCAL, FakeConnection
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory):
+    config = Config()
+    config.HistoryManager.enabled = False
+    config.InteractiveShell.colors = "nocolor"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
+        main = sys.modules["__main__"]
+        made = InteractiveShell.instance(config=config)
+        yield made
+        InteractiveShell.clear_instance()
+        sys.modules["__main__"] = main
+
+
+@pytest.fixture(scope="module")
+def connection():
+    made = FakeConnection()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def magics(shell, connection):
+    shell.reset(new_session=True)
+    connection.hold, connection.accepts = False, Limits()
+    made = FuncxMagics(shell, Session(lambda: connection))
+    shell.register_magics(made)
+    return made
+
+
+class Run:
+    def __init__(self, shell, capsys, result):
+        self.result = result
+        self.error = result.error_in_exec or result.error_before_exec
+        self.out, self.err = capsys.readouterr()
+        self.value = result.result
+
+
+@pytest.fixture
+def run(shell, magics, capsys):
+    return lambda cell: Run(shell, capsys, shell.run_cell(cell, store_history=True))
+
+
+def test_a_cell_prints_and_returns(run, shell):
+    run("x = 20\ndef helper(a): return a + x")
+    ran = run("%%funcx\nprint('hello')\nhelper(1)")
+    assert ran.out.startswith("hello\nlocal · ✓ ")
+    assert "in: x 5 B, helper() · task" in ran.out
+    assert "Out[2]: 21" in ran.out
+    assert ran.value == 21
+    assert shell.user_ns["_"] == 21
+
+
+def test_a_semicolon_silences(run):
+    assert run("%%funcx -q\n1 + 1;").out == ""
+
+
+def test_outputs_are_assigned_only_when_the_cell_succeeds(run, shell):
+    run("y = 'old'")
+    assert run("%%funcx -o y,z\ny = 1\nz = 2\n1 / 0").error is not None
+    assert shell.user_ns["y"] == "old"
+    assert "z" not in shell.user_ns
+    run("%%funcx -o y,z\ny = 1\nz = 2")
+    assert (shell.user_ns["y"], shell.user_ns["z"]) == (1, 2)
+
+
+def test_nothing_else_leaks_back(run, shell):
+    run("%%funcx\nsecret = 1")
+    assert "secret" not in shell.user_ns
+
+
+def test_a_star_brings_everything_back(run, shell):
+    run("%%funcx -o '*'\na = 1\nfor b in 'xy': pass")
+    assert (shell.user_ns["a"], shell.user_ns["b"]) == (1, "y")
+
+
+def test_an_output_that_was_not_assigned_after_all(run, shell):
+    ran = run("%%funcx -o a,b\na = 1\nif not a:\n  b = 1")
+    assert isinstance(ran.error, NameError)
+    assert "a" not in shell.user_ns
+
+
+def test_an_output_the_cell_has_nothing_to_do_with(run):
+    assert isinstance(run("%%funcx -o nothing\n1").error, CaptureError)
+
+
+def test_braces_and_dollars_stay(run):
+    assert run("%%funcx -q\na = 1\n'{a} $a {{b}}'").value == "{a} $a {{b}}"
+
+
+def test_the_original_exception_with_the_visible_lines(run):
+    run("def boom(n):\n  m = n\n  return 1 / m")
+    ran = run("%%funcx\n\nprint('so far')\nboom(0)")
+    assert isinstance(ran.error, ZeroDivisionError)
+    assert "so far" in ran.out
+    assert "Cell In[2], line 4" in ran.out
+    assert "----> 4 boom(0)" in ran.out
+    assert "Cell In[1], line 3, in boom" in ran.out
+    assert "----> 3   return 1 / m" in ran.out
+    assert "ZeroDivisionError: division by zero\n(local, task " in ran.out
+    assert "run_cell_magic" not in ran.out
+
+
+def test_an_exception_of_the_notebooks_own_class_can_be_caught(run):
+    run("class Mine(ValueError):\n  def __init__(self, a, b):\n    super().__init__(a)\n    self.b = b")
+    cell = "try:\n  get_ipython().run_cell_magic('funcx', '', 'raise Mine(1, 2)')\nexcept Mine as e:\n  got = type(e) is Mine, e.b"
+    run(cell)
+    assert run("got").value == (True, 2)
+
+
+def test_frames_of_libraries_are_named_in_one_line_or_shown(run):
+    short = run("%%funcx\nimport json\njson.loads('{')").out
+    assert "(raised in json/decoder.py:" in short
+    assert "scan_once" not in short
+    assert "scan_once" in run("%%funcx -v\nimport json\njson.loads('{')").out
+
+
+def test_a_module_that_is_not_there(run):
+    ran = run("%%funcx\nimport not_installed_anywhere")
+    assert isinstance(ran.error, ModuleNotFoundError)
+    assert "`not_installed_anywhere` has to be installed on local" in ran.out
+
+
+def test_a_syntax_error_is_found_here(run, connection):
+    sent = len(connection.specs)
+    ran = run("%%funcx\nx = 1\ny = = 2")
+    assert isinstance(ran.error, SyntaxError)
+    assert "line 3" in ran.out
+    assert "prepare" not in ran.out
+    assert len(connection.specs) == sent
+
+
+def test_return_outside_of_a_function_is_found_here(run):
+    assert isinstance(run("%%funcx\nreturn 1").error, SyntaxError)
+
+
+@pytest.mark.parametrize(
+    ("cell", "error"),
+    [("%%funcx --bad\n1", MagicArgumentError), ("%%funcx\nnowhere", CaptureError), ("%funcx sing", MagicArgumentError)],
+)
+def test_mistakes_are_shown_in_one_line(run, cell, error):
+    ran = run(cell)
+    assert isinstance(ran.error, error)
+    assert ran.out == f"{error.__name__}: {ran.error}\n"
+
+
+def test_inputs_that_are_too_large_name_the_largest(run, connection):
+    connection.accepts = Limits(max_payload=100_000)
+    run("small = 1\nbig = bytes(200_000)")
+    ran = run("%%funcx\nsmall, big")
+    assert isinstance(ran.error, LargeInputError)
+    assert "`big` is 200 kB" in str(ran.error)
+
+
+def test_outputs_that_are_too_large_name_the_largest(run, connection):
+    connection.accepts = Limits(max_result=200_000)
+    ran = run("%%funcx -o big\nbig = bytes(300_000)")
+    assert type(ran.error).__name__ == "ResultTooLarge"
+    assert "`big` has 300,0" in str(ran.error)
+
+
+def test_a_value_that_cannot_come_back_is_shown_all_the_same(run):
+    ran = run("%%funcx\n(n for n in [1])")
+    assert "<generator object" in ran.out
+    assert "not sent back" in repr(ran.value)
+
+
+def test_options_reach_the_task(run, connection):
+    run("%%funcx -t 30 --retries 2\n1")
+    assert (connection.options[-1].walltime, connection.options[-1].retry_on_loss) == (30.0, 2)
+
+
+def test_an_interrupt_stops_the_task_and_keeps_what_was_printed(run, connection):
+    timer = threading.Timer(1.0, __import__("_thread").interrupt_main)
+    timer.start()
+    ran = run("%%funcx\nimport time\nprint('begun', flush=True)\ntime.sleep(30)")
+    timer.join()
+    assert isinstance(ran.error, CellInterrupted)
+    assert isinstance(ran.error, KeyboardInterrupt)
+    assert ran.out.startswith("begun\nlocal · ■ stopped after")
+    assert connection.cancelled[-1] == ran.error.task_id
+
+
+def test_a_second_interrupt_detaches(run, connection, monkeypatch):
+    connection.hold = True
+    monkeypatch.setattr(connection, "cancel", lambda task_id: None)
+    timers = [threading.Timer(delay, __import__("_thread").interrupt_main) for delay in (0.3, 0.8)]
+    for timer in timers:
+        timer.start()
+    ran = run("%%funcx\n1")
+    for timer in timers:
+        timer.join()
+    assert isinstance(ran.error, CellInterrupted)
+    assert str(ran.error).startswith("Detached.")
+    assert PATIENCE > 1
+
+
+def test_explain_sends_nothing(run, connection):
+    sent = len(connection.specs)
+    run("import math as m\nx = 1")
+    out = run("%%funcx --explain\nm.sqrt(x)").out
+    assert "Would run on local (here, Python 3.11)" in out
+    assert "imports: math" in out
+    assert len(connection.specs) == sent
+
+
+def test_the_endpoint_in_use(run, magics, connection, monkeypatch):
+    theta = msgspec.structs.replace(LOCAL, name="theta")
+    monkeypatch.setattr(connection, "rows", [LOCAL, theta])
+    assert "Cells run on theta from now on" in run("%funcx use theta").out
+    assert run("%%funcx\n1").out.startswith("theta · ✓")
+    assert run("%%funcx local\n1").out.startswith("local · ✓")
+
+
+def test_verbs_about_tasks(run, magics):
+    run("%%funcx\nprint('x')\n40 + 2")
+    task = next(iter(magics.session.tasks)).split("-")[3]
+    assert run(f"%funcx result {task}").value == 42
+    assert run(f"%funcx logs {task}").out.endswith("printed\n")
+    assert "done" in run("%funcx").out
+    assert isinstance(run("%funcx result zzzz").error, TaskNotFound)
+    assert isinstance(run("%funcx result").error, MagicArgumentError)
+    for verb in ("use", "endpoints", "status", "result", "cancel", "logs", "help"):
+        assert f"%funcx {verb}" in run("%funcx help").out
+
+
+def test_completion(shell, magics):
+    from funcx_jupyter.completion import Completer
+
+    completer = Completer(magics.session)
+    completer.install(shell)
+    shell.user_ns["dataframe"] = 1
+    try:
+        assert ("local", "endpoint") in completer.complete("%%funcx lo")
+        assert ("--retries", "option") in completer.complete("%%funcx local --re")
+        assert ("dataframe", "variable") in completer.complete("%%funcx -o data")
+        assert ("dataframe", "variable") in completer.complete("%%funcx -o x,data")
+        assert ("endpoints", "verb") in completer.complete("%funcx en")
+        assert completer.complete("x = lo") == []
+    finally:
+        completer.uninstall(shell)
+
+
+def test_loading_and_unloading_twice(shell, capsys):
+    load(shell)
+    load(shell)
+    assert capsys.readouterr().out.count("funcX 0") == 1
+    unload(shell)
+    unload(shell)
+    assert "funcx" not in shell.magics_manager.magics["cell"]
+
+
+def test_greetings(connection):
+    assert greeting(Session(lambda: connection)).endswith(
+        "service http://127.0.0.1:1 · 1 endpoint online (local) · default: local"
+    )
+
+    def nothing():
+        raise NotConnectedError("No funcX service is configured. Start one here with `funcx up`.")
+
+    assert greeting(Session(nothing)).endswith("· No funcX service is configured. Start one here with `funcx up`.")
+
+    class Gone(FakeConnection):
+        def endpoints(self):
+            raise ServiceUnavailable("Cannot reach it.")
+
+    assert greeting(Session(Gone)).endswith("· Cannot reach it.")
+
+
+def test_importing_needs_no_ipython():
+    code = "import funcx_jupyter, sys; assert not {'IPython', 'ipywidgets', 'traitlets'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=20)

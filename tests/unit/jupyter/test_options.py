@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from funcx_jupyter.errors import MagicArgumentError
+from funcx_jupyter.options import ALL, CellOptions, parse_cell_line
+
+
+def test_nothing_said_means_the_defaults():
+    assert parse_cell_line("") == CellOptions()
+
+
+def test_every_option():
+    assert parse_cell_line("theta -i a,b -x c -o x,y -t 60s --retries 2 --no-stream -q -v --explain") == CellOptions(
+        endpoint="theta",
+        inputs=("a", "b"),
+        exclude=("c",),
+        outputs=("x", "y"),
+        walltime=60.0,
+        retries=2,
+        stream=False,
+        quiet=True,
+        verbose=True,
+        explain=True,
+    )
+
+
+def test_inputs_may_be_automatic_or_none():
+    assert parse_cell_line("-i auto").inputs is None
+    assert parse_cell_line("-i none").inputs == ()
+
+
+def test_a_star_means_all_outputs():
+    assert parse_cell_line("-o '*'").outputs == (ALL,)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("--retires 3", "`--retires` is not an option of %%funcx. Did you mean `--retries`? See `%%funcx?`."),
+        ("--bogus", "`--bogus` is not an option of %%funcx. See `%%funcx?`."),
+        ("theta midway", "`midway` is one argument too many: %%funcx takes one endpoint. See `%%funcx?`."),
+        ("-t soon", "Argument -t/--timeout: 'soon' is not a number of seconds. See `%%funcx?`."),
+        ("-t -1", "Argument -t/--timeout: the time limit must be more than 0 seconds. See `%%funcx?`."),
+        ("-o 3x", "Argument -o/--output: '3x' is not the name of a variable. See `%%funcx?`."),
+        ("-i 3x", "Argument -i/--input: '3x' is not the name of a variable. See `%%funcx?`."),
+        ("--retries 11", "Argument --retries: '11' is not a number from 0 to 10. See `%%funcx?`."),
+        ("'theta", "No closing quotation in `%%funcx 'theta`. See `%%funcx?`."),
+    ],
+)
+def test_a_mistake_is_named_with_what_was_meant(line, message):
+    with pytest.raises(MagicArgumentError) as caught:
+        parse_cell_line(line)
+    assert str(caught.value) == message
+    assert caught.value._render_traceback_() == [f"MagicArgumentError: {message}"]
