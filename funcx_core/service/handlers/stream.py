@@ -54,6 +54,7 @@ class Stream(Guard, websocket.WebSocketHandler):
         self._listener = _StreamListener(self)
         self._outbox = Outbox()
         self._under_way: set[asyncio.Task[None]] = set()
+        self._looking: set[asyncio.Task[None]] = set()
         self._unanswered_bytes = 0
         self._room = asyncio.Event()
         self._in_order = asyncio.Lock()
@@ -72,6 +73,8 @@ class Stream(Guard, websocket.WebSocketHandler):
         self.context.streams.discard(self)
         self.context.outcomes.forget(self._listener)
         self._room.set()
+        for task in self._looking:
+            task.cancel()
 
     # --- what the client says ----------------------------------------------------------------------------------
 
@@ -149,6 +152,12 @@ class Stream(Guard, websocket.WebSocketHandler):
         for task_id, after in watch.events_after.items():
             await self._send_log(task_id, after)
         missing = await self._send_results(watch.task_ids)
+        if missing:
+            again = self._loop.create_task(self._look_again(missing))
+            self._looking.add(again)
+            again.add_done_callback(self._looking.discard)
+
+    async def _look_again(self, missing: list[TaskId]) -> None:
         for pause in LOOK_AGAIN_AFTER:
             if not missing or self.ws_connection is None:
                 return
