@@ -12,7 +12,9 @@ from funcx_core import __version__
 from funcx_core.errors import EndpointNotFound, FuncxError, InvalidId, NotFound, TaskPending, UsageError
 from funcx_core.ids import new_group_id, new_task_id, parse_id
 from funcx_core.protocol.payload import as_text
+from funcx_core.sdk import old_keywords
 from funcx_core.sdk.batch import Batch
+from funcx_core.sdk.old_keywords import refuse_unknown
 from funcx_core.sdk.settings import Settings, forget_credentials, load_settings
 from funcx_core.sdk.tasks import is_ended, value_or_error
 from funcx_core.sdk.web import WebClient
@@ -42,15 +44,14 @@ class FuncXClient:
     def __init__(
         self,
         http_timeout: float | None = None,
-        funcx_home: str | None = None,
         *,
         funcx_service_address: str | None = None,
         token: str | None = None,
         task_group_id: str | None = None,
-        **_ignored: Any,
+        **old: Any,
     ) -> None:
-        """Take `funcx_home` and `**_ignored` for the keywords of old releases that have no meaning any more."""
-        del funcx_home
+        """`old` takes keywords of old releases that have no meaning any more, see `old_keywords`."""
+        refuse_unknown(old, old_keywords.CLIENT, "FuncXClient")
         self.settings: Settings = load_settings(funcx_service_address, token)
         self.session_task_group_id = parse_id(task_group_id, "task group id") if task_group_id else new_group_id()
         self.fx_serializer = FuncXSerializer()

@@ -11,9 +11,11 @@ from typing import Any
 from funcx_core.errors import UsageError
 from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, new_group_id, parse_id
 from funcx_core.protocol.task import TaskOptions
+from funcx_core.sdk import old_keywords
 from funcx_core.sdk.client import FuncXClient
 from funcx_core.sdk.futures import FuncXFuture
 from funcx_core.sdk.ledger import MOST_CALLS
+from funcx_core.sdk.old_keywords import refuse_unknown
 from funcx_core.sdk.registry import FunctionRegistry
 from funcx_core.sdk.stream import Route, TaskStream
 from funcx_core.serialize import pack_call, pack_calls
@@ -48,9 +50,10 @@ class FuncXExecutor(Executor):
         batch_size: int = MOST_CALLS,
         walltime: float | None = None,
         retry_on_loss: int = 0,
-        **_ignored: Any,
+        **old: Any,
     ) -> None:
-        """Take `**_ignored` for the keywords of old releases that have no meaning any more."""
+        """`old` takes keywords of old releases that have no meaning any more, see `old_keywords`."""
+        refuse_unknown(old, old_keywords.EXECUTOR, "FuncXExecutor")
         if isinstance(endpoint_id, FuncXClient):
             endpoint_id, funcx_client = None, endpoint_id
         self.endpoint_id: str | None = None if endpoint_id is None else str(endpoint_id)

@@ -252,9 +252,16 @@ class FuncXFuture(Future[Any]):
             outcome, self._outcome = self._outcome, None
         if outcome is None:  # Another thread is at it.
             while not hasattr(self, "_exception"):
+                if self._outcome is not None:  # It was interrupted.
+                    self._load()
+                    return
                 time.sleep(0.001)
             return
-        self._result, self._exception = open_outcome(outcome)
+        try:
+            self._result, self._exception = open_outcome(outcome)
+        except BaseException:  # An interrupt while the value was unpickled: whoever asks next tries again.
+            self._outcome = outcome
+            raise
 
     def _end_with_waiters(self, outcome: TaskResult) -> bool:
         with self._condition:
