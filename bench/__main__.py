@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.processes import MARKER
-from bench.report import print_report
+from bench.report import quote, report, summary
 
 ROOT = Path(__file__).resolve().parent.parent
 SYSTEMS = {
@@ -66,6 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the work, one round")
     parser.add_argument("--rounds", type=int, help="rounds of all systems by turns (default 3, or 1 when quick)")
+    parser.add_argument("--readme", action="store_true", help="quote the figures in README.md")
     parser.add_argument("--only", nargs="+", choices=SYSTEMS, default=list(SYSTEMS), help="measure only these")
     arguments = parser.parse_args()
     rounds = arguments.rounds or (1 if arguments.quick else 3)
@@ -79,7 +80,9 @@ def main() -> None:
                 measured[system].append(figures)
     medians = {system: median(found) for system, found in measured.items() if found}
     machine = {"python": platform.python_version(), "processors": os.cpu_count(), "rounds": rounds}
-    print_report(medians, machine)
+    print(report(medians, machine))
+    if arguments.readme:
+        quote(ROOT / "README.md", summary(medians, machine))
     content = {"machine": machine, "medians": medians, "rounds": measured}
     (ROOT / "bench" / "results.json").write_text(json.dumps(content, indent=1))
     sys.exit(0 if len(medians) == len(arguments.only) else 1)

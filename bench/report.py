@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+BEGIN = "<!-- bench:begin -->"
+END = "<!-- bench:end -->"
 NAMES = {"ours": "ours", "pool": "ProcessPoolExecutor", "parsl_htex": "Parsl HTEX"}
 ROWS = (
     ("tasks_per_s", "no-op, one by one, tasks/s", "{:,.0f}"),
@@ -22,35 +25,55 @@ ROWS = (
 )
 
 
-def print_report(medians: dict[str, dict[str, Any]], machine: dict[str, Any]) -> None:
-    """Print all tables."""
-    print(
-        f"\nMedians of {machine['rounds']} rounds by turns; Python {machine['python']}, {machine['processors']} cores.\n"
-    )
-    print_comparison(medians)
+def report(medians: dict[str, dict[str, Any]], machine: dict[str, Any]) -> str:
+    """Return all tables."""
+    lines = ["", *summary(medians, machine)]
     for title, figure in (
         ("CPU per no-op by process, µs", "cpu_us_by_process"),
         ("Memory by process, MB", "memory_mb_by_process"),
     ):
-        print(f"\n{title}\n")
+        lines += ["", title, ""]
         for system, figures in medians.items():
             parts = sorted(figures[figure].items(), key=lambda part: -part[1])
-            print(f"- {NAMES[system]}: " + " · ".join(f"{role} {value:,.0f}" for role, value in parts))
-    if "hops_us" in medians.get("ours", {}):
-        print("\nA warm round trip of ours by hop, median µs\n")
-        print(" · ".join(f"{hop} {value:,.0f}" for hop, value in medians["ours"]["hops_us"].items()))
+            lines.append(f"- {NAMES[system]}: " + " · ".join(f"{role} {value:,.0f}" for role, value in parts))
+    return "\n".join([*lines, *hops(medians)])
 
 
-def print_comparison(medians: dict[str, dict[str, Any]]) -> None:
-    """Print one row per figure, one column per system, and ours as a multiple of each peer."""
+def summary(medians: dict[str, dict[str, Any]], machine: dict[str, Any]) -> list[str]:
+    """Return one row per figure, one column per system, and ours as a multiple of each peer."""
     peers = [system for system in medians if system != "ours"] if "ours" in medians else []
     header = ["", *(NAMES[system] for system in medians), *(f"ours ÷ {NAMES[peer]}" for peer in peers)]
-    print(f"| {' | '.join(header)} |")
-    print(f"|---|{'---:|' * (len(header) - 1)}")
+    lines = [
+        f"Medians of {machine['rounds']} rounds by turns, 2 workers each; Python {machine['python']}, {machine['processors']} cores.",
+        "",
+        f"| {' | '.join(header)} |",
+        f"|---|{'---:|' * (len(header) - 1)}",
+    ]
     for figure, title, form in ROWS:
         values = [form.format(figures[figure]) for figures in medians.values()]
         ratios = [ratio(medians["ours"][figure], medians[peer][figure]) for peer in peers]
-        print(f"| {title} | {' | '.join([*values, *ratios])} |")
+        lines.append(f"| {title} | {' | '.join([*values, *ratios])} |")
+    return lines
+
+
+def hops(medians: dict[str, dict[str, Any]]) -> list[str]:
+    """Return where the time of a warm round trip of ours goes."""
+    found = medians.get("ours", {}).get("hops_us")
+    if not found:
+        return []
+    return [
+        "",
+        "A warm round trip of ours by hop, median µs",
+        "",
+        " · ".join(f"{hop} {value:,.0f}" for hop, value in found.items()),
+    ]
+
+
+def quote(readme: Path, lines: list[str]) -> None:
+    """Put `lines` between the markers of the README."""
+    before, _, rest = readme.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    readme.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}")
 
 
 def ratio(ours: float, theirs: float) -> str:

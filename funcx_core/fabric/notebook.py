@@ -76,6 +76,8 @@ async def _run_cell(client: Any, cell: Any, number: int, of: int, terminal: Term
     except CellTimeoutError:
         problem = f"did not end within {CELL_TIMEOUT} s"
     except DeadKernelError:
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise asyncio.CancelledError from None  # Ctrl-C, which nbclient takes for the kernel's death
         problem = "the kernel died"
     finally:
         interrupt.cancel()
