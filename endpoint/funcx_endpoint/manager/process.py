@@ -312,21 +312,20 @@ class ManagerProcess:
             self._flush_soon()
 
     def _on_raw_output(self, worker: WorkerProcess, pipe: Pipe) -> None:
-        self._read_pipe(worker, pipe)
-        if not pipe.is_open:
+        if not self._read_pipe(worker, pipe) and pipe.is_at_end():
             self._loop.remove_reader(pipe.descriptor)
 
     def _read_pipes(self, worker: WorkerProcess) -> None:
         for pipe in worker.pipes:
-            while pipe.is_open and self._read_pipe(worker, pipe):
+            while self._read_pipe(worker, pipe):
                 pass
 
     def _read_pipe(self, worker: WorkerProcess, pipe: Pipe) -> bool:
-        # Whoever wrote what is there still runs: a worker starts no other task before its pipes are empty.
+        if not pipe.holds_output():
+            return False
+        # A worker starts no other task before its pipes are empty: what is in them is of the one that it started last.
         task_id = self._machine.dealt_as(worker.index, worker.page.numbers[STARTED])
         found = pipe.read()
-        if not found:
-            return False
         if pipe.kind is EventKind.STDERR:
             worker.stderr_tail = (worker.stderr_tail + found)[-TAIL_BYTES:]
         if task_id is None:

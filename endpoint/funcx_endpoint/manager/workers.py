@@ -6,10 +6,12 @@ import contextlib
 import fcntl
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -30,6 +32,7 @@ TAIL_BYTES: Final = 4096
 DRAIN_RECORDS: Final = 64
 """Records taken from one worker before the others get their turn."""
 
+_NOTHING: Final = b"\0\0\0\0"
 _SECRET: Final = re.compile(r"^(FUNCX|GLOBUS|JUPYTERHUB|JPY)_.*(TOKEN|SECRET|PASSWORD|CREDENTIAL)")
 _SIGNALS: Final = {Level.INTERRUPT: signal.SIGINT, Level.TERMINATE: signal.SIGTERM, Level.KILL: signal.SIGKILL}
 
@@ -45,19 +48,24 @@ class Pipe:
     def __init__(self, kind: EventKind, descriptor: int) -> None:
         self.kind = kind
         self.descriptor = descriptor
-        self.is_open = True
         os.set_blocking(descriptor, False)
         with contextlib.suppress(OSError):
             fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
+    def holds_output(self) -> bool:
+        """Whether there is something to read."""
+        return fcntl.ioctl(self.descriptor, termios.FIONREAD, _NOTHING) != _NOTHING
+
     def read(self) -> bytes:
-        """Return what is there now, at most `READ_BYTES`; empty if there is nothing."""
-        try:
-            found = os.read(self.descriptor, READ_BYTES)
-        except BlockingIOError:
-            return b""
-        self.is_open = bool(found)
-        return found
+        """Return what is there now, at most `READ_BYTES`. Call it when there is something."""
+        return os.read(self.descriptor, READ_BYTES)
+
+    def is_at_end(self) -> bool:
+        """Whether all is read and nobody has the other end any more."""
+        poll = select.poll()
+        poll.register(self.descriptor, 0)
+        hung_up = any(event & select.POLLHUP for _, event in poll.poll(0))
+        return hung_up and not self.holds_output()
 
 
 class WorkerProcess:
