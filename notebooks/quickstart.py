@@ -25,7 +25,7 @@ import numpy as np
 ENDPOINT = os.environ.get("FUNCX_ENDPOINT", "local")
 
 
-def estimate_area(seed, points=200_000):
+def estimate_area(seed, points=100_000):
     """Estimate the area under exp(-x²) between -3 and 3 from random points."""
     import numpy as np
 
@@ -143,13 +143,13 @@ estimate_aera(1)
 # ## When it takes too long
 #
 # Press ■ (or Ctrl-C in a terminal) once: the cell is stopped *on the endpoint*, what it has printed stays, and you can go on.
-# So that this notebook can also run unattended, the next cell sets a timer that presses ■ for you, in two seconds.
+# So that this notebook can also run unattended, the next cell sets a timer that presses ■ for you, a moment later.
 
 # %%
 import _thread
 import threading
 
-threading.Timer(2, _thread.interrupt_main).start()
+threading.Timer(1.5, _thread.interrupt_main).start()
 
 # %% tags=["raises-exception"]
 # %%funcx -t 60

@@ -22,9 +22,10 @@ from funcx_jupyter.session.endpoints import Endpoint
 
 def funcx_cell(spec: bytes) -> bytes:
     """Run a notebook cell. This is the one function that notebooks register; it travels as this source."""
-    from funcx_endpoint.worker.cell import run_cell  # noqa: PLC0415 - it runs on the worker
+    from importlib import import_module  # noqa: PLC0415 - it runs on the worker, where nothing of this module is
 
-    return run_cell(spec)
+    outcome: bytes = import_module("funcx_endpoint.worker.cell").run_cell(spec)
+    return outcome
 
 
 class Connection(Protocol):
