@@ -60,6 +60,8 @@ from funcx_endpoint.manager.slots import SENT_FUNCTIONS, Life, Slot
 
 STUCK_SECONDS: Final = 0.025
 """A task that runs longer than this is stuck, as far as those behind it are concerned."""
+TASK_SECONDS: Final = 0.000015
+"""What a task costs its worker besides the user's code."""
 REPORT_SECONDS: Final = 0.1
 """A task that runs longer than this is worth telling its user that it runs."""
 RESPAWN_SECONDS: Final = 0.1
@@ -358,11 +360,10 @@ class Manager:
         return effects + self._press(slot, now) + self._settle(now)
 
     def _learn(self, spent: dict[FunctionId, tuple[int, int]], elapsed: float) -> None:
-        # The workers' clocks only say how `elapsed`, which is monotonic, is shared by several functions.
-        total = sum(spans for _, spans in spent.values()) or 1
+        # What the worker's clock says, but never more than has passed by ours: that includes how late this process is,
+        # and dealing less because of it would make it later still. A clock that jumps spoils one average for a moment.
         for function_id, (count, spans) in spent.items():
-            part = 1.0 if len(spent) == 1 else spans / total
-            self._pace.observe(function_id, elapsed * part / count)
+            self._pace.observe(function_id, min(spans / 1e9, elapsed) / count + TASK_SECONDS)
 
     def returned(self, worker: int, numbers: Sequence[int], now: float, *, missing: bool = False) -> list[Effect]:
         """These tasks came back from the worker before they started."""

@@ -42,7 +42,7 @@ from funcx_endpoint.worker.page import STARTED, Page
 from funcx_endpoint.worker.run import Functions, Runner
 from funcx_endpoint.worker.settings import WorkerSettings
 
-GATHER: Final = 500_000
+GATHER: Final = 1_000_000
 """Results are sent at once if none was sent for so long (nanoseconds), else together; the manager looks into the page for
 those that wait behind a task that turns out to be long."""
 PIPE_PATIENCE: Final = 1.0

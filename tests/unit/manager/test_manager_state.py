@@ -32,7 +32,7 @@ from funcx_endpoint.manager.effects import (
     Spawn,
     TakeBack,
 )
-from funcx_endpoint.manager.state import Death, Manager, Rules
+from funcx_endpoint.manager.state import TASK_SECONDS, Death, Manager, Rules
 
 F = Function(FunctionId("f"), "f", b"body")
 
@@ -55,8 +55,11 @@ def give(manager: Manager, given: list[Task], now: float = 0.0) -> list[Effect]:
     return manager.task_batch(TaskBatch(given, [F]), now, 7)
 
 
-def result(name: str, state: TaskState = TaskState.SUCCESS, error: TaskError | None = None) -> TaskResult:
-    return TaskResult(TaskId(name), 1, state, b"v", error, TaskTimes(started=1_000_000, ended=2_000_000))
+def result(
+    name: str, state: TaskState = TaskState.SUCCESS, error: TaskError | None = None, seconds: float = 0.001
+) -> TaskResult:
+    times = TaskTimes(started=1_000_000, ended=1_000_000 + int(seconds * 1e9))
+    return TaskResult(TaskId(name), 1, state, b"v", error, times)
 
 
 def dealt(effects: list[Effect]) -> list[tuple[int, list[str]]]:
@@ -71,7 +74,7 @@ def a_manager_that_knows(seconds: float, workers: int = 2, **rules: object) -> M
     """One that has seen that tasks of F take so long; the next number of worker 0 is 2."""
     manager = a_manager(workers, **rules)
     give(manager, tasks("known"))
-    manager.finished(0, [result("known")], seconds)
+    manager.finished(0, [result("known", seconds=seconds - TASK_SECONDS)], seconds)
     return manager
 
 
@@ -98,6 +101,13 @@ def test_short_tasks_are_dealt_in_chunks_of_four_milliseconds_two_ahead() -> Non
 def test_few_short_tasks_are_shared_by_idle_workers() -> None:
     manager = a_manager_that_knows(0.0001)
     assert dealt(give(manager, tasks("a", "b", "c", "d"))) == [(0, ["a", "b"]), (1, ["c", "d"])]
+
+
+def test_a_clock_that_jumps_forward_does_not_make_a_function_long() -> None:
+    manager = a_manager(1)
+    give(manager, tasks("a"))
+    manager.finished(0, [result("a", seconds=3600)], 0.0005)
+    assert [len(names) for _, names in dealt(give(manager, tasks(*"bcdefghijklmnop")))] == [7, 7]
 
 
 def test_nothing_is_dealt_ahead_of_or_behind_a_long_task() -> None:
