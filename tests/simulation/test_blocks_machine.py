@@ -82,7 +82,9 @@ class BlocksMachine(RuleBasedStateMachine):
         if state is ProviderState.ENDED:
             self.taken.discard(block_id)
         self.perform(self.machine.provider_says(block_id, state, "said", now=self.now))
-        for manager_id in [name for name, block in self.managers.items() if block == block_id and state is ProviderState.ENDED]:
+        for manager_id in [
+            name for name, block in self.managers.items() if block == block_id and state is ProviderState.ENDED
+        ]:
             self.taken.add(block_id)  # only so that a late cancel may name it
             del self.managers[manager_id]
             self.perform(self.machine.manager_left(block_id, manager_id, now=self.now))

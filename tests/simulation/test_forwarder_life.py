@@ -351,6 +351,15 @@ class ForwarderLife(RuleBasedStateMachine):
             forged = Results([TaskResult(task_id, 1, TaskState.SUCCESS, value=b"forged")])
             assert self.state.result_message(A, b"stranger", forged, now=self.now) == []
 
+    @rule(pick=st.integers(0, 1000))
+    def a_zombie_attempt_reports(self, pick: int) -> None:
+        older = [task_id for task_id, row in self.store.rows.items() if row.attempt > 1]
+        if older:
+            task_id = older[pick % len(older)]
+            attempt = self.store.rows[task_id].attempt - 1
+            result = TaskResult(task_id, attempt, TaskState.SUCCESS, value=b"forged")
+            self.links["results"].up.append(Results([result]))
+
     @rule()
     def an_older_agent_wakes_up(self) -> None:
         register = msgspec.structs.replace(self.agent.registration(), epoch=0)
@@ -479,6 +488,16 @@ class ForwarderLife(RuleBasedStateMachine):
                 self.read(0)
             while self.answers:
                 self.answer(0)
+
+    @precondition(lambda self: not self.agent.gone)
+    @rule(pick=st.integers(0, 1000))
+    def a_lease_comes_back_and_goes_out_again(self, pick: int) -> None:
+        """Seldom by random steps, and where attempt numbers matter."""
+        self.everything_arrives()
+        self.give_back_unstarted(pick)
+        for _ in range(3):
+            self.everything_arrives()
+        self.a_zombie_attempt_reports(pick)
 
     @rule()
     def everything_arrives(self) -> None:
