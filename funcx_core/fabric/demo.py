@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import shutil
 import signal
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from funcx_core.errors import FuncxError, UsageError
 from funcx_core.fabric import compose, leftovers, service_process
 from funcx_core.fabric.notebook import CellOutcome, run_notebook
-from funcx_core.fabric.task_table import HEADER, MAX_ROWS, cells, task_row
+from funcx_core.fabric.task_table import HEADER, lines, task_row
 from funcx_core.fabric.terminal import Terminal
+
+MOST_TASKS: Final = 200
 
 
 def demo(notebook: Path, terminal: Terminal) -> bool:
@@ -45,7 +49,10 @@ def demo(notebook: Path, terminal: Terminal) -> bool:
 
 
 def _run(home: Path, notebook: Path, terminal: Terminal, ports: set[int]) -> list[CellOutcome]:
+    importing = threading.Thread(target=_import_jupyter, daemon=True)
+    importing.start()
     raised = compose.up(home, say=terminal.step, port=0)
+    importing.join()
     ports |= leftovers.listening_ports({found.pid for found in leftovers.processes(home)})
     outcomes = asyncio.run(run_notebook(notebook, terminal=terminal, log_file=home / "kernel.log"))
     terminal.say()
@@ -54,10 +61,16 @@ def _run(home: Path, notebook: Path, terminal: Terminal, ports: set[int]) -> lis
 
 
 def _show_tasks(home: Path, address: str, terminal: Terminal) -> None:
-    reply: Any = service_process.get_json(f"{address}/tasks?limit={MAX_ROWS}", token=compose.token(home)) or {}
-    rows = [task_row(task) for task in reply.get("tasks", [])]
-    terminal.step(f"Tasks of this run{f' (the last {MAX_ROWS})' if len(rows) >= MAX_ROWS else ''}:")
-    terminal.table(HEADER, [cells(row) for row in rows])
+    reply: Any = service_process.get_json(f"{address}/tasks?limit={MOST_TASKS}", token=compose.token(home)) or {}
+    rows = [task_row(task) for task in reversed(reply.get("tasks", []))]
+    terminal.step(f"Tasks of this run{f' (the last {MOST_TASKS})' if len(rows) >= MOST_TASKS else ''}:")
+    terminal.table(HEADER, lines(rows))
+
+
+def _import_jupyter() -> None:
+    """Import what runs the notebook: it takes a second or two, in which the fabric starts."""
+    for name in ("nbformat", "nbclient", "jupyter_client.manager"):
+        importlib.import_module(name)
 
 
 def _clear_away(home: Path, terminal: Terminal, ports: set[int]) -> list[str]:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import itertools
+import statistics
+from typing import Any, Final
 
 import msgspec
 
-MAX_ROWS = 40
+HEADER: Final = ["task", "function", "state", "queue", "run", "transfer"]
+LONGEST_RUN: Final = 5
+"""So many tasks of one function in a row are shown one by one; of more, only the medians."""
+
+_SHOWN = slice(4, 18)
+"""The characters of a task id that tell the tasks of one client apart."""
 
 
 class TaskRow(msgspec.Struct, frozen=True):
@@ -33,12 +40,35 @@ def task_row(task: dict[str, Any]) -> TaskRow:
     )
 
 
-def cells(row: TaskRow) -> list[str]:
-    """Return the row as text, for a table under `HEADER`."""
-    return [row.task_id[-12:], row.function, row.state, *(_text(part) for part in (row.queue, row.run, row.transfer))]
+def lines(rows: list[TaskRow]) -> list[list[str]]:
+    """Return the rows as text for a table under `HEADER`; a long row of like tasks becomes one line."""
+    found: list[list[str]] = []
+    for _, alike in itertools.groupby(rows, key=lambda row: (row.function, row.state)):
+        together = list(alike)
+        if len(together) > LONGEST_RUN:
+            found.append(_many(together))
+        else:
+            found += [_cells(row.task_id[_SHOWN], row) for row in together]
+    return found
 
 
-HEADER = ["task", "function", "state", "queue", "run", "transfer"]
+def _many(rows: list[TaskRow]) -> list[str]:
+    typical = msgspec.structs.replace(
+        rows[0],
+        queue=_median([row.queue for row in rows]),
+        run=_median([row.run for row in rows]),
+        transfer=_median([row.transfer for row in rows]),
+    )
+    return _cells(f"{len(rows)} tasks, medians", typical)
+
+
+def _cells(name: str, row: TaskRow) -> list[str]:
+    return [name, row.function, row.state, *(_text(part) for part in (row.queue, row.run, row.transfer))]
+
+
+def _median(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
 
 
 def _seconds(times: dict[str, int], start: str, end: str) -> float | None:
