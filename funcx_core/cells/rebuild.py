@@ -7,6 +7,7 @@ its neighbours define, and `global` does what it says.
 from __future__ import annotations
 
 import ast
+import copyreg
 import functools
 import importlib
 import io
@@ -172,10 +173,42 @@ def set_class_state(cls: type, state: dict[str, Any]) -> None:
 def from_home(name: str) -> Any:
     """Return what the namespace here knows as `name` (dotted)."""
     first, *rest = name.split(".")
-    namespace = _current.get().namespace
+    arrivals = _current.get(None)
+    namespace = vars(sys.modules["__main__"]) if arrivals is None else arrivals.namespace
     if first not in namespace:
         raise DeserializationError(f"`{first}` is no longer defined here.")
     return functools.reduce(getattr, rest, namespace[first])
+
+
+_leaving: dict[str, type[BaseException]] = {}
+
+
+def goes_home_by_name(cls: type[BaseException], home_name: str) -> None:
+    """Let exceptions of this class of the notebook be pickled by name: `except` at home asks for that very class.
+
+    They are pickled after their cell has ended, by code that knows nothing of cells.
+    """
+    copyreg.pickle(cls, functools.partial(_exception_by_name, home_name))
+    _leaving[home_name] = cls
+
+
+def forget_those_gone() -> None:
+    """Undo `goes_home_by_name`: a class holds the namespace of its cell, and that its variables."""
+    while _leaving:
+        copyreg.dispatch_table.pop(_leaving.popitem()[1], None)
+
+
+def _exception_by_name(home_name: str, error: BaseException) -> tuple[Any, ...]:
+    return exception_from_home, (home_name, error.args, dict(error.__dict__))
+
+
+def exception_from_home(name: str, args: tuple[Any, ...], fields: dict[str, Any]) -> BaseException:
+    """Return the exception, without calling its constructor, which may want other arguments than `args`."""
+    cls = _leaving.get(name) or from_home(name)
+    error: BaseException = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
 
 
 def make_cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:

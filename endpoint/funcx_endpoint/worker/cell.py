@@ -19,7 +19,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from funcx_core.cells.pickling import CellPickler
-from funcx_core.cells.rebuild import Arrivals, load_values
+from funcx_core.cells.rebuild import Arrivals, forget_those_gone, goes_home_by_name, load_values
 from funcx_core.cells.sources import remember_text
 from funcx_core.cells.spec import Bundle, CellOutcome, CellSpec, FigureStyle, spec_decoder
 from funcx_core.errors import ResultNotSerializable, ResultTooLarge
@@ -41,6 +41,7 @@ class Shell(Protocol):
 
 def run_cell(encoded: bytes) -> bytes:
     """Run a `CellSpec` and return a `CellOutcome`, both encoded. Whatever the cell raises passes through."""
+    forget_those_gone()
     spec = spec_decoder.decode(encoded)
     module = types.ModuleType("__main__")
     module.__dict__["__file__"] = spec.filename
@@ -50,6 +51,10 @@ def run_cell(encoded: bytes) -> bytes:
         _bring_in(spec, arrivals)
         try:
             value = _execute(spec, module.__dict__)
+        except Exception as error:
+            if (home_name := arrivals.home_name(type(error))) is not None:
+                goes_home_by_name(type(error), home_name)
+            raise
         finally:
             shell.finish_figures()  # Also those that were drawn before something raised, as a kernel does.
         shown = None if value is None or spec.silent else shell.bundle(value)
