@@ -29,7 +29,7 @@ from funcx_core.protocol.endpoint import (
     ResultsAck,
     TaskBatch,
 )
-from funcx_core.protocol.manager import FromManager, ManagerRegister
+from funcx_core.protocol.manager import Drained, FromManager, ManagerRegister
 from funcx_core.transport.zmq import KeyPair
 from funcx_endpoint import processes
 from funcx_endpoint.blocks.process import BlockRunner, is_local
@@ -257,6 +257,8 @@ class Agent:
 
     def _from_manager(self, manager_id: ManagerId, message: FromManager) -> None:
         self._perform(self._state.receive(manager_id, message, now=self._loop.time(), stamp=time.time_ns()))
+        if isinstance(message, Drained) and not self._state.is_draining:
+            self._blocks.manager_left(self._state.manager(manager_id).block_id, manager_id)
         if isinstance(message, ManagerRegister):
             _log.info(
                 "manager %s registered with %d workers on %s",

@@ -18,6 +18,7 @@ class ManagerRecord:
         leased: how many leases it holds.
         unsettled: results of its tasks that are not on disk yet: their slots are not free before.
         functions: which bodies it still has.
+        is_buried: it is gone, and what became of its leases was settled.
         is_gone: it was given up. Results of it still count while their lease is open; nothing else does.
     """
 
@@ -29,6 +30,7 @@ class ManagerRecord:
         "functions",
         "hostname",
         "idle",
+        "is_buried",
         "is_draining",
         "is_gone",
         "last_heard",
@@ -62,6 +64,7 @@ class ManagerRecord:
         self.idle = capacity
         self.functions = SentFunctions()
         self.is_gone = False
+        self.is_buried = False
         self.is_draining = False
 
     @property

@@ -273,7 +273,7 @@ class Interchange:
     def manager_lost(self, manager_id: ManagerId, started: Collection[TaskId] | None, *, stamp: int) -> list[Effect]:
         """A manager is gone for good. `started`: the tasks it may have begun; None if that is not known, then all."""
         record = self._managers[manager_id]
-        record.is_gone = True
+        record.is_gone = record.is_buried = True
         unstarted: list[Held] = []
         lost: list[Lease] = []
         for held in [held for held in self._held.values() if held.manager is record]:
@@ -298,7 +298,7 @@ class Interchange:
         self._managers = {
             manager_id: record
             for manager_id, record in self._managers.items()
-            if not record.is_gone or record.leased or now - record.last_heard < 10 * self._threshold
+            if not record.is_buried or now - record.last_heard < 10 * self._threshold
         }
         return effects + self._report_waiting(stamp) + self._finish(overdue=self._drain_is_over(now))
 
