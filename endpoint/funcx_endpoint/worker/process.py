@@ -10,7 +10,6 @@ import contextlib
 import faulthandler
 import fcntl
 import os
-import platform
 import resource
 import socket
 import sys
@@ -78,7 +77,7 @@ class Worker:
         self._surroundings.note_handlers()
         self._capture.install()
         os.register_at_fork(after_in_child=self._after_fork)
-        self._send(Ready(os.getpid(), platform.python_version()))
+        self._send(Ready(os.getpid(), sys.version.split()[0]))
         while (record := records.receive(self._tasks)) is not None:
             chunk = chunk_decoder.decode(record.view)
             record.close()
