@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup demo lab test bench check chaos lock clean
 SHELL := /bin/bash
+# Without cached byte code every process of the fabric compiles its imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 PINS := pyproject.toml requirements/dev.txt scripts/setup

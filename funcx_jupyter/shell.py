@@ -1,6 +1,6 @@
 """What the magics need of IPython's shell, in one place, because little of it has a public interface.
 
-Tried on IPython 8.18 and 9 and ipykernel 6.29 and 7; what differs between them is said where it matters.
+Tried on IPython 9.18 with ipykernel 7.4; what differs in IPython 8 and ipykernel 6 is said where it matters.
 """
 
 from __future__ import annotations
