@@ -83,7 +83,9 @@ def test_any_spelling_of_a_uuid_becomes_the_canonical_one(value: uuid.UUID) -> N
         assert parse_id(spelling) == str(value)
 
 
-@pytest.mark.parametrize("text", ["", "x", "1e999502-b434", None, 7, b"1e999502-b434-49a2-a2e0-d925383d2dd4", "a" * 999])
+@pytest.mark.parametrize(
+    "text", ["", "x", "1e999502-b434", None, 7, b"1e999502-b434-49a2-a2e0-d925383d2dd4", "a" * 999]
+)
 def test_what_is_no_uuid_is_refused_by_name(text) -> None:
     with pytest.raises(InvalidId, match="task id") as caught:
         parse_id(text, "task id")
