@@ -20,6 +20,9 @@ import msgspec
 ENDPOINT_DIR_VARIABLE: Final = "FUNCX_ENDPOINT_DIR"
 """Set in the environment of every process of an endpoint."""
 
+MANAGER_VARIABLE: Final = "FUNCX_MANAGER_ID"
+"""Set in the environment of every worker, and so of what its tasks start."""
+
 _START_TIME_FIELD: Final = 19
 _PARENT_FIELD: Final = 1
 
@@ -103,6 +106,13 @@ def of_endpoint(folder: Path) -> list[Identity]:
         for pid in _pids()
         if pid not in spared and mark in _environment(pid) and (found := identity(pid)) is not None
     ]
+
+
+def of_manager(manager_id: str) -> list[Identity]:
+    """Return the workers of a manager and what their tasks started, whoever their parent is now."""
+    mark = f"{MANAGER_VARIABLE}={manager_id}".encode()
+    pids = [pid for pid in _pids() if mark in _environment(pid)]
+    return [found for pid in pids if (found := identity(pid)) is not None]
 
 
 def with_arguments(*marks: bytes) -> list[Identity]:

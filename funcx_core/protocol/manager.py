@@ -1,4 +1,14 @@
-"""Between an endpoint's interchange and its managers (one per node): one channel, opened by the manager."""
+"""Between an endpoint's interchange and its managers (one per node): one channel, opened by the manager.
+
+A session begins with `ManagerRegister`, answered by `ManagerRegistered` or `ManagerRefused`. The manager numbers its sessions
+and registers again, under the next number, when its connection was renewed, when the interchange was silent for too long, and
+when it hears `ManagerRefused` with ``register``. Whatever was on its way is then settled by `ManagerRegister.held`: a lease that
+the interchange gave to the manager and that is not in it never arrived there, or was given back unstarted. A `TaskBatch`
+of another session may have been given to somebody else and is dropped.
+
+What the manager reports of leases, `Results` and `GiveBack.lost`, it keeps until a `ReportsAck` and sends again, in the same
+order, in every new session; the receiver drops what it has.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +19,7 @@ import msgspec
 from funcx_core.ids import BlockId, ManagerId
 from funcx_core.protocol.codec import Decoder
 from funcx_core.protocol.endpoint import Cancel, Events, GiveBack, Heartbeat, Results, TaskBatch, Transitions
+from funcx_core.protocol.task import Lease
 
 
 class ManagerRegister(msgspec.Struct, frozen=True, kw_only=True, tag="manager_register"):
@@ -17,6 +28,8 @@ class ManagerRegister(msgspec.Struct, frozen=True, kw_only=True, tag="manager_re
     Attributes:
         capacity: workers, that is tasks it runs at a time.
         epoch: Unix nanoseconds of the manager's start; a message of another epoch is dropped.
+        session: rises with each registration of this manager; echoed in what belongs to the session.
+        held: leases that wait or run here, and those whose report is not acknowledged.
     """
 
     manager_id: ManagerId
@@ -29,6 +42,8 @@ class ManagerRegister(msgspec.Struct, frozen=True, kw_only=True, tag="manager_re
     version: str
     cores: int
     memory_bytes: int
+    session: int = 0
+    held: list[Lease] = []
 
 
 class ManagerRegistered(msgspec.Struct, frozen=True, tag="manager_registered"):
@@ -36,20 +51,32 @@ class ManagerRegistered(msgspec.Struct, frozen=True, tag="manager_registered"):
 
     heartbeat_period: float
     heartbeat_threshold: float
+    session: int = 0
+
+
+class ReportsAck(msgspec.Struct, frozen=True, tag="reports_ack"):
+    """The first `count` leases reported in this session, as results or as lost, are safe: forget them."""
+
+    session: int
+    count: int
 
 
 class ManagerRefused(msgspec.Struct, frozen=True, tag="manager_refused"):
-    """The interchange does not know (or gave up) this manager: stop its workers and end. Its late results were kept if they still counted."""
+    """The interchange gave this manager up: stop its workers and end. Its late results were kept if they still counted.
+
+    With the code ``register`` it only does not know the connection: register again.
+    """
 
     code: str
     message: str
 
 
 class ManagerHeartbeat(msgspec.Struct, frozen=True, tag="manager_heartbeat"):
-    """I am alive. `idle`: workers with nothing to do."""
+    """I am alive. `idle`: workers with nothing to do. `state`: ``disk-full`` while no leases can be taken for that."""
 
     idle: int
     running: int
+    state: str = ""
 
 
 class Drain(msgspec.Struct, frozen=True, tag="drain"):
@@ -63,7 +90,7 @@ class Drained(msgspec.Struct, frozen=True, tag="drained"):
 
 
 FromManager = ManagerRegister | ManagerHeartbeat | Results | Events | Transitions | GiveBack | Drained
-ToManager = ManagerRegistered | ManagerRefused | TaskBatch | Cancel | Heartbeat | Drain
+ToManager = ManagerRegistered | ManagerRefused | ReportsAck | TaskBatch | Cancel | Heartbeat | Drain
 
 from_manager: Final[Decoder[FromManager]] = Decoder(FromManager)
 to_manager: Final[Decoder[ToManager]] = Decoder(ToManager)

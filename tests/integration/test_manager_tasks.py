@@ -149,7 +149,9 @@ async def test_what_cannot_be_loaded_or_sent_has_a_type(ix: FakeInterchange) -> 
     from funcx_core.protocol.endpoint import TaskBatch
     from funcx_core.protocol.task import Function, Task
 
-    ix.send(TaskBatch([Task(TaskId("t"), 1, FunctionId("g"), broken.payload)], [Function(FunctionId("g"), "g", b"??")]))
+    task, function = Task(TaskId("t"), 1, FunctionId("g"), broken.payload), Function(FunctionId("g"), "g", b"??")
+    [(_, registration)] = ix.managers.values()
+    ix.send(TaskBatch([task], [function], registration.session))
     with pytest.raises(errors.FunctionLoadError):
         await ix.value(TaskId("t"))
 

@@ -145,7 +145,7 @@ class InterchangeMachine(RuleBasedStateMachine):
         self.say(self.models[manager_id], self.registration(manager_id, capacity))
         return manager_id
 
-    def registration(self, manager_id, capacity):
+    def registration(self, manager_id, capacity, session=0, held=()):
         return ManagerRegister(
             manager_id=manager_id,
             block_id=BlockId("0"),
@@ -157,6 +157,8 @@ class InterchangeMachine(RuleBasedStateMachine):
             version="",
             cores=1,
             memory_bytes=1,
+            session=session,
+            held=list(held),
         )
 
     def alive(self, manager_id):
@@ -167,7 +169,9 @@ class InterchangeMachine(RuleBasedStateMachine):
     def register_again(self, manager_id):
         model = self.models[manager_id]
         if self.alive(manager_id):
-            self.say(model, self.registration(manager_id, model.capacity))
+            model.functions.clear()
+            held = [task.lease for task in model.held.values()]
+            self.say(model, self.registration(manager_id, model.capacity, next(self.numbers), held))
 
     @rule(manager_id=managers, number=st.integers(1, 4))
     def finish(self, manager_id, number):

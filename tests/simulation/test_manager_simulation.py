@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from funcx_core.ids import FunctionId, TaskId
 from funcx_core.protocol.endpoint import Cancel, GiveBack, Results, TaskBatch
-from funcx_core.protocol.manager import Drained, ManagerRegistered
+from funcx_core.protocol.manager import Drained, ManagerRegistered, ReportsAck
 from funcx_core.protocol.task import Function, Task, TaskError, TaskOptions, TaskResult, TaskState, TaskTimes
 from funcx_core.protocol.worker import Chunk, Dealt
 from funcx_endpoint.manager.effects import (
@@ -20,6 +20,7 @@ from funcx_endpoint.manager.effects import (
     End,
     Level,
     NoteReturned,
+    NoteSafe,
     Peek,
     Send,
     SendRecall,
@@ -67,11 +68,13 @@ class ManagerLife(RuleBasedStateMachine):
         self.sent_functions: set[FunctionId] = set()
         self.is_over = False
         self.is_drained = False
+        self.reported = 0
+        self.safe = [0] * WORKERS
 
     @initialize(walltime=st.sampled_from([None, 1.0]))
     def begin(self, walltime: float | None) -> None:
         self.manager = Manager(
-            Rules(workers=WORKERS, heartbeat_period=5, heartbeat_threshold=30, walltime=walltime, is_local=True)
+            Rules(workers=WORKERS, heartbeat_period=5, heartbeat_threshold=1e9, walltime=walltime, is_local=True)
         )
         self.perform(self.manager.start(0.0))
         self.perform(self.manager.registered(ManagerRegistered(5, 30), 0.0))
@@ -86,14 +89,20 @@ class ManagerLife(RuleBasedStateMachine):
     def perform_one(self, effect: Effect) -> list[Effect]:  # noqa: C901, PLR0912 - one short case per effect
         match effect:
             case Send(message=Results(results=results)):
+                self.reported += len(results)
                 for result in results:
                     self.end(result.task_id, result.state.value)
             case Send(message=GiveBack(unstarted=unstarted, lost=lost)):
                 for lease in unstarted:
                     self.end(lease.task_id, "unstarted")
                     assert self.executions.get(lease.task_id, 0) == 0, "given back as unstarted, but it ran"
+                self.reported += len(lost)
                 for lease in lost:
                     self.end(lease.task_id, "lost")
+            case NoteSafe(numbers=numbers):
+                for index, number in enumerate(numbers):
+                    assert self.workers[index].started >= number or not self.open_up_to(index, number)
+                    self.safe[index] = max(self.safe[index], number)
             case Send(message=Drained()):
                 self.is_drained = True
             case DealChunk(worker=index, chunk=chunk):
@@ -114,6 +123,14 @@ class ManagerLife(RuleBasedStateMachine):
             case End():
                 self.is_over = True
         return []
+
+    def open_up_to(self, index: int, number: int) -> list[TaskId]:
+        """Tasks dealt to a worker under that number or a lower one that have not ended."""
+        return [
+            task_id
+            for (worker, dealt), task_id in self.journal.items()
+            if worker == index and dealt <= number and task_id not in self.ended
+        ]
 
     def deal(self, worker: SimulatedWorker, index: int, chunk: Chunk) -> None:
         for dealt in chunk.tasks:
@@ -165,6 +182,11 @@ class ManagerLife(RuleBasedStateMachine):
     def cancel(self, data: st.DataObject, force: bool) -> None:
         number = data.draw(st.integers(1, self.names))
         self.perform(self.manager.cancel(Cancel([TaskId(f"t{number}")], force), self.now))
+
+    @precondition(lambda self: not self.is_over)
+    @rule(share=st.floats(0, 1))
+    def acknowledge(self, share: float) -> None:
+        self.perform(self.manager.acknowledged(ReportsAck(0, int(self.reported * share))))
 
     @precondition(lambda self: not self.is_over)
     @rule(grace=st.sampled_from([0.1, 5.0]), chance=st.integers(0, 9))

@@ -27,6 +27,7 @@ from funcx_core.protocol.manager import (
     ManagerRefused,
     ManagerRegister,
     ManagerRegistered,
+    ReportsAck,
     from_manager,
 )
 from funcx_core.protocol.task import Function, Lease, Task, TaskEvent, TaskOptions, TaskResult, Transition
@@ -52,6 +53,8 @@ class FakeInterchange:
         self.heartbeats = 0
         self.drained = 0
         self.answers = True
+        self.acknowledges = True
+        self._reported: dict[bytes, int] = {}
         self._sent_functions: set[FunctionId] = set()
         self._functions: dict[Any, Function] = {}
         self._changed = asyncio.Event()
@@ -108,11 +111,14 @@ class FakeInterchange:
             match from_manager.decode(received.body):
                 case ManagerRegister() as message:
                     self.managers[message.manager_id] = (received.route, message)
+                    self._reported[received.route] = 0
+                    self._sent_functions.clear()
                     if self.answers:
-                        self.router.send(received.route, encode(ManagerRegistered(0.5, 2.0)))
+                        self.router.send(received.route, encode(ManagerRegistered(0.5, 2.0, message.session)))
                 case Results(results=results):
                     self.duplicates += sum(result.task_id in self.results for result in results)
                     self.results.update((result.task_id, result) for result in results)
+                    self._acknowledge(received.route, len(results))
                 case Events(events=events):
                     self.events += events
                 case Transitions(transitions=transitions):
@@ -120,11 +126,18 @@ class FakeInterchange:
                 case GiveBack() as message:
                     self.given_back += message.unstarted
                     self.lost.update((lease.task_id, message) for lease in message.lost)
+                    self._acknowledge(received.route, len(message.lost))
                 case ManagerHeartbeat():
                     self.heartbeats += 1
                 case Drained():
                     self.drained += 1
         self._changed.set()
+
+    def _acknowledge(self, route: bytes, number: int) -> None:
+        self._reported[route] += number
+        if self.acknowledges and number:
+            session = next(one.session for other, one in self.managers.values() if other == route)
+            self.router.send(route, encode(ReportsAck(session, self._reported[route])))
 
     async def until(self, condition: Callable[[], Any], timeout: float = 10.0) -> float:
         """Wait until `condition` holds; return how long it took."""
@@ -159,7 +172,8 @@ class FakeInterchange:
             f for f in self._functions.values() if f.function_id in used and f.function_id not in self._sent_functions
         ]
         self._sent_functions.update(f.function_id for f in new)
-        self.send(TaskBatch(list(tasks), new), manager)
+        session = list(self.managers.values())[manager][1].session
+        self.send(TaskBatch(list(tasks), new, session), manager)
 
     def submit(self, function: Callable[..., Any], *args: Any, **options: Any) -> TaskId:
         task = self.task(function, *args, **options)

@@ -6,7 +6,7 @@ import msgspec
 
 from funcx_core.ids import ManagerId
 from funcx_core.protocol.endpoint import Cancel, Events, GiveBack, TaskBatch, Transitions
-from funcx_core.protocol.manager import Drain, ManagerRefused, ManagerRegistered
+from funcx_core.protocol.manager import Drain, ManagerRefused, ManagerRegistered, ReportsAck
 from funcx_core.protocol.task import Lease, TaskResult
 
 
@@ -14,7 +14,7 @@ class ToManager(msgspec.Struct, frozen=True):
     """Send `message` to a manager; if it cannot be reached, its silence will show."""
 
     manager_id: ManagerId
-    message: TaskBatch | Cancel | Drain | ManagerRegistered | ManagerRefused
+    message: TaskBatch | Cancel | Drain | ManagerRegistered | ManagerRefused | ReportsAck
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -71,6 +71,8 @@ class Floor:
         """Send to a manager; one that cannot be reached will be found silent."""
         route = self._routes.get(manager_id)
         if route is not None and not self._router.send(route, encode(message)):
+            # What was lost is found out when it registers again, which the next thing that it says makes it do.
+            self._managers.pop(route, None)
             _log.warning("manager %s cannot be reached", manager_id, extra={"manager_id": manager_id})
 
     def heartbeat(self) -> None:

@@ -284,7 +284,12 @@ class Agent:
         is_local = record.hostname == socket.gethostname()
         try:
             started = await asyncio.to_thread(
-                recovery.bury, self._folder.leases, manager_id, record.pid, is_local=is_local
+                recovery.bury,
+                self._folder.leases,
+                manager_id,
+                record.pid,
+                is_local=is_local,
+                keep_children=self._config.executor.keep_children,
             )
         except OSError as error:
             _log.warning("the journal of manager %s cannot be read: %s", manager_id, error)
@@ -384,6 +389,12 @@ class Agent:
             return "disk-full", f"Results cannot be written to {self._folder.results}; no new tasks are taken."
         if self._blocks.state.is_unhealthy:
             return "unhealthy", f"No worker can start. {self._blocks.reason}"
+        full = sum(record.is_full for record in self._state.managers)
+        if full:
+            return (
+                "disk-full",
+                f"{full} managers cannot write their journals in {self._folder.leases} and take no tasks.",
+            )
         return "ok", "root: the endpoint runs as the superuser" if os.geteuid() == 0 else ""
 
     def _status(self) -> EndpointStatus:

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import msgspec
 
 from funcx_core.ids import BlockId, FunctionId, ManagerId
 from funcx_core.protocol.functions import SentFunctions
 from funcx_core.protocol.task import Task
+
+
+class Reported(msgspec.Struct):
+    """One message in which a manager reported on leases.
+
+    Attributes:
+        waiting: what of it is not safe yet: a result is when it is on disk, a loss when the forwarder acknowledged it.
+        size: how many leases it counts for in the manager's present session.
+        weight: about how many bytes the manager keeps of it.
+    """
+
+    waiting: int
+    size: int
+    weight: int = 0
 
 
 class ManagerRecord:
@@ -18,6 +34,12 @@ class ManagerRecord:
         leased: how many leases it holds.
         unsettled: results of its tasks that are not on disk yet: their slots are not free before.
         functions: which bodies it still has.
+        session: number of its registration.
+        reports: what it reported and was not told to be safe, in order.
+        settling: those of `reports` whose results are on their way to disk.
+        safe: leases reported in this session that are safe; `told`: how many of them the manager was told about.
+        weight: about how many bytes the manager could forget if it were told.
+        is_full: its journal cannot be written, so it takes nothing.
         is_buried: it is gone, and what became of its leases was settled.
         is_gone: it was given up. Results of it still count while their lease is open; nothing else does.
     """
@@ -32,12 +54,19 @@ class ManagerRecord:
         "idle",
         "is_buried",
         "is_draining",
+        "is_full",
         "is_gone",
         "last_heard",
         "leased",
         "manager_id",
         "pid",
+        "reports",
+        "safe",
+        "session",
+        "settling",
+        "told",
         "unsettled",
+        "weight",
     )
 
     def __init__(
@@ -66,6 +95,11 @@ class ManagerRecord:
         self.is_gone = False
         self.is_buried = False
         self.is_draining = False
+        self.is_full = False
+        self.session = 0
+        self.reports: deque[Reported] = deque()
+        self.settling: deque[Reported] = deque()
+        self.safe = self.told = self.weight = 0
 
     @property
     def occupied(self) -> int:
@@ -75,7 +109,32 @@ class ManagerRecord:
     @property
     def is_open(self) -> bool:
         """Whether it may be given leases at all."""
-        return not (self.is_gone or self.is_draining)
+        return not (self.is_gone or self.is_draining or self.is_full)
+
+    def begin_session(self, session: int) -> None:
+        """It registered (again): it remembers no bodies, and counts its reports anew.
+
+        Reports of the session before come again. They must not seem safe before what they repeat is.
+        """
+        self.session = session
+        self.functions = SentFunctions()
+        self.safe = self.told = self.weight = 0
+        for report in self.reports:
+            report.size = report.weight = 0
+
+    def reported(self, waiting: int, size: int, weight: int = 0) -> Reported:
+        """It reported on `size` leases, of which `waiting` are news that must be made safe."""
+        report = Reported(waiting, size, weight)
+        self.reports.append(report)
+        return report
+
+    def count_safe(self) -> None:
+        """Something that it reported became safe."""
+        reports = self.reports
+        while reports and not reports[0].waiting:
+            report = reports.popleft()
+            self.safe += report.size
+            self.weight += report.weight
 
     def take(self, function_id: FunctionId, number: int) -> None:
         """It holds `number` more leases of this function."""
@@ -101,6 +160,7 @@ class Held(msgspec.Struct):
         manager: who has it.
         is_over: it ended while it waited; the queue skips it.
         is_reported: the service was told that it waits for nodes.
+        cancel: how its manager was asked to stop it, if it was: whether by force.
     """
 
     task: Task
@@ -108,3 +168,4 @@ class Held(msgspec.Struct):
     manager: ManagerRecord | None = None
     is_over: bool = False
     is_reported: bool = False
+    cancel: bool | None = None

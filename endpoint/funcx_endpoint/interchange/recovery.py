@@ -43,15 +43,27 @@ def forget(leases: Path) -> None:
     journal.forget(leases)
 
 
-def bury(leases: Path, manager_id: str, pid: int, *, is_local: bool) -> frozenset[TaskId] | None:
+def bury(leases: Path, manager_id: str, pid: int, *, is_local: bool, keep_children: bool) -> frozenset[TaskId] | None:
     """Return which tasks a manager that was given up may have started; None if that cannot be known. Blocking."""
     if is_local:
         _kill(pid)
+    if is_local and not keep_children:
+        _kill_orphans(manager_id)
     folder = leases / manager_id
     if not folder.is_dir():
         return None
     found = journal.recover_manager(folder)
     return frozenset(one.lease.task_id for one in found if one.started or not is_local)
+
+
+def _kill_orphans(manager_id: str) -> None:
+    """Kill what the tasks of a dead manager left running, also what is nobody's child any more."""
+    deadline = time.monotonic() + WORKERS_END_WITHIN
+    while (left := processes.of_manager(manager_id)) and time.monotonic() < deadline:
+        for one in left:
+            one.signal(signal.SIGKILL)
+        for one in left:
+            one.wait(max(deadline - time.monotonic(), 0))
 
 
 def _kill(pid: int) -> None:

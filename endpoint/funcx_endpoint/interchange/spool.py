@@ -65,7 +65,8 @@ class _Segment:
 class Spool:
     """Writes results to a folder. All methods belong to one thread; the two callbacks come from the spool's own.
 
-    `on_durable` gets the tokens of entries that are on disk, or that were acknowledged before they could be written.
+    `on_durable` gets the tokens of entries that are on disk, or that were acknowledged before they could be written, in the order
+    in which they were appended.
     `on_full` gets True when the disk takes no more, and False when it does again.
     """
 
@@ -183,7 +184,7 @@ class Spool:
         entries = self._unwritten
         try:
             segment = self._segment()
-            blob = b"".join(_framed(entry.record) for entry in entries)
+            blob = b"".join(_framed(entry.record) for entry in entries if entry.leases)
             self._append(segment, blob)
         except OSError as error:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}:
@@ -241,7 +242,7 @@ class Spool:
         done: list[int] = []
         for entry in self._unwritten:
             left = [lease for lease in entry.leases if lease not in acknowledged]
-            if left:
+            if left or kept:  # What stands behind an entry that waits is done after it.
                 kept.append(Entry(entry.token, left, entry.record) if len(left) < len(entry.leases) else entry)
             else:
                 done.append(entry.token)

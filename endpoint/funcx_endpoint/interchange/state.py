@@ -12,6 +12,10 @@ started waits again, at the head; what it had started is lost, and the forwarder
 manager may only be frozen. So a result of it still counts if its lease is open here, whoever has it now; the first
 result of a lease is the only one.
 
+A manager and the interchange may lose each other's messages and begin a new session: then what the manager does not hold
+never reached it and waits again, and cancellations are repeated. What the manager reported it keeps until it is *safe* here
+(a result: on disk; a loss: acknowledged by the forwarder), and hears of that with the next tick, or sooner if it is much.
+
 The slot of an ended task is free when its result is on disk (`settled`). The bodies of functions come once per session
 from the forwarder and go once to each manager.
 """
@@ -33,11 +37,12 @@ from funcx_core.protocol.manager import (
     ManagerRefused,
     ManagerRegister,
     ManagerRegistered,
+    ReportsAck,
 )
 from funcx_core.protocol.task import Function, Lease, TaskError, TaskResult, TaskState, TaskTimes, Transition
 from funcx_endpoint.interchange.dispatch import RunTimes, deal
 from funcx_endpoint.interchange.effects import Bury, Deliver, Effect, Finished, Forget, Report, ToManager, Window
-from funcx_endpoint.interchange.records import Held, ManagerRecord
+from funcx_endpoint.interchange.records import Held, ManagerRecord, Reported
 
 BATCH_TASKS: Final = 500
 BATCH_BYTES: Final = 1024 * 1024
@@ -49,6 +54,8 @@ WAITS_LONG: Final = 1.0
 LAST_WORDS: Final = 3.0
 """Seconds beyond the grace of a drain in which managers may say what became of their tasks."""
 SPARE_BODIES: Final = 1024
+MUCH_TO_KEEP: Final = 1024 * 1024
+"""Bytes of reports after which a manager is told at once that it may forget them."""
 SUPERSEDED: Final = "superseded"
 
 
@@ -62,7 +69,7 @@ class Interchange:
         self._held: dict[TaskId, Held] = {}
         self._waiting: deque[Held] = deque()
         self._ended: dict[TaskId, TaskResult] = {}
-        self._lost: dict[Lease, None] = {}
+        self._lost: dict[Lease, tuple[ManagerRecord, Reported] | None] = {}
         self._managers: dict[ManagerId, ManagerRecord] = {}
         self._session_functions = FunctionCache()
         self._bodies: dict[FunctionId, Function] = {}
@@ -205,8 +212,10 @@ class Interchange:
             if result is not None and result.attempt == lease.attempt:
                 del ended[lease.task_id]
                 forget.append(lease)
-            elif self._lost:
-                self._lost.pop(lease, None)
+            elif self._lost and (reporter := self._lost.pop(lease, None)) is not None:
+                record, report = reporter
+                report.waiting -= 1
+                record.count_safe()
         return [Forget(forget)] if forget else []
 
     def cancel(self, cancel: Cancel, *, now: float, stamp: int) -> list[Effect]:
@@ -221,6 +230,7 @@ class Interchange:
             elif held.manager is None:
                 results.append(self._cancel_waiting(held, stamp))
             else:
+                held.cancel = cancel.force or bool(held.cancel)
                 by_manager.setdefault(held.manager.manager_id, []).append(task_id)
         effects: list[Effect] = [
             ToManager(manager_id, Cancel(task_ids, cancel.force)) for manager_id, task_ids in by_manager.items()
@@ -245,9 +255,10 @@ class Interchange:
                 return effects + self._results(record, results)
             case _ if record.is_gone:
                 return effects
-            case ManagerHeartbeat(idle=idle):
+            case ManagerHeartbeat(idle=idle, state=state):
                 record.idle = idle
-                return effects
+                was_full, record.is_full = record.is_full, bool(state)
+                return self._dispatch(stamp) if was_full and not record.is_full else effects
             case GiveBack():
                 return self._given_back(record, message, stamp=stamp)
             case Drained():
@@ -258,9 +269,15 @@ class Interchange:
 
     def settled(self, manager_id: ManagerId | None, number: int, *, stamp: int) -> list[Effect]:
         """`number` results of a `Deliver` are on disk or acknowledged: their slots are free."""
+        effects: list[Effect] = []
         if manager_id is not None and (record := self._managers.get(manager_id)) is not None:
             record.unsettled -= number
-        return self._dispatch(stamp)
+            # `Deliver`s are settled in their order.
+            record.settling.popleft().waiting = 0
+            record.count_safe()
+            if record.is_draining or record.weight > MUCH_TO_KEEP:
+                effects += self._tell_safe(record)
+        return effects + self._dispatch(stamp)
 
     def manager_ended(self, manager_id: ManagerId) -> list[Effect]:
         """The manager's process or block is known to have ended."""
@@ -281,8 +298,8 @@ class Interchange:
                 lost.append(self._drop(held).task.lease)
             else:
                 unstarted.append(held)
-        self._requeue(unstarted)
-        effects = self._report_lost(lost, "manager_lost", {"hostname": record.hostname})
+        effects = self._requeue(unstarted, stamp)
+        effects += self._report_lost(lost, "manager_lost", {"hostname": record.hostname})
         return effects + (self._return_waiting() if self.is_draining else self._dispatch(stamp)) + self._finish()
 
     # --- time, disk, end ---------------------------------------------------------------------------------------
@@ -294,6 +311,8 @@ class Interchange:
             if not record.is_gone and now - record.last_heard > self._threshold:
                 record.is_gone = True
                 effects.append(Bury(record.manager_id))
+            else:
+                effects += self._tell_safe(record)
         self._early_cancels = {task_id: end for task_id, end in self._early_cancels.items() if end > now}
         self._managers = {
             manager_id: record
@@ -334,11 +353,44 @@ class Interchange:
                 pid=message.pid,
             )
         known.last_heard = now
-        effects: list[Effect] = [ToManager(message.manager_id, ManagerRegistered(self._period, self._threshold))]
+        known.begin_session(message.session)
+        answer = ManagerRegistered(self._period, self._threshold, message.session)
+        effects: list[Effect] = [ToManager(message.manager_id, answer), *self._reconcile(known, message.held, stamp)]
         if self.is_draining:
             known.is_draining = True
-            return [*effects, ToManager(message.manager_id, Drain(self._grace))]
+            effects += [*self._return_waiting(), ToManager(message.manager_id, Drain(self._grace))]
+            return effects + self._finish()
         return [*effects, Window(self.window), *self._dispatch(stamp)]
+
+    def _reconcile(self, record: ManagerRecord, holds: Collection[Lease], stamp: int) -> list[Effect]:
+        """Settle what a manager that registers holds, and what it should hold."""
+        there = {(lease.task_id, lease.attempt) for lease in holds}
+        absent: list[Held] = []
+        again: dict[bool, list[TaskId]] = {}
+        for held in self._held.values():
+            if held.manager is not record:
+                continue
+            key = (held.task.task_id, held.task.attempt)
+            if key not in there:
+                absent.append(held)
+                continue
+            there.discard(key)
+            if held.cancel is not None:
+                again.setdefault(held.cancel, []).append(held.task.task_id)
+        # Nobody waits for the rest: its report was taken before, or the service wants it no more.
+        if there:
+            again.setdefault(True, []).extend(task_id for task_id, _ in sorted(there))
+        effects = self._requeue(absent, stamp)
+        return [
+            *(ToManager(record.manager_id, Cancel(task_ids, force)) for force, task_ids in again.items()),
+            *effects,
+        ]
+
+    def _tell_safe(self, record: ManagerRecord) -> list[Effect]:
+        if record.safe == record.told:
+            return []
+        record.told, record.weight = record.safe, 0
+        return [ToManager(record.manager_id, ReportsAck(record.session, record.safe))]
 
     def _results(self, sender: ManagerRecord, results: list[TaskResult]) -> list[Effect]:
         """Of each open lease the first result counts, whoever sent it."""
@@ -375,8 +427,12 @@ class Interchange:
         for function_id, (number, nanoseconds) in ran.items():
             sender.release(function_id, number)
             self._run_times.observe(function_id, nanoseconds / 1e9, number)
+        weight = sum([len(result.value) for result in results])
+        report = sender.reported(len(accepted), len(results), weight)
         if not accepted:
+            sender.count_safe()
             return effects
+        sender.settling.append(report)
         sender.unsettled += len(accepted)
         return [Deliver(sender.manager_id, accepted), *effects, *self._finish()]
 
@@ -392,9 +448,13 @@ class Interchange:
         lost = [held for lease in message.lost if (held := self._leased_to(record, lease)) is not None]
         if message.missing_functions:
             record.functions.forget({held.task.function_id for held in unstarted})
-        self._requeue(unstarted)
+        effects = self._requeue(unstarted, stamp)
         leases = [self._drop(held).task.lease for held in lost]
-        effects = self._report_lost(leases, message.reason, message.details)
+        effects += self._report_lost(leases, message.reason, message.details)
+        if message.lost:
+            report = record.reported(len(leases), len(message.lost))
+            self._lost.update(dict.fromkeys(leases, (record, report)))
+            record.count_safe()
         return effects + (self._return_waiting() if self.is_draining else self._dispatch(stamp)) + self._finish()
 
     def _is_open(self, lease: Lease) -> bool:
@@ -416,12 +476,15 @@ class Interchange:
             held.manager.release(held.task.function_id)
         return held
 
-    def _requeue(self, unstarted: list[Held]) -> None:
+    def _requeue(self, unstarted: list[Held], stamp: int) -> list[Effect]:
+        """What came back unstarted waits again, unless it was to be cancelled."""
         for held in unstarted:
             if held.manager is not None:
                 held.manager.release(held.task.function_id)
             held.manager = None
-        self._waiting.extendleft(reversed(unstarted))
+        self._waiting.extendleft([held for held in reversed(unstarted) if held.cancel is None])
+        cancelled = [self._cancel_waiting(held, stamp) for held in unstarted if held.cancel is not None]
+        return [Deliver(None, cancelled)] if cancelled else []
 
     def _report_lost(self, lost: list[Lease], reason: str, details: dict[str, Any]) -> list[Effect]:
         if not lost:
@@ -489,7 +552,8 @@ class Interchange:
         for record, taken in deal(self._waiting, self._managers.values(), self._run_times):
             for part in _parts(taken):
                 missing = record.functions.to_send(held.task.function_id for held in part)
-                batch = TaskBatch([held.task for held in part], [self._bodies[function_id] for function_id in missing])
+                bodies = [self._bodies[function_id] for function_id in missing]
+                batch = TaskBatch([held.task for held in part], bodies, record.session)
                 effects.append(ToManager(record.manager_id, batch))
         return effects
 

@@ -26,7 +26,7 @@ class Send(msgspec.Struct, frozen=True):
 
 
 class Enrol(msgspec.Struct, frozen=True):
-    """Send a `ManagerRegister`."""
+    """Send a `ManagerRegister` with what the machine's `registration` returns now."""
 
 
 class Spawn(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ class Spawn(msgspec.Struct, frozen=True):
 
 
 class DealChunk(msgspec.Struct, frozen=True):
-    """Journal these leases for this worker, then send it the chunk."""
+    """Journal these leases for this worker, then send it the chunk. If the journal cannot be written, call `not_dealt`."""
 
     worker: int
     chunk: Chunk
@@ -67,6 +67,16 @@ class NoteReturned(msgspec.Struct, frozen=True):
     numbers: list[int]
 
 
+class NoteSafe(msgspec.Struct, frozen=True):
+    """Journal, for each worker, up to which number all that was dealt to it is safe with the interchange."""
+
+    numbers: list[int]
+
+
+class TryJournal(msgspec.Struct, frozen=True):
+    """See whether the journal can be written again; if so, call `journal_works`."""
+
+
 class Signal(msgspec.Struct, frozen=True):
     """Write `number` to the worker's page as the target, then send the signal of that level to the worker."""
 
@@ -81,4 +91,17 @@ class End(msgspec.Struct, frozen=True):
     reason: str
 
 
-Effect = Send | Enrol | Spawn | DealChunk | TakeBack | SendRecall | Peek | NoteReturned | Signal | End
+Effect = (
+    Send
+    | Enrol
+    | Spawn
+    | DealChunk
+    | TakeBack
+    | SendRecall
+    | Peek
+    | NoteReturned
+    | NoteSafe
+    | TryJournal
+    | Signal
+    | End
+)

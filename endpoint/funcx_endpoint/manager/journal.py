@@ -9,6 +9,8 @@ The log is begun anew from time to time; the one before it is kept until all of 
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,8 +28,6 @@ from funcx_core.protocol.worker import Chunk
 from funcx_endpoint.worker.page import DONE, STARTED, Page, read_numbers
 
 LOG_BYTES: Final = 4 * 1024 * 1024
-SAFE_AFTER: Final = 1.0
-"""Seconds after which a result that was sent counts as received, if the interchange was heard from since."""
 _LENGTH: Final = 4
 
 
@@ -64,16 +64,15 @@ class Journal:
         self._workers = workers
         self._log = -1
         self._size = 0
-        self._handed: list[int] = [0] * workers
         self._began: list[int] = [0] * workers
-        self._marked_at = 0.0
+        self._unwritten = b""
         self.pages: list[Page] = []
         self.page_descriptors: list[int] = []
 
     def open(self) -> None:
         """Make the folder, the log and a page per worker."""
         private_dir(self._folder)
-        self._log = _open_log(self._folder)
+        self._log = _open_log(self._folder / "deals.log")
         for worker in range(self._workers):
             page, descriptor = Page.create(self._folder / f"worker-{worker}.page")
             self.pages.append(page)
@@ -94,47 +93,89 @@ class Journal:
         return [page.numbers[STARTED] for page in self.pages]
 
     def dealt(self, worker: int, chunk: Chunk) -> None:
-        """Note a chunk, before it is sent."""
+        """Note a chunk, before it is sent.
+
+        Raises:
+            OSError: it is not noted; the disk is full, as a rule.
+        """
         self._append(Deal(worker, [dealt.number for dealt in chunk.tasks], [dealt.task.lease for dealt in chunk.tasks]))
 
     def returned(self, worker: int, numbers: list[int]) -> None:
-        """Note that these did not start there."""
-        self._append(Undeal(worker, numbers))
+        """Note that these did not start there. On a full disk that is written with what comes next."""
+        try:
+            self._append(Undeal(worker, numbers))
+        except OSError:
+            self._unwritten += _framed(Undeal(worker, numbers))
+
+    def works(self) -> bool:
+        """Try to write a record that says nothing."""
+        try:
+            self._append(Undeal(0, []))
+        except OSError:
+            return False
+        return True
 
     def _append(self, record: Deal | Undeal) -> None:
-        body = encode(record)
-        self._size += os.write(self._log, len(body).to_bytes(_LENGTH, "big") + body)
+        blob = self._unwritten + _framed(record)
+        _write(self._log, blob, self._size)
+        self._size += len(blob)
+        self._unwritten = b""
 
-    def heard(self, now: float, settled: Sequence[int], held: Callable[[], Mapping[int, Mapping[int, Lease]]]) -> None:
-        """The interchange was heard from: results sent a while ago have reached it.
+    def safe(
+        self, numbers: Sequence[int], settled: Sequence[int], held: Callable[[], Mapping[int, Mapping[int, Lease]]]
+    ) -> None:
+        """The interchange keeps results from now on.
 
         Args:
-            now: monotonic seconds.
-            settled: for each worker the number up to which all results were sent.
+            numbers: for each worker the number up to which it does.
+            settled: for each worker the number up to which all is answered.
             held: tells the leases that each worker has, by number.
         """
-        if now < self._marked_at + SAFE_AFTER:
-            return
-        self._marked_at = now
-        for page, number in zip(self.pages, self._handed, strict=True):
+        for page, number in zip(self.pages, numbers, strict=True):
             page.numbers[DONE] = max(page.numbers[DONE], number)
-        if self._size > LOG_BYTES and all(old <= new for old, new in zip(self._began, self._handed, strict=True)):
-            self._begin_anew(held)
-            self._began = list(settled)
-        self._handed = list(settled)
+        if self._size > LOG_BYTES and all(old <= new for old, new in zip(self._began, numbers, strict=True)):
+            # A log that cannot be begun anew, on a full disk, is gone on with.
+            with contextlib.suppress(OSError):
+                self._begin_anew(held())
+                self._began = list(settled)
 
-    def _begin_anew(self, held: Callable[[], Mapping[int, Mapping[int, Lease]]]) -> None:
+    def _begin_anew(self, held: Mapping[int, Mapping[int, Lease]]) -> None:
+        deals = [Deal(worker, list(leases), list(leases.values())) for worker, leases in held.items() if leases]
+        blob = b"".join(map(_framed, deals))
+        fresh = self._folder / "deals.new.log"
+        fresh.unlink(missing_ok=True)
+        log = _open_log(fresh)
+        try:
+            _write(log, blob, 0)
+        except OSError:
+            os.close(log)
+            raise
+        path = self._folder / "deals.log"
+        path.replace(self._folder / "deals.old.log")
+        fresh.replace(path)
         os.close(self._log)
-        (self._folder / "deals.log").replace(self._folder / "deals.old.log")
-        self._log = _open_log(self._folder)
-        self._size = 0
-        for worker, leases in held().items():
-            if leases:
-                self._append(Deal(worker, list(leases), list(leases.values())))
+        self._log, self._size = log, len(blob)
 
 
-def _open_log(folder: Path) -> int:
-    return os.open(folder / "deals.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+def _framed(record: Deal | Undeal) -> bytes:
+    body = encode(record)
+    return len(body).to_bytes(_LENGTH, "big") + body
+
+
+def _write(log: int, blob: bytes, size: int) -> None:
+    """Append `blob` to a log of `size` bytes, wholly or not at all."""
+    try:
+        if os.write(log, blob) == len(blob):
+            return
+    except OSError:
+        os.ftruncate(log, size)
+        raise
+    os.ftruncate(log, size)
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _open_log(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
 def recover(leases_dir: Path) -> list[Recovered]:

@@ -28,9 +28,17 @@ from funcx_core.ids import BlockId, ManagerId, TaskId
 from funcx_core.logs import configure
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.endpoint import Cancel, Events, Heartbeat, Results, TaskBatch
-from funcx_core.protocol.manager import Drain, ManagerRefused, ManagerRegister, ManagerRegistered, to_manager
+from funcx_core.protocol.manager import (
+    Drain,
+    ManagerRefused,
+    ManagerRegister,
+    ManagerRegistered,
+    ReportsAck,
+    to_manager,
+)
 from funcx_core.protocol.task import EventKind, TaskEvent, TaskResult
 from funcx_core.protocol.worker import (
+    Chunk,
     Finished,
     FromWorker,
     Output,
@@ -46,12 +54,14 @@ from funcx_endpoint.manager.effects import (
     End,
     Enrol,
     NoteReturned,
+    NoteSafe,
     Peek,
     Send,
     SendRecall,
     Signal,
     Spawn,
     TakeBack,
+    TryJournal,
 )
 from funcx_endpoint.manager.journal import Journal
 from funcx_endpoint.manager.memory import OomWatch, memory_bytes
@@ -64,6 +74,10 @@ from funcx_endpoint.worker.page import STARTED
 
 TERMINATED_GRACE: Final = 5.0
 """Seconds for running tasks after a SIGTERM, which is how a batch system announces the end of a block."""
+RESULT_BYTES: Final = 1024 * 1024
+"""Results that are worth more than this do not wait for others to be sent with them."""
+EVENTS_KEPT: Final = 10_000
+"""Events that wait for the interchange to be there again; a task's last ones are cut then."""
 LINGER_MS: Final = 2000
 """Time for the last messages to reach the interchange at the end."""
 _log = logging.getLogger(__name__)
@@ -94,6 +108,8 @@ class ManagerProcess:
         self._raw = [RawOutput(settings.max_output) for _ in range(settings.workers)]
         self._events: list[TaskEvent] = []
         self._results: list[TaskResult] = []
+        self._result_bytes = 0
+        self._dealer: Dealer | None = None
         self._flushes_soon = False
         self._effects: deque[Effect] = deque()
         self._oom = OomWatch()
@@ -108,6 +124,8 @@ class ManagerProcess:
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(self._on_own_error)
         self._ended = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._on_terminated)
         become_subreaper()
         self._journal.open()
         agent = self._watch_agent()
@@ -127,8 +145,6 @@ class ManagerProcess:
         self._perform(self._spawns_first(self._machine.start(time.monotonic())))
         self._context: zmq.Context[Any] = zmq.Context()
         await self._connect()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._on_terminated)
         self._set_timer()
 
     def _on_own_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -149,18 +165,22 @@ class ManagerProcess:
             self._address = step
             if len(addresses) == 1 or await _answers(addresses[step]):
                 break
+        if self._is_ending:
+            return
         self._dealer = Dealer(
             self._context,
             addresses[self._address],
             server_key=self._settings.server_key,
             keys=self._settings.keys,
             on_messages=self._on_messages,
+            on_renewed=self._on_renewed,
         )
         self._enrol()
 
     def _enrol(self) -> None:
         _log.info("enrolling", extra={"manager_id": self._id, "address": self._settings.addresses[self._address]})
-        self._dealer.send(
+        session, held = self._machine.registration()
+        self._send(
             encode(
                 ManagerRegister(
                     manager_id=self._id,
@@ -173,14 +193,24 @@ class ManagerProcess:
                     version=metadata.version("funcx-workbench"),
                     cores=len(os.sched_getaffinity(0)),
                     memory_bytes=memory_bytes(),
+                    session=session,
+                    held=held,
                 )
             )
         )
 
+    def _send(self, body: bytes) -> None:
+        if self._dealer is not None:
+            self._dealer.send(body)
+
+    def _on_renewed(self) -> None:
+        _log.info("the connection to the interchange was renewed", extra={"manager_id": self._id})
+        self._perform(self._machine.renewed(time.monotonic()))
+        self._set_timer()
+
     def _on_messages(self, bodies: list[bytes]) -> None:
         now = time.monotonic()
         self._machine.heard(now)
-        self._journal.heard(now, self._machine.settled(), self._machine.dealt)
         for body in bodies:
             try:
                 effects = self._on_message(body, now)
@@ -190,7 +220,7 @@ class ManagerProcess:
                 self._perform(effects)
         self._set_timer()
 
-    def _on_message(self, body: bytes, now: float) -> list[Effect]:
+    def _on_message(self, body: bytes, now: float) -> list[Effect]:  # noqa: PLR0911 - one return for each message
         match to_manager.decode(body):
             case TaskBatch() as batch:
                 return self._machine.task_batch(batch, now, time.time_ns())
@@ -200,12 +230,17 @@ class ManagerProcess:
                 return self._machine.cancel(message, now)
             case ManagerRegistered() as message:
                 return self._machine.registered(message, now)
-            case ManagerRefused(message=text):
-                return self._machine.refused(text)
+            case ReportsAck() as message:
+                return self._machine.acknowledged(message)
+            case ManagerRefused() as message:
+                return self._machine.refused(message, now)
             case Drain(grace=grace):
                 return self._machine.drain(grace, now)
 
     def _on_terminated(self) -> None:
+        if self._dealer is None:
+            self._end("Terminated while it started.")
+            return
         _log.info("terminated: draining", extra={"manager_id": self._id})
         self._perform(self._machine.drain(TERMINATED_GRACE, time.monotonic()))
         self._set_timer()
@@ -246,10 +281,14 @@ class ManagerProcess:
 
     # --- workers ------------------------------------------------------------------------------------------------
 
+    @property
+    def _working_dir(self) -> Path:
+        return Path(self._settings.working_dir or Path(self._settings.endpoint_dir) / "work" / self._id)
+
     def _spawn(self, index: int) -> None:
-        folder = Path(self._settings.working_dir or Path(self._settings.endpoint_dir) / "work" / self._id)
+        folder = self._working_dir
         page, descriptor = self._journal.pages[index], self._journal.page_descriptors[index]
-        worker = WorkerProcess(index, self._settings, page, descriptor, folder / f"worker-{index}")
+        worker = WorkerProcess(index, self._settings, page, descriptor, folder / f"worker-{index}", manager_id=self._id)
         try:
             worker.start()
         except OSError as error:
@@ -308,7 +347,8 @@ class ManagerProcess:
     def _event(self, task_id: TaskId, kind: EventKind, at: int, body: bytes) -> None:
         seq = self._machine.next_event(task_id)
         if seq is not None:
-            self._events.append(TaskEvent(task_id, seq, kind, at, body))
+            if len(self._events) < EVENTS_KEPT:
+                self._events.append(TaskEvent(task_id, seq, kind, at, body))
             self._flush_soon()
 
     def _on_raw_output(self, worker: WorkerProcess, pipe: Pipe) -> None:
@@ -391,16 +431,20 @@ class ManagerProcess:
     def _perform_one(self, effect: Effect) -> None:
         match effect:
             case Send(message=Results(results=results)):
-                self._results += results
-                self._flush_soon()
+                self._send_results(results)
             case Send(message=message):
                 self._flush()
-                self._dealer.send(encode(message))
+                self._send(encode(message))
+            case NoteSafe(numbers=numbers):
+                self._journal.safe(numbers, self._machine.settled(), self._machine.dealt)
+            case TryJournal():
+                self._try_journal()
             case NoteReturned(worker=index, numbers=numbers):
                 self._journal.returned(index, numbers)
             case Spawn(worker=index):
                 self._spawn(index)
             case Enrol():
+                self._flush()
                 self._enrol()
             case End(reason=reason):
                 self._end(reason)
@@ -412,8 +456,7 @@ class ManagerProcess:
     ) -> None:
         match effect:
             case DealChunk(chunk=chunk):
-                self._journal.dealt(worker.index, chunk)
-                worker.send(chunk)
+                self._deal(worker, chunk)
             case TakeBack():
                 self._take_back(worker)
             case SendRecall():
@@ -422,6 +465,29 @@ class ManagerProcess:
                 self._hear_record(worker, worker.page.leftover())
             case Signal(number=number, level=level):
                 worker.signal(number, level)
+
+    def _send_results(self, results: list[TaskResult]) -> None:
+        self._results += results
+        self._result_bytes += sum([len(result.value) for result in results])
+        if self._result_bytes > RESULT_BYTES:
+            self._flush()
+        else:
+            self._flush_soon()
+
+    def _try_journal(self) -> None:
+        if self._journal.works():
+            _log.warning("the journal can be written again", extra={"manager_id": self._id})
+            self._perform(self._machine.journal_works(time.monotonic()))
+
+    def _deal(self, worker: WorkerProcess, chunk: Chunk) -> None:
+        try:
+            self._journal.dealt(worker.index, chunk)
+        except OSError as error:
+            _log.error("the journal cannot be written, no tasks are taken: %s", error, extra={"manager_id": self._id})
+            numbers = [dealt.number for dealt in chunk.tasks]
+            self._perform(self._machine.not_dealt(worker.index, numbers, time.monotonic()))
+        else:
+            worker.send(chunk)
 
     def _take_back(self, worker: WorkerProcess) -> None:
         numbers: list[int] = []
@@ -441,12 +507,13 @@ class ManagerProcess:
     def _flush(self) -> None:
         """Send up what has gathered, a task's events before its result, and see to the timer."""
         self._flushes_soon = False
-        if self._events:
-            self._dealer.send(encode(Events(self._events)))
+        if self._events and (self._machine.is_registered or self._is_ending):
+            self._send(encode(Events(self._events)))
             self._events = []
         if self._results:
-            self._dealer.send(encode(Results(self._results)))
+            self._send(encode(Results(self._results)))
             self._results = []
+            self._result_bytes = 0
         self._set_timer()
 
     # --- the end ------------------------------------------------------------------------------------------------
@@ -469,12 +536,21 @@ class ManagerProcess:
             self._drop(worker)
         if not self._settings.keep_children:
             kill_children(patience=1.0)
-        if hasattr(self, "_dealer"):
+        if self._dealer is not None:
             self._flush()
             self._dealer.close(0 if self._agent_is_gone else LINGER_MS)
         if hasattr(self, "_context"):
             self._context.term()
-        self._journal.close(forget=not self._machine.leases())
+        self._journal.close(forget=self._machine.is_done)
+        if not self._settings.working_dir:
+            self._remove_working_dir()
+
+    def _remove_working_dir(self) -> None:
+        """Remove what is empty; files that tasks left are their users'."""
+        folder = self._working_dir
+        for one in (*(folder / f"worker-{index}" for index in range(self._settings.workers)), folder):
+            with contextlib.suppress(OSError):
+                one.rmdir()
 
 
 async def _answers(address: str) -> bool:

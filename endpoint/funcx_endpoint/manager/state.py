@@ -14,6 +14,10 @@ way: with a result, or given back (`unstarted`: it never began, and may be run a
                              ▼                ▼
                        unstarted             lost, or stopped → result
 
+Results and losses are kept until the interchange acknowledged them (`reports`), and said again when a new session with it
+has begun; while one begins nothing is said. What is given back unstarted needs no acknowledgement: a lease that is not
+named when a session begins is not here.
+
 A task that waits behind a stuck one is taken back as soon as another worker idles: first what the stuck worker has not
 received (the kernel decides who receives it), then, if the worker can answer, the rest of the chunk in its memory.
 
@@ -21,7 +25,7 @@ A task is stopped (cancel, walltime) by signals of rising level, and nothing els
 Whether the result or the stop wins is decided by what arrives: a success is a success.
 
 The interchange may fall silent for as long as it likes: the workers go on, and the manager enrols again and again. It ends
-when it is refused, when it has drained, or when an interchange on another host has been silent for very long.
+when it is refused, when it has drained and that was acknowledged, or when an interchange on another host has been silent for very long.
 """
 
 from __future__ import annotations
@@ -36,7 +40,7 @@ from funcx_core.errors import ManagerLost, WorkerLost
 from funcx_core.ids import FunctionId, TaskId
 from funcx_core.protocol.endpoint import Cancel, GiveBack, Results, TaskBatch, Transitions
 from funcx_core.protocol.functions import FunctionCache, SentFunctions
-from funcx_core.protocol.manager import Drained, ManagerHeartbeat, ManagerRegistered
+from funcx_core.protocol.manager import Drained, ManagerHeartbeat, ManagerRefused, ManagerRegistered, ReportsAck
 from funcx_core.protocol.task import Lease, TaskResult, TaskState, Transition, event_seq
 from funcx_core.protocol.worker import Chunk, Dealt
 from funcx_endpoint.manager.dealing import Cut, choose_slot, cut_chunk
@@ -47,15 +51,18 @@ from funcx_endpoint.manager.effects import (
     Enrol,
     Level,
     NoteReturned,
+    NoteSafe,
     Peek,
     Send,
     SendRecall,
     Signal,
     Spawn,
     TakeBack,
+    TryJournal,
 )
 from funcx_endpoint.manager.held import Held, Reason, Stop
 from funcx_endpoint.manager.pace import Pace
+from funcx_endpoint.manager.reports import Reports
 from funcx_endpoint.manager.slots import SENT_FUNCTIONS, Life, Slot
 
 STUCK_SECONDS: Final = 0.025
@@ -67,6 +74,14 @@ REPORT_SECONDS: Final = 0.1
 RESPAWN_SECONDS: Final = 0.1
 """Wait after a worker died before it was ready; doubled each time."""
 RESPAWN_LONGEST: Final = 10.0
+LONGEST_ANSWER: Final = 5.0
+"""Seconds after which a registration that is not answered is repeated; a tenth of a threshold if that is less."""
+LAST_ACK: Final = 3.0
+"""Seconds that a manager which has drained waits for the acknowledgement of its last reports."""
+JOURNAL_RETRY: Final = 1.0
+"""Seconds between two tries to write a journal whose disk is full."""
+REGISTER_AGAIN: Final = "register"
+DISK_FULL: Final = "disk-full"
 SILENCES_ABROAD: Final = 10
 """Thresholds of silence after which a manager without its interchange on the same host ends."""
 
@@ -116,7 +131,14 @@ class Manager:
         self._waiting: deque[Held] = deque()
         self._functions = FunctionCache()
         self._pace = Pace()
+        self._reports = Reports()
+        self._returned: list[Lease] = []
+        self._mark: tuple[int, list[int]] | None = None
+        self._session = 0
         self._is_registered = False
+        self._enrolled_at = 0.0
+        self._journal_at: float | None = None
+        self._drained_at: float | None = None
         self._heard_at = 0.0
         self._beat_at = 0.0
         self._drain_until: float | None = None
@@ -137,6 +159,26 @@ class Manager:
     def leases(self) -> list[Lease]:
         """Return every lease held here."""
         return [held.task.lease for held in self._held.values()]
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether the interchange listens to this manager."""
+        return self._is_registered
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is held or remembered here that could be lost with this manager."""
+        return not (self._held or self._reports)
+
+    def registration(self) -> tuple[int, list[Lease]]:
+        """Return the number and the held leases for a registration that is sent now; its session begins with that."""
+        self._session += 1
+        self._is_registered = False
+        self._functions.clear()
+        self._returned = []
+        self._mark = None
+        self._reports.begin_session()
+        return self._session, self.leases() + self._reports.leases()
 
     def settled(self) -> list[int]:
         """Return for each worker the number up to which all that was dealt to it is answered."""
@@ -164,6 +206,10 @@ class Manager:
         times = [self._beat_at]
         if self._drain_until is not None:
             times.append(self._drain_until)
+        if self._drained_at is not None:
+            times = [self._beat_at, self._drained_at + LAST_ACK]
+        if self._journal_at is not None:
+            times.append(self._journal_at)
         has_idle = any(slot.is_idle for slot in self._slots)
         for slot in self._slots:
             if slot.life is Life.DOWN and self._drain_until is None:
@@ -190,7 +236,7 @@ class Manager:
 
     def start(self, now: float) -> list[Effect]:
         """The manager's process is up."""
-        self._heard_at = now
+        self._heard_at = self._enrolled_at = now
         self._beat_at = now + self._rules.heartbeat_period
         for slot in self._slots:
             slot.life = Life.STARTING
@@ -203,6 +249,9 @@ class Manager:
         effects: list[Effect] = []
         if now >= self._beat_at:
             effects += self._beat(now)
+        if self._journal_at is not None and now >= self._journal_at:
+            self._journal_at = now + JOURNAL_RETRY
+            effects.append(TryJournal())
         for slot in self._slots:
             if slot.life is Life.DOWN and now >= slot.spawn_at and self._drain_until is None:
                 slot.life = Life.STARTING
@@ -211,7 +260,7 @@ class Manager:
             head = slot.head
             if head is not None:
                 effects += self._watch(slot, head, now, at, started[slot.index])
-        if self._drain_until is not None and now >= self._drain_until:
+        if self._drain_until is not None and now >= self._drain_until and self._held:
             effects += self._give_up(started)
         return effects + self._settle(now)
 
@@ -221,10 +270,19 @@ class Manager:
         threshold = self._rules.heartbeat_threshold
         if silence > SILENCES_ABROAD * threshold and not self._rules.is_local:
             return self._end(f"The interchange on another host has been silent for {silence:.0f} s.")
-        if not self._is_registered or silence > threshold:
-            self._is_registered = False
-            return [Enrol()]
-        return [Send(ManagerHeartbeat(self.idle, self.running))]
+        if self._is_registered and silence <= threshold:
+            return [self._heartbeat()]
+        if self._is_registered or now >= self._enrolled_at + min(threshold / 10, LONGEST_ANSWER):
+            return self._enrol(now)
+        return []
+
+    def _heartbeat(self) -> Effect:
+        return Send(ManagerHeartbeat(self.idle, self.running, DISK_FULL if self._journal_at is not None else ""))
+
+    def _enrol(self, now: float) -> list[Effect]:
+        self._is_registered = False
+        self._enrolled_at = now
+        return [Enrol()]
 
     def _watch(self, slot: Slot, head: Held, now: float, at: int, started: int) -> list[Effect]:
         effects: list[Effect] = []
@@ -241,8 +299,8 @@ class Manager:
         return effects + self._press(slot, now)
 
     def _report_running(self, slot: Slot, head: Held, now: float, at: int, started: int) -> list[Effect]:
-        if started < head.number:
-            slot.report_at = now + REPORT_SECONDS  # The worker is slow or was stopped.
+        if started < head.number or not self._is_registered:
+            slot.report_at = now + REPORT_SECONDS  # The worker is slow or was stopped, or nobody listens.
             return []
         head.is_reported = True
         began = at - int((now - slot.since) * 1e9)
@@ -259,18 +317,58 @@ class Manager:
         self._heard_at = now
 
     def registered(self, message: ManagerRegistered, now: float) -> list[Effect]:
-        """The interchange took this manager in."""
-        del message
+        """The interchange took this manager in: say what it may not have heard."""
+        if message.session != self._session or self._is_registered:
+            return []
         self._is_registered = True
         self._heard_at = now
-        return []
+        effects: list[Effect] = [Send(report) for report in self._reports.again()]
+        returned, self._returned = self._returned, []
+        if returned:
+            effects.append(Send(GiveBack(unstarted=returned)))
+        if self._journal_at is not None:
+            effects.append(self._heartbeat())
+        if self._drained_at is not None:
+            effects.append(Send(Drained()))
+        return effects
 
-    def refused(self, message: str) -> list[Effect]:
-        """The interchange does not want this manager (any more)."""
-        return self._end(f"The interchange refused this manager: {message}")
+    def renewed(self, now: float) -> list[Effect]:
+        """The connection to the interchange is another one: what was on its way may be lost."""
+        return [] if self._has_ended else self._enrol(now)
+
+    def refused(self, message: ManagerRefused, now: float) -> list[Effect]:
+        """The interchange does not know this manager's connection, or does not want this manager any more."""
+        if message.code == REGISTER_AGAIN:
+            # Each message that it did not take brings such an answer.
+            return self._enrol(now) if self._is_registered and not self._has_ended else []
+        again = [] if self._is_registered else self._reports.again()
+        return [
+            *(Send(report) for report in again),
+            *self._end(f"The interchange refused this manager: {message.message}"),
+        ]
+
+    def acknowledged(self, message: ReportsAck) -> list[Effect]:
+        """What was reported is safe."""
+        if message.session != self._session:
+            return []
+        self._reports.acknowledged(message.count)
+        effects: list[Effect] = []
+        if self._mark is not None and self._mark[0] <= message.count:
+            effects.append(NoteSafe(self._mark[1]))
+            self._mark = None
+        if not self._reports:
+            effects = [NoteSafe(self.settled())]
+            self._mark = None
+        elif self._mark is None:
+            self._mark = self._reports.sent, self.settled()
+        if self._drained_at is not None and not self._reports:
+            effects += self._end("Drained.")
+        return effects
 
     def task_batch(self, batch: TaskBatch, now: float, at: int) -> list[Effect]:
         """Leases arrived."""
+        if batch.session != self._session:
+            return []  # Given to somebody else since.
         self._functions.receive(batch.functions, [task.function_id for task in batch.tasks])
         missing: list[Lease] = []
         unwanted: list[Lease] = []
@@ -279,7 +377,7 @@ class Manager:
             function = functions.get(task.function_id)
             if function is None:
                 missing.append(task.lease)
-            elif self._drain_until is not None or self._has_ended:
+            elif self._drain_until is not None or self._has_ended or self._journal_at is not None:
                 unwanted.append(task.lease)
             elif task.task_id in known:
                 if known[task.task_id].task.attempt != task.attempt:
@@ -289,9 +387,9 @@ class Manager:
                 waiting.append(held)
         effects = self._deal(now)
         if missing:
-            effects.append(Send(GiveBack(unstarted=missing, missing_functions=True)))
+            effects += self._give_back(missing, missing_functions=True)
         if unwanted:
-            effects.append(Send(GiveBack(unstarted=unwanted)))
+            effects += self._give_back(unwanted)
         return effects
 
     def cancel(self, message: Cancel, now: float) -> list[Effect]:
@@ -310,7 +408,7 @@ class Manager:
                 effects += self._stop(held, now, force=message.force)
         if waiting:
             self._waiting = deque(held for held in self._waiting if held.task.task_id not in waiting)
-            effects.insert(0, Send(Results(results)))
+            effects = [*self._report(results), *effects]
         return effects + self._settle(now)
 
     def drain(self, grace: float, now: float) -> list[Effect]:
@@ -356,7 +454,7 @@ class Manager:
         self._learn(spent, now - slot.since)
         slot.since = now
         slot.drop_done_chunks()
-        effects: list[Effect] = [Send(Results(ended))]
+        effects = self._report(ended)
         return effects + self._press(slot, now) + self._settle(now)
 
     def _learn(self, spent: dict[FunctionId, tuple[int, int]], elapsed: float) -> None:
@@ -404,13 +502,42 @@ class Manager:
         if self._has_ended:
             return []
         if self._drain_until is not None and not self._held:
-            return [Send(Drained()), *self._end("Drained.")]
+            return self._leave(now)
         effects = self._deal(now)
         if not self._waiting:
             effects += self._steal(now)
         return effects
 
+    def _leave(self, now: float) -> list[Effect]:
+        """Drained: end, once the last reports are acknowledged."""
+        effects: list[Effect] = []
+        if self._drained_at is None:
+            self._drained_at = now
+            effects += [Send(Drained())] if self._is_registered else []
+        if not self._reports or now >= self._drained_at + LAST_ACK:
+            effects += self._end("Drained.")
+        return effects
+
+    def not_dealt(self, worker: int, numbers: Sequence[int], now: float) -> list[Effect]:
+        """A chunk could not be journalled and was not sent: take nothing more until the journal can be written."""
+        slot = self._slots[worker]
+        found = slot.remove(numbers)
+        slot.sent = SentFunctions(SENT_FUNCTIONS)  # Its bodies did not go there.
+        self._journal_at = now + JOURNAL_RETRY
+        stopped = [self._release(held).stopped() for held in found if held.stop is not None]
+        self._waiting.extendleft(held for held in reversed(found) if held.stop is None)
+        effects: list[Effect] = [self._heartbeat()] if self._is_registered else []
+        return effects + self._report(stopped) + self._give_back_waiting()
+
+    def journal_works(self, now: float) -> list[Effect]:
+        """The journal can be written again."""
+        self._journal_at = None
+        effects: list[Effect] = [self._heartbeat()] if self._is_registered else []
+        return effects + self._settle(now)
+
     def _deal(self, now: float) -> list[Effect]:
+        if self._journal_at is not None:
+            return []
         effects: list[Effect] = []
         waiting = self._waiting
         while waiting:
@@ -462,13 +589,30 @@ class Manager:
         """Find another way for leases that came back unstarted, in their old order and before what came later."""
         stopped = [self._release(held).stopped() for held in helds if held.stop is not None]
         self._waiting.extendleft(held for held in reversed(helds) if held.stop is None)
-        effects: list[Effect] = [Send(Results(stopped))] if stopped else []
-        return effects if self._drain_until is None else effects + self._give_back_waiting()
+        effects = self._report(stopped)
+        stays = self._drain_until is None and self._journal_at is None
+        return effects if stays else effects + self._give_back_waiting()
 
     def _give_back_waiting(self) -> list[Effect]:
         leases = [self._release(held).task.lease for held in self._waiting]
         self._waiting.clear()
-        return [Send(GiveBack(unstarted=leases))] if leases else []
+        return self._give_back(leases) if leases else []
+
+    def _report(self, results: list[TaskResult]) -> list[Effect]:
+        if not results:
+            return []
+        self._reports.results(results)
+        return [Send(Results(results))] if self._is_registered else []
+
+    def _report_lost(self, message: GiveBack) -> list[Effect]:
+        self._reports.lost(message)
+        return [Send(message)] if self._is_registered else []
+
+    def _give_back(self, unstarted: list[Lease], *, missing_functions: bool = False) -> list[Effect]:
+        if self._is_registered:
+            return [Send(GiveBack(unstarted=unstarted, missing_functions=missing_functions))]
+        self._returned += unstarted
+        return []
 
     def _release(self, held: Held) -> Held:
         del self._held[held.task.task_id]
@@ -497,10 +641,10 @@ class Manager:
     def _lose(self, helds: Sequence[Held], death: Death) -> list[Effect]:
         stopped = [self._release(held).stopped(began=True) for held in helds if held.stop is not None]
         lost = [self._release(held).task.lease for held in helds if held.stop is None]
-        effects: list[Effect] = [Send(Results(stopped))] if stopped else []
+        effects = self._report(stopped)
         if lost:
             details = {**death.details(), "hostname": self._rules.hostname}
-            effects.append(Send(GiveBack(lost=lost, reason=WorkerLost.code, details=details)))
+            effects += self._report_lost(GiveBack(lost=lost, reason=WorkerLost.code, details=details))
         return effects
 
     def _give_up(self, started: Sequence[int]) -> list[Effect]:
@@ -512,7 +656,10 @@ class Manager:
                 leases = lost if held.number <= started[slot.index] else unstarted
                 leases.append(self._release(held).task.lease)
         details = {"hostname": self._rules.hostname}
-        return [Send(GiveBack(unstarted=unstarted, lost=lost, reason=ManagerLost.code, details=details))]
+        effects = self._give_back(unstarted) if unstarted else []
+        return effects + (
+            self._report_lost(GiveBack(lost=lost, reason=ManagerLost.code, details=details)) if lost else []
+        )
 
     def _end(self, reason: str) -> list[Effect]:
         self._has_ended = True

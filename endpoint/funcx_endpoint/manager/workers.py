@@ -21,6 +21,7 @@ from funcx_core.protocol.task import EventKind
 from funcx_core.protocol.worker import Chunk, Recall
 from funcx_endpoint.manager.effects import Level
 from funcx_endpoint.manager.settings import ManagerSettings
+from funcx_endpoint.processes import MANAGER_VARIABLE
 from funcx_endpoint.worker import records
 from funcx_endpoint.worker.page import STARTED, TARGET, Page
 from funcx_endpoint.worker.settings import WorkerSettings
@@ -37,9 +38,10 @@ _SECRET: Final = re.compile(r"^(FUNCX|GLOBUS|JUPYTERHUB|JPY)_.*(TOKEN|SECRET|PAS
 _SIGNALS: Final = {Level.INTERRUPT: signal.SIGINT, Level.TERMINATE: signal.SIGTERM, Level.KILL: signal.SIGKILL}
 
 
-def worker_environment() -> dict[str, str]:
-    """Return this process' environment without what a user's function must not see."""
-    return {name: value for name, value in os.environ.items() if not _SECRET.match(name)}
+def worker_environment(manager_id: str) -> dict[str, str]:
+    """Return this process' environment without what a user's function must not see, and with the manager's mark."""
+    kept = {name: value for name, value in os.environ.items() if not _SECRET.match(name)}
+    return {**kept, MANAGER_VARIABLE: manager_id}
 
 
 class Pipe:
@@ -71,12 +73,15 @@ class Pipe:
 class WorkerProcess:
     """One started worker."""
 
-    def __init__(self, index: int, settings: ManagerSettings, page: Page, page_descriptor: int, folder: Path) -> None:
+    def __init__(
+        self, index: int, settings: ManagerSettings, page: Page, page_descriptor: int, folder: Path, *, manager_id: str
+    ) -> None:
         self.index = index
         self.page = page
         self._settings = settings
         self._page_descriptor = page_descriptor
         self._folder = folder
+        self._manager_id = manager_id
         self.stderr_tail = b""
 
     def start(self) -> None:
@@ -110,7 +115,7 @@ class WorkerProcess:
                 stdout=worker_out,
                 stderr=worker_err,
                 pass_fds=[settings.tasks, settings.control, settings.results, settings.page],
-                env=worker_environment(),
+                env=worker_environment(self._manager_id),
                 cwd=self._folder,
                 start_new_session=True,
             )

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from funcx_core.protocol.endpoint import Cancel, GiveBack, Results, TaskBatch, Transitions
-from funcx_core.protocol.manager import Drain, Drained, ManagerRegister, ManagerRegistered
+from funcx_core.protocol.manager import Drain, Drained, ManagerHeartbeat, ManagerRegister, ManagerRegistered, ReportsAck
 from funcx_core.protocol.task import Function, Lease, Task, TaskResult, TaskState, TaskTimes, Transition
 from funcx_endpoint.interchange.effects import Bury, Deliver, Finished, Forget, Report, ToManager, Window
 from funcx_endpoint.interchange.state import Interchange
@@ -20,10 +20,10 @@ def result(name, attempt=1, milliseconds=1, state=TaskState.SUCCESS):
     return TaskResult(name, attempt, state, b"v", None, TaskTimes(0, 1, 1, 1 + milliseconds * MS))
 
 
-def registration(name, capacity=1, epoch=1):
+def registration(name, capacity=1, epoch=1, session=0, held=()):
     return ManagerRegister(
         manager_id=name, block_id="0", epoch=epoch, capacity=capacity, hostname="h", pid=1,
-        python_version="", version="", cores=1, memory_bytes=1,
+        python_version="", version="", cores=1, memory_bytes=1, session=session, held=list(held),
     )  # fmt: skip
 
 
@@ -249,3 +249,78 @@ def test_released_leases_are_dropped_when_a_session_opens(ix):
     assert Forget([Lease("c", 1)]) in effects
     assert ToManager("m", Cancel(["a"], force=True)) in effects
     assert ix.lost() == []
+
+
+# --- sessions of managers -------------------------------------------------------------------------------------------
+
+
+def again(ix, *held, session=1, capacity=2):
+    return ix.receive("m", registration("m", capacity, session=session, held=held), now=1, stamp=9)
+
+
+def test_what_never_reached_a_manager_waits_again(ix):
+    register(ix, "m", 2)
+    lease(ix, "a", "b")
+    effects = again(ix, Lease("a", 1))
+    assert effects[0] == ToManager("m", ManagerRegistered(1, 10, 1))
+    assert effects[-1] == ToManager("m", TaskBatch([task("b")], [F], 1))
+
+
+def test_a_cancellation_is_repeated_in_a_new_session(ix):
+    register(ix, "m", 2)
+    lease(ix, "a", "b")
+    ix.cancel(Cancel(["a", "b"]), now=0, stamp=6)
+    effects = again(ix, Lease("a", 1))
+    assert ToManager("m", Cancel(["a"])) in effects
+    (deliver,) = [effect for effect in effects if isinstance(effect, Deliver)]
+    assert [(result.task_id, result.state) for result in deliver.results] == [("b", TaskState.CANCELLED)]
+
+
+def test_a_manager_stops_what_nobody_waits_for(ix):
+    register(ix, "m", 2)
+    assert ToManager("m", Cancel(["old"], force=True)) in again(ix, Lease("old", 1))
+
+
+def test_a_manager_may_forget_results_when_they_are_on_disk(ix):
+    register(ix, "m", 2)
+    lease(ix, "a", "b")
+    ix.receive("m", Results([result("a"), result("unknown")]), now=1, stamp=6)
+    assert ix.tick(now=1, stamp=6) == []
+    assert ix.settled("m", 1, stamp=7) == []
+    assert ix.tick(now=1, stamp=6) == [ToManager("m", ReportsAck(0, 2))]
+    assert ix.tick(now=1, stamp=6) == []
+
+
+def test_what_is_reported_again_is_not_safe_before_the_first_report_is(ix):
+    register(ix, "m", 2)
+    lease(ix, "a")
+    ix.receive("m", Results([result("a")]), now=1, stamp=6)
+    again(ix, Lease("a", 1))
+    assert ix.receive("m", Results([result("a")]), now=1, stamp=6) == []
+    assert ix.tick(now=1, stamp=6) == []
+    ix.settled("m", 1, stamp=7)
+    assert ix.tick(now=1, stamp=6) == [ToManager("m", ReportsAck(1, 1))]
+
+
+def test_a_loss_is_safe_when_the_service_knows_of_it(ix):
+    register(ix, "m", 2)
+    lease(ix, "a")
+    ix.receive("m", GiveBack(lost=[Lease("a", 1)], reason="worker_lost"), now=1, stamp=6)
+    assert ix.tick(now=1, stamp=6) == []
+    ix.acknowledged([Lease("a", 1)])
+    assert ix.tick(now=1, stamp=6) == [ToManager("m", ReportsAck(0, 1))]
+
+
+def test_much_that_is_safe_is_told_at_once(ix):
+    register(ix, "m", 2)
+    lease(ix, "a")
+    big = TaskResult("a", 1, TaskState.SUCCESS, bytes(2_000_000), None, TaskTimes(0, 1, 1, 2))
+    ix.receive("m", Results([big]), now=1, stamp=6)
+    assert ix.settled("m", 1, stamp=7) == [ToManager("m", ReportsAck(0, 1))]
+
+
+def test_a_manager_whose_disk_is_full_is_given_nothing(ix):
+    register(ix, "m", 2)
+    ix.receive("m", ManagerHeartbeat(2, 0, "disk-full"), now=1, stamp=6)
+    assert lease(ix, "a") == []
+    assert dealt(ix.receive("m", ManagerHeartbeat(2, 0), now=2, stamp=6)) == [("m", ["a"])]

@@ -158,12 +158,13 @@ def test_a_full_disk_is_told_and_tried_again(a_spool, watcher, monkeypatch):
     spool.append(1, [result("a")])
     watcher.wait(lambda: watcher.full == [True])
     spool.append(2, [result("b")])
-    spool.forget([Lease("b", 1)])  # the service got it although the disk did not
-    watcher.wait(lambda: watcher.tokens == [2])
+    spool.append(3, [result("c")])
+    spool.forget([Lease("a", 1), Lease("c", 1)])  # the service got them although the disk did not
+    watcher.wait(lambda: watcher.tokens == [1])
     space.set()
-    watcher.wait(lambda: watcher.tokens == [2, 1])
+    watcher.wait(lambda: watcher.tokens == [1, 2, 3])
     assert watcher.full == [True, False]
-    assert names(a_spool().open()) == ["a"]
+    assert names(a_spool().open()) == ["b"]
 
 
 def test_long_files_are_followed_by_new_ones(a_spool, watcher, tmp_path, monkeypatch):

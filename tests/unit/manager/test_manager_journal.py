@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -46,16 +48,33 @@ def test_what_came_back_unstarted_is_where_it_was_dealt_to_last(tmp_path: Path, 
     assert recover(tmp_path / "leases")[-1] == Recovered(Lease(TaskId("b"), 1), started=False)
 
 
-def test_results_count_as_received_when_the_interchange_was_heard_a_while_later(
-    tmp_path: Path, journal: Journal
-) -> None:
+def test_results_are_safe_when_the_interchange_says_so(tmp_path: Path, journal: Journal) -> None:
     journal.dealt(0, chunk(1, "a", "b"))
     journal.pages[0].numbers[STARTED] = 2
-    journal.heard(10.0, [1, 0], dict)
-    journal.heard(10.5, [2, 0], dict)
     assert found(tmp_path) == {"a": True, "b": True}
-    journal.heard(11.0, [2, 0], dict)
+    journal.safe([1, 0], [2, 0], dict)
     assert found(tmp_path) == {"b": True}
+
+
+def test_a_full_disk_leaves_the_log_whole(tmp_path: Path, journal: Journal) -> None:
+    journal.dealt(0, chunk(1, "a", "b"))
+    size = (tmp_path / "leases" / "m1" / "deals.log").stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 2, hard))
+    try:
+        with pytest.raises(OSError, match=r"No space left|File too large"):
+            journal.dealt(1, chunk(1, "c"))
+        journal.returned(0, [2])
+        assert not journal.works()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, old)
+    assert found(tmp_path) == {"a": False, "b": False}
+    assert journal.works()
+    assert found(tmp_path) == {"a": False}
+    journal.dealt(1, chunk(1, "c"))
+    assert found(tmp_path) == {"a": False, "c": False}
 
 
 def test_a_record_that_was_cut_off_is_as_if_it_had_not_been_written(tmp_path: Path, journal: Journal) -> None:
@@ -77,7 +96,7 @@ def test_the_log_is_begun_anew_and_nothing_open_is_forgotten(
         journal.dealt(0, chunk(number, f"x{step}", f"y{step}"))
         number += 2
         journal.pages[0].numbers[STARTED] = number - 1
-        journal.heard(float(step + 10), [number - 1, 0], lambda: {1: {1: Lease(TaskId("long"), 1)}})
+        journal.safe([number - 1, 0], [number - 1, 0], lambda: {1: {1: Lease(TaskId("long"), 1)}})
     assert found(tmp_path)["long"] is True
     assert len(found(tmp_path)) <= 5
     assert sum(path.stat().st_size for path in (tmp_path / "leases" / "m1").glob("*.log")) < 2000

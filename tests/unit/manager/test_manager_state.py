@@ -6,7 +6,7 @@ import pytest
 
 from funcx_core.ids import FunctionId, TaskId
 from funcx_core.protocol.endpoint import Cancel, GiveBack, Results, TaskBatch, Transitions
-from funcx_core.protocol.manager import Drained, ManagerHeartbeat, ManagerRegistered
+from funcx_core.protocol.manager import Drained, ManagerHeartbeat, ManagerRefused, ManagerRegistered, ReportsAck
 from funcx_core.protocol.task import (
     Function,
     Lease,
@@ -25,12 +25,14 @@ from funcx_endpoint.manager.effects import (
     Enrol,
     Level,
     NoteReturned,
+    NoteSafe,
     Peek,
     Send,
     SendRecall,
     Signal,
     Spawn,
     TakeBack,
+    TryJournal,
 )
 from funcx_endpoint.manager.state import TASK_SECONDS, Death, Manager, Rules
 
@@ -290,7 +292,8 @@ def test_a_drain_gives_back_what_waits_and_ends_when_the_rest_is_done() -> None:
     assert manager.drain(10, 1.0) == [Send(GiveBack(unstarted=[Lease(TaskId("b"), 1)]))]
     assert give(manager, tasks("c")) == [Send(GiveBack(unstarted=[Lease(TaskId("c"), 1)]))]
     effects = manager.finished(0, [result("a")], 2.0)
-    assert effects[1:] == [Send(Drained()), End("Drained.")]
+    assert effects[1:] == [Send(Drained())]
+    assert manager.acknowledged(ReportsAck(0, 1)) == [NoteSafe([1]), End("Drained.")]
 
 
 def test_a_drain_whose_grace_is_over_reports_what_runs_as_lost() -> None:
@@ -299,7 +302,9 @@ def test_a_drain_whose_grace_is_over_reports_what_runs_as_lost() -> None:
     manager.drain(1, 1.0)
     effects = manager.tick(2.0, 0, [1])
     assert sent(effects, GiveBack)[0].lost == [Lease(TaskId("a"), 1)]
-    assert effects[-1] == End("Drained.")
+    assert effects[-1] == Send(Drained())
+    assert manager.tick(4.9, 0, [1]) == []
+    assert manager.tick(5.0, 0, [1]) == [Send(ManagerHeartbeat(1, 0)), End("Drained.")]
 
 
 def test_an_idle_manager_only_wakes_for_its_heartbeat() -> None:
@@ -314,7 +319,10 @@ def test_a_silent_interchange_is_asked_again_and_the_workers_go_on() -> None:
     give(manager, tasks("a"))
     assert Enrol() in manager.tick(31.0, 0, [1])
     assert Enrol() in manager.tick(1000.0, 0, [1])
-    assert sent(manager.finished(0, [result("a")], 1001.0), Results)
+    session, held = manager.registration()
+    assert held == [Lease(TaskId("a"), 1)]
+    assert manager.finished(0, [result("a")], 1001.0) == []
+    assert sent(manager.registered(ManagerRegistered(5, 30, session), 1002.0), Results)
 
 
 def test_a_manager_abroad_ends_when_the_interchange_stays_silent() -> None:
@@ -323,7 +331,86 @@ def test_a_manager_abroad_ends_when_the_interchange_stays_silent() -> None:
 
 
 def test_a_refused_manager_ends() -> None:
-    assert isinstance(a_manager().refused("superseded")[0], End)
+    assert isinstance(a_manager().refused(ManagerRefused("superseded", ""), 0.0)[0], End)
+
+
+# --- sessions -------------------------------------------------------------------------------------------------------
+
+
+def lease_of(name: str) -> Lease:
+    return Lease(TaskId(name), 1)
+
+
+def register(manager: Manager, now: float = 1.0) -> tuple[list[Lease], list[Effect]]:
+    """Begin a new session; return what the registration named, and what is said when it is answered."""
+    assert manager.renewed(now) == [Enrol()]
+    session, held = manager.registration()
+    return held, manager.registered(ManagerRegistered(5, 30, session), now)
+
+
+def test_a_new_session_names_what_is_held_and_says_again_what_is_not_acknowledged() -> None:
+    manager = a_manager(2)
+    give(manager, tasks("a", "b", "c"))
+    done = manager.finished(0, [result("a")], 0.1)[0]
+    lost = next(e for e in manager.died(1, Death(started=1), 0.2) if isinstance(e, Send))
+    held, effects = register(manager)
+    assert held == [lease_of(name) for name in "cab"]
+    assert effects == [done, lost]
+
+
+def test_what_is_acknowledged_is_not_said_again() -> None:
+    manager = a_manager(1)
+    give(manager, tasks("a", "b"))
+    manager.finished(0, [result("a")], 0.1)
+    assert manager.acknowledged(ReportsAck(7, 1)) == [], "another session counted other things"
+    assert manager.acknowledged(ReportsAck(0, 1)) == [NoteSafe([1])]
+    assert register(manager) == ([lease_of("b")], [])
+
+
+def test_results_are_safe_in_the_journal_when_all_before_them_are_acknowledged() -> None:
+    manager = a_manager(1)
+    give(manager, tasks("a", "b", "c"))
+    manager.finished(0, [result("a")], 0.1)
+    manager.finished(0, [result("b")], 0.2)
+    assert manager.acknowledged(ReportsAck(0, 1)) == []
+    manager.finished(0, [result("c")], 0.3)
+    assert manager.acknowledged(ReportsAck(0, 2)) == [NoteSafe([2])]
+    assert manager.acknowledged(ReportsAck(0, 3)) == [NoteSafe([3])]
+
+
+def test_leases_of_an_older_session_are_not_taken() -> None:
+    manager = a_manager(1)
+    register(manager)
+    assert give(manager, tasks("a")) == []
+    assert manager.leases() == []
+
+
+def test_a_connection_that_is_not_known_makes_it_register_once() -> None:
+    manager = a_manager(1)
+    unknown = ManagerRefused("register", "")
+    assert manager.refused(unknown, 1.0) == [Enrol()]
+    assert manager.refused(unknown, 1.1) == []
+
+
+def test_what_comes_back_while_a_session_begins_is_given_back_then() -> None:
+    manager = a_manager(1)
+    give(manager, tasks("a", "b"))
+    manager.renewed(1.0)
+    session, held = manager.registration()
+    assert held == [lease_of("a"), lease_of("b")]
+    assert manager.drain(10, 1.0) == []
+    assert manager.registered(ManagerRegistered(5, 30, session), 1.1) == [Send(GiveBack(unstarted=[lease_of("b")]))]
+
+
+def test_a_journal_that_cannot_be_written_stops_the_taking_of_tasks() -> None:
+    manager = a_manager(1)
+    give(manager, tasks("a", "b"))
+    full = Send(ManagerHeartbeat(1, 0, "disk-full"))
+    assert manager.not_dealt(0, [1], 0.0) == [full, Send(GiveBack(unstarted=[lease_of("a"), lease_of("b")]))]
+    assert give(manager, tasks("c")) == [Send(GiveBack(unstarted=[lease_of("c")]))]
+    assert manager.tick(1.0, 0, [0]) == [TryJournal()]
+    assert manager.journal_works(1.0) == [Send(ManagerHeartbeat(1, 0))]
+    assert dealt(give(manager, tasks("d"))) == [(0, ["d"])]
 
 
 def test_events_of_a_task_are_numbered_by_attempt() -> None:
