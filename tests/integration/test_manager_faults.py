@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -278,3 +279,73 @@ async def test_a_sigterm_gives_back_what_waits_and_finishes_what_runs(ix: FakeIn
         assert isinstance(ended, TaskResult)
     await ix.until(lambda: ix.drained)
     assert {lease.task_id for lease in ix.given_back} == set(waiting)
+
+
+async def test_a_manager_removes_its_empty_folders(ix: FakeInterchange, tmp_path: Path) -> None:
+    def leave_a_file():
+        from pathlib import Path
+
+        Path("kept").write_text("by its user")
+
+    assert len(list((tmp_path / "work").iterdir())) == 1
+    await ix.run(add, 1, 1)
+    ix.drain(1)
+    assert await asyncio.to_thread(ix._processes[0].wait, 5) == 0
+    assert list((tmp_path / "work").iterdir()) == []
+    assert list((tmp_path / "leases").iterdir()) == []
+    await ix.start_manager()
+    await ix.run(leave_a_file)
+    ix.drain(1)
+    assert await asyncio.to_thread(ix._processes[1].wait, 5) == 0
+    assert [path.name for path in (tmp_path / "work").rglob("*") if path.is_file()] == ["kept"]
+
+
+async def test_a_sigterm_at_any_time_of_the_start_ends_the_manager_cleanly(tmp_path: Path) -> None:
+    async with fake_interchange(tmp_path) as ix:
+        ix.settings().save(tmp_path / "settings.json")
+        command = [sys.executable, "-m", "funcx_endpoint.manager", "--block-id", "b"]
+        for wait in (0.2, 0.35, 0.5, 0.65, 0.8):
+            process = await asyncio.create_subprocess_exec(*command, "--settings", str(tmp_path / "settings.json"))
+            await asyncio.sleep(wait)
+            below = tree(process.pid)
+            process.terminate()
+            # Before its first line of code it is ended by the signal itself.
+            assert await asyncio.wait_for(process.wait(), 5) in {0, -signal.SIGTERM}
+            await gone(below, 2)
+            assert not list((tmp_path / "leases").glob("*"))
+
+
+async def test_what_is_not_acknowledged_is_remembered_on_disk(ix: FakeInterchange, tmp_path: Path) -> None:
+    ix.acknowledges = False
+    task_id = ix.submit(add, 1, 1)
+    await ix.value(task_id)
+    [manager] = ix._processes
+    manager.kill()
+    await asyncio.to_thread(manager.wait)
+    assert [(found.lease.task_id, found.started) for found in recover(tmp_path / "leases")] == [(task_id, True)]
+
+
+async def test_what_is_acknowledged_is_forgotten_on_disk(ix: FakeInterchange, tmp_path: Path) -> None:
+    for number in range(3):
+        await ix.run(add, number, 1)
+    await asyncio.sleep(0.1)
+    [manager] = ix._processes
+    manager.kill()
+    await asyncio.to_thread(manager.wait)
+    assert recover(tmp_path / "leases") == []
+
+
+async def test_a_full_disk_under_the_journal_ends_nothing(ix: FakeInterchange) -> None:
+    await ix.run(add, 1, 1)
+    running = ix.submit(nap, 1.0)
+    await ix.until(lambda: ix.transitions)
+    [manager] = ix._processes
+    # No file of the manager may grow: what a full disk does, without one.
+    await asyncio.to_thread(subprocess.run, ["prlimit", f"--pid={manager.pid}", "--fsize=1:unlimited"], check=True)
+    refused = ix.submit(add, 2, 2)
+    await ix.until(lambda: [lease for lease in ix.given_back if lease.task_id == refused])
+    assert ix.states[-1] == "disk-full"
+    assert await ix.value(running) == "rested"
+    await asyncio.to_thread(subprocess.run, ["prlimit", f"--pid={manager.pid}", "--fsize=unlimited"], check=True)
+    await ix.until(lambda: ix.states[-1] == "")
+    assert await ix.run(add, 3, 3) == 6

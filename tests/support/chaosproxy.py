@@ -72,7 +72,7 @@ class ChaosProxy:
 
     def reset(self) -> int:
         """End every connection with RST; return how many there were."""
-        return self._call(self._reset())
+        return int(self._call(self._reset()))
 
     def refuse(self) -> None:
         """Reset what is there and what comes."""

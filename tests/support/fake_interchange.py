@@ -51,6 +51,7 @@ class FakeInterchange:
         self.lost: dict[TaskId, GiveBack] = {}
         self.managers: dict[str, tuple[bytes, ManagerRegister]] = {}
         self.heartbeats = 0
+        self.states: list[str] = []
         self.drained = 0
         self.answers = True
         self.acknowledges = True
@@ -127,8 +128,9 @@ class FakeInterchange:
                     self.given_back += message.unstarted
                     self.lost.update((lease.task_id, message) for lease in message.lost)
                     self._acknowledge(received.route, len(message.lost))
-                case ManagerHeartbeat():
+                case ManagerHeartbeat(state=state):
                     self.heartbeats += 1
+                    self.states.append(state)
                 case Drained():
                     self.drained += 1
         self._changed.set()
