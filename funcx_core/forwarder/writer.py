@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from funcx_core.forwarder.counters import Counters
 from funcx_core.forwarder.effects import AppendEvents, BeginAttempts, Commit, MarkSeen, RecordTransitions
@@ -16,6 +16,9 @@ from funcx_core.ids import EndpointId
 Write = RecordTransitions | AppendEvents | BeginAttempts | Commit | MarkSeen
 Done = BeginAttempts | Commit
 T = TypeVar("T")
+
+TURNS_BEFORE_WRITING: Final = 4
+"""Turns of the loop in which results reach their clients before the writer's thread wants the interpreter, too."""
 
 
 class Writer:
@@ -48,6 +51,8 @@ class Writer:
         """Write, for ever."""
         while True:
             await self._arrival.wait()
+            for _ in range(TURNS_BEFORE_WRITING):
+                await asyncio.sleep(0)
             self._arrival.clear()
             writes, self._writes = self._writes, []
             await self._write(writes)

@@ -47,6 +47,7 @@ from funcx_core.protocol.task import Call, Function
 from funcx_core.sdk.futures import FuncXFuture, TaskListener
 from funcx_core.sdk.ledger import MOST_CALLS, Ledger, Request, Route
 from funcx_core.sdk.settings import Settings
+from funcx_core.transport.loop import new_loop
 from funcx_core.transport.retry import Backoff
 
 if TYPE_CHECKING:
@@ -266,7 +267,7 @@ class TaskStream:
         import asyncio  # noqa: PLC0415 - `import funcx` stays fast
 
         _close_all_at_exit()
-        self._loop = asyncio.new_event_loop()
+        self._loop = new_loop()
         self._closing = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="funcx-stream", daemon=True)
         _open_streams.add(self)

@@ -18,6 +18,7 @@ from funcx_core.errors import FuncxError
 from funcx_core.home import home, write_private
 from funcx_core.service.app import Service, mint_token
 from funcx_core.service.config import ServiceConfig
+from funcx_core.transport.loop import run
 
 USAGE_EXIT: Final = 2
 CRASH_EXIT: Final = 70
@@ -105,16 +106,7 @@ async def _serve(config: ServiceConfig, ready_file: Path | None) -> None:
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
     sys.setswitchinterval(SWITCH_INTERVAL)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(work)
-
-
-def _loop_factory() -> Any:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
+    return run(work)
 
 
 def main() -> None:

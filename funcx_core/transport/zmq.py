@@ -27,6 +27,8 @@ from funcx_core.home import read_private, write_private
 HIGH_WATER_MARK: Final = 10_000
 DRAIN_LIMIT: Final = 256
 """Messages taken by one wake-up before the loop's other callbacks get their turn."""
+DELIVERIES: Final = 8
+"""Deliveries in one turn, while every answer finds a new message waiting."""
 ZERO_COPY: Final = 65536
 """Frames from this size on are sent without a copy; below it the bookkeeping costs more than the copy."""
 MAX_MESSAGE: Final = 256 * 1024 * 1024
@@ -108,23 +110,33 @@ class _Channel:
 
     def _ready(self) -> None:
         self._check_is_scheduled = False
-        if self._socket.closed:
-            return
-        while self._outbox and self._try_send(self._outbox[0]):
-            self._outbox.popleft()
-        received = []
-        try:
-            for _ in range(DRAIN_LIMIT):
+        for _ in range(DELIVERIES):
+            if self._socket.closed:
+                return
+            # Asking costs a tenth of the exception that an empty socket raises.
+            events = int(self._socket.get(zmq.EVENTS))
+            while self._outbox and events & zmq.POLLOUT and self._try_send(self._outbox[0]):
+                self._outbox.popleft()
+            received: list[Any] = []
+            while events & zmq.POLLIN and len(received) < DRAIN_LIMIT:
                 received.append(self._receive())
-        except zmq.Again:
-            pass
-        if received:
-            # There may be more, and the receiver usually answers, which may swallow an edge. Scheduled before the
-            # delivery: whatever the receiver raises, the socket does not fall silent.
-            self._schedule_check()
-            self._deliver(received)
-        elif self._outbox and int(self._socket.get(zmq.EVENTS)) & zmq.POLLOUT:
-            # Receiving handled the news that the peer reads again, so no edge will tell.
+                events = int(self._socket.get(zmq.EVENTS))
+            if not received:
+                # Receiving may have handled the news that the peer reads again, and then no edge will tell.
+                if self._outbox and events & zmq.POLLOUT:
+                    self._schedule_check()
+                return
+            try:
+                self._deliver(received)
+            except BaseException:
+                self._schedule_check()  # Whatever the receiver raises, the socket does not fall silent.
+                raise
+            # The receiver usually answers, which may have swallowed an edge: look again.
+        self._schedule_check()
+
+    def _look(self) -> None:
+        """Sending may have swallowed the edge that tells of a message."""
+        if not self._check_is_scheduled and int(self._socket.get(zmq.EVENTS)) & zmq.POLLIN:
             self._schedule_check()
 
     def _try_send(self, frames: list[bytes]) -> bool:
@@ -139,7 +151,9 @@ class _Channel:
             return
         if self._outbox or not self._try_send(frames):
             self._outbox.append(frames)
-        self._schedule_check()
+            self._schedule_check()
+        else:
+            self._look()
 
     def _receive(self) -> Any:
         raise NotImplementedError
@@ -281,7 +295,7 @@ class Router(_Channel):
             if error.errno == zmq.EHOSTUNREACH:
                 return False
             raise
-        self._schedule_check()
+        self._look()
         return True
 
     def _receive(self) -> Received:

@@ -137,7 +137,8 @@ class Stream(Guard, websocket.WebSocketHandler):
     async def _submit(self, submit: Submit) -> None:
         self.context.outcomes.follow(self._listener, self.user.user_id, submit.group_id)
         rejected = await self.context.operations.submit(self.user, submit)
-        self.send(Accepted(submit.request, rejected))
+        # In the next turn: the tasks leave for their endpoint first.
+        self._loop.call_soon(self.send, Accepted(submit.request, rejected))
 
     async def _register_function(self, request: RegisterFunction) -> None:
         await self.context.operations.register_function(self.user, request.function)

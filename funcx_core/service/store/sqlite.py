@@ -41,6 +41,10 @@ T = TypeVar("T")
 
 READERS: Final = 2
 BUSY_SECONDS: Final = 5.0
+WRITER_BUSY_MS: Final = 10
+"""The writer asks again itself, because it may be the service's loop that waits."""
+BYTES_PER_ROW: Final = 8 * 1024
+"""Bytes that count as a row when a write is weighed."""
 _PRAGMAS: Final = (
     f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}",
     "PRAGMA journal_mode = WAL",
@@ -54,7 +58,7 @@ _log = logging.getLogger(__name__)
 
 
 class SqliteStore(Store):
-    """Keeps everything in `folder`. Writes go through one thread, reads through two others."""
+    """Keeps everything in `folder`. Writes go through one connection (see `writer`), reads through two threads."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -200,7 +204,10 @@ class SqliteStore(Store):
 
     async def submit(self, submission: Submission) -> Receipt:
         """Accept each call once."""
-        return await self._writer.do(lambda tx: self._writes.submit(tx, submission))
+        return await self._writer.do(
+            lambda tx: self._writes.submit(tx, submission),
+            weight=_weight([len(call.payload) for call in submission.calls]),
+        )
 
     async def count_open(self, owner_id: UserId) -> int:
         """Return how many tasks of this owner have not ended."""
@@ -264,15 +271,25 @@ class SqliteStore(Store):
     async def complete(self, endpoint_id: EndpointId, results: Sequence[TaskResult]) -> None:
         """End tasks."""
         now = time.time_ns()
-        await self._writer.do(lambda tx: self._writes.complete(tx, endpoint_id, results, now))
+        await self._writer.do(
+            lambda tx: self._writes.complete(tx, endpoint_id, results, now),
+            weight=_weight([len(result.value) for result in results]),
+        )
 
     async def transition(self, endpoint_id: EndpointId, transitions: Sequence[Transition]) -> None:
         """Record states of open tasks."""
-        await self._writer.do(lambda tx: self._writes.transition(tx, endpoint_id, transitions))
+        await self._writer.do(lambda tx: self._writes.transition(tx, endpoint_id, transitions), weight=len(transitions))
 
     async def append_events(self, endpoint_id: EndpointId, events: Sequence[TaskEvent]) -> None:
         """Append to the event logs of open tasks."""
-        await self._writer.do(lambda tx: self._writes.append_events(tx, endpoint_id, events))
+        await self._writer.do(
+            lambda tx: self._writes.append_events(tx, endpoint_id, events),
+            weight=_weight([len(event.body) for event in events]),
+        )
+
+
+def _weight(sizes: list[int]) -> int:
+    return len(sizes) + sum(sizes) // BYTES_PER_ROW
 
 
 def _engine(path: Path, *, writer: bool) -> sa.Engine:
@@ -289,6 +306,8 @@ def _engine(path: Path, *, writer: bool) -> sa.Engine:
     def _set_up(connection: sqlite3.Connection, _: object) -> None:
         for pragma in _PRAGMAS:
             connection.execute(pragma).close()
+        if writer:
+            connection.execute(f"PRAGMA busy_timeout = {WRITER_BUSY_MS}").close()
 
     if writer:
         # A writer that starts as a reader may find the lock taken in its middle, and then waits in vain.

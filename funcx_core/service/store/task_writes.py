@@ -269,14 +269,14 @@ def _bound_log(transaction: Transaction, task_id: str) -> None:
     """Drop the oldest entries of a log that grew too long."""
     count, size = transaction.run(
         "SELECT count(*), coalesce(sum(length(body)), 0) FROM task_events WHERE task_id = ?", (task_id,)
-    ).one()
+    ).fetchone()
     if count <= MAX_EVENTS and size <= MAX_EVENT_BYTES:
         return
     newest_first = transaction.run(
         "SELECT seq, length(body) FROM task_events WHERE task_id = ? ORDER BY seq DESC LIMIT ?", (task_id, MAX_EVENTS)
     )
     keep_from, left = None, MAX_EVENT_BYTES
-    for seq, length in newest_first.all():
+    for seq, length in newest_first.fetchall():
         left -= length
         if left < 0 and keep_from is not None:
             break
