@@ -41,6 +41,23 @@ def starts(path):
     return [line for line in path.read_text().splitlines() if line.startswith("start")] if path.exists() else []
 
 
+@pytest.fixture(scope="module")
+def own_fabric(tmp_path_factory):
+    """One for this file: starting it costs more than most of these tests."""
+    with Fabric(tmp_path_factory.mktemp("fabric")) as running:
+        yield running
+
+
+@pytest.fixture
+def fresh_fabric(own_fabric):
+    """As good as new, whatever the test before did to it."""
+    if not own_fabric.pids("agent"):
+        own_fabric.start_endpoint("local")
+    eventually(lambda: own_fabric.is_online("local"), "the endpoint is online", timeout=20)
+    eventually(lambda: len(own_fabric.pids("worker")) == 2, "its workers are there", timeout=20)
+    return own_fabric
+
+
 @pytest.fixture
 def broken(fresh_fabric, tmp_path):
     """Submit 10 tasks to 2 workers, break something when two have started, and return what became of them."""
@@ -70,6 +87,29 @@ def test_a_killed_manager_loses_only_what_it_ran(broken, fresh_fabric):
     assert ManagerLost in found
 
 
+def test_processes_that_tasks_left_die_with_their_manager(fresh_fabric):
+    def leave():
+        import subprocess
+
+        return subprocess.Popen(["setsid", "--fork", "sleep", "981"]).wait() or subprocess.call(["sleep", "60"])
+
+    def left():
+        return subprocess.run(["pgrep", "-f", "^sleep 981"], capture_output=True, text=True, check=False).stdout.split()
+
+    def ours():
+        mark = f"FUNCX_HOME={fresh_fabric.home}".encode()
+        return [pid for pid in left() if mark in Path(f"/proc/{pid}/environ").read_bytes()]
+
+    with fresh_fabric.executor() as executor:
+        future = executor.submit(leave)
+        eventually(ours, "the task left a process")
+        fresh_fabric.signal("manager", signal.SIGSTOP)  # None of them can tidy up.
+        for role in ("worker", "manager"):
+            fresh_fabric.signal(role, signal.SIGKILL)
+        assert outcomes([future]) == [ManagerLost]
+    eventually(lambda: not ours(), "what the task left is gone", timeout=5)
+
+
 def test_a_frozen_manager_is_replaced_and_nothing_runs_twice(broken):
     def freeze(fabric):
         pids = fabric.signal("manager", signal.SIGSTOP)
@@ -91,6 +131,22 @@ def test_a_killed_agent_comes_back_with_its_results(broken):
         fabric.start_endpoint("local")
 
     check(broken(kill), EndpointLost)
+
+
+def test_results_that_never_reached_a_disk_are_not_made_again(broken):
+    def kill(fabric):
+        fabric.signal("service", signal.SIGSTOP)
+        (agent,) = fabric.pids("agent")
+        subprocess.run(["prlimit", f"--pid={agent}", "--fsize=1:unlimited"], check=True)
+        time.sleep(1.5)
+        fabric.signal("agent", signal.SIGKILL)
+        eventually(lambda: not fabric.pids("worker"), "the workers end with their agent", timeout=3)
+        fabric.signal("service", signal.SIGCONT)
+        fabric.start_endpoint("local")
+
+    found = broken(kill)
+    check(found, EndpointLost, most=6)
+    assert EndpointLost in found
 
 
 def test_a_restart_runs_everything_once(broken):
