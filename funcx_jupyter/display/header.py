@@ -19,7 +19,7 @@ _COLOURS: Final = {
     TaskState.FAILED: "var(--jp-error-color1, #c62828)",
     TaskState.CANCELLED: "var(--jp-warn-color1, #b26a00)",
 }
-_STYLE: Final = "font-family: var(--jp-ui-font-family, sans-serif); font-size: 90%; opacity: 0.85"
+_STYLE: Final = "font-family: var(--jp-ui-font-family, sans-serif); font-size: 90%; opacity: 0.85; padding-left: var(--jp-code-padding, 0)"
 
 
 class Timing(msgspec.Struct, frozen=True):
