@@ -135,13 +135,13 @@ def test_a_killed_agent_comes_back_with_its_results(broken):
 
 def test_results_that_never_reached_a_disk_are_not_made_again(broken):
     def kill(fabric):
-        fabric.signal("service", signal.SIGSTOP)
+        fabric.kill_service()
         (agent,) = fabric.pids("agent")
         subprocess.run(["prlimit", f"--pid={agent}", "--fsize=1:unlimited"], check=True)
         time.sleep(1.5)
         fabric.signal("agent", signal.SIGKILL)
         eventually(lambda: not fabric.pids("worker"), "the workers end with their agent", timeout=3)
-        fabric.signal("service", signal.SIGCONT)
+        fabric.start_service()
         fabric.start_endpoint("local")
 
     found = broken(kill)
