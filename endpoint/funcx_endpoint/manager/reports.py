@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from funcx_core.protocol.endpoint import GiveBack, Results
@@ -14,10 +14,13 @@ FRAME_BYTES: Final = 1024 * 1024
 
 
 class Reports:
-    """Reports in the order in which they are sent. An acknowledgement counts leases from the beginning of a session."""
+    """Reports in the order in which they are sent. An acknowledgement counts leases from the beginning of a session.
+
+    Results are kept in the lists in which they came, so that keeping and forgetting costs nothing per task.
+    """
 
     def __init__(self) -> None:
-        self._kept: deque[TaskResult | GiveBack] = deque()
+        self._kept: deque[list[TaskResult] | GiveBack] = deque()
         self._acknowledged = 0
         self.sent = 0
         """Leases reported in this session."""
@@ -25,9 +28,9 @@ class Reports:
     def __bool__(self) -> bool:
         return bool(self._kept)
 
-    def results(self, results: Sequence[TaskResult]) -> None:
-        """Keep these results."""
-        self._kept.extend(results)
+    def results(self, results: list[TaskResult]) -> None:
+        """Keep these results; the list must not change any more."""
+        self._kept.append(results)
         self.sent += len(results)
 
     def lost(self, message: GiveBack) -> None:
@@ -37,7 +40,10 @@ class Reports:
 
     def leases(self) -> list[Lease]:
         """Return the leases that were reported on and may be reported on again."""
-        return [lease for kept in self._kept for lease in ([kept.lease] if isinstance(kept, TaskResult) else kept.lost)]
+        leases: list[Lease] = []
+        for kept in self._kept:
+            leases += kept.lost if isinstance(kept, GiveBack) else [result.lease for result in kept]
+        return leases
 
     def begin_session(self) -> None:
         """Acknowledgements count anew, from the oldest report that is kept."""
@@ -49,20 +55,25 @@ class Reports:
         kept = self._kept
         while kept and self._acknowledged < count:
             oldest = kept.popleft()
-            self._acknowledged += 1 if isinstance(oldest, TaskResult) else len(oldest.lost)
+            size = len(oldest.lost) if isinstance(oldest, GiveBack) else len(oldest)
+            if self._acknowledged + size > count and not isinstance(oldest, GiveBack):
+                kept.appendleft(oldest[count - self._acknowledged :])
+                size = count - self._acknowledged
+            self._acknowledged += size
 
     def again(self) -> list[Results | GiveBack]:
         """Return all that is kept, as messages of bounded size."""
         messages: list[Results | GiveBack] = []
-        frame: list[TaskResult] = []
-        size = 0
         for kept in self._kept:
-            if frame and (isinstance(kept, GiveBack) or len(frame) >= FRAME_RESULTS or size > FRAME_BYTES):
-                messages.append(Results(frame))
-                frame, size = [], 0
-            if isinstance(kept, GiveBack):
-                messages.append(kept)
-            else:
-                frame.append(kept)
-                size += len(kept.value)
-        return [*messages, Results(frame)] if frame else messages
+            messages += [kept] if isinstance(kept, GiveBack) else map(Results, _frames(kept))
+        return messages
+
+
+def _frames(results: list[TaskResult]) -> Iterator[list[TaskResult]]:
+    start = size = 0
+    for index, result in enumerate(results):
+        if index > start and (size > FRAME_BYTES or index - start >= FRAME_RESULTS):
+            yield results[start:index]
+            start, size = index, 0
+        size += len(result.value)
+    yield results[start:]
