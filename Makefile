@@ -1,6 +1,6 @@
 # Each target prepares .venv by itself; all it needs is Python 3.11 or newer, git and make.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab test bench check chaos lock clean
+.PHONY: help setup demo lab test test-old-ipython bench check chaos lock clean
 SHELL := /bin/bash
 # Without cached byte code every process of the fabric compiles its imports anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -10,7 +10,7 @@ PINS := pyproject.toml requirements/dev.txt scripts/setup
 TEST_PROCESSES ?= 2
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1 \t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 \t/' | expand -t 26
 
 .venv/.notebooks: $(PINS)
 	@scripts/setup .venv notebooks
@@ -35,6 +35,13 @@ lab: .venv/.notebooks ## Open JupyterLab on the tutorials, with the fabric runni
 test: .venv/.dev ## Run all tests
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(PYTEST_ARGS)
 
+.venv-old/.ready: $(PINS) requirements/old-ipython.txt
+	@scripts/setup .venv-old old-ipython
+	@touch $@
+
+test-old-ipython: .venv-old/.ready ## Run the tests of the magics on the oldest IPython and ipykernel we take
+	.venv-old/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup tests/unit/jupyter tests/notebooks $(PYTEST_ARGS)
+
 chaos: .venv/.dev ## Kill and freeze real processes, many rounds (ROUNDS=20, SEED=...)
 	CHAOS_ROUNDS=$(or $(ROUNDS),20) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest -m chaos --timeout 1800 tests/chaos $(PYTEST_ARGS)
 
@@ -48,5 +55,5 @@ lock: .venv/.dev ## Renew the pinned versions in requirements/
 	@scripts/lock
 
 clean: ## Remove environments, caches and build products
-	rm -rf .venv .venv-bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache bench/results.json
+	rm -rf .venv .venv-bench .venv-old build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache bench/results.json
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

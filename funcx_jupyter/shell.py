@@ -1,6 +1,7 @@
 """What the magics need of IPython's shell, in one place, because little of it has a public interface.
 
-Tried on IPython 9.18 with ipykernel 7.4; what differs in IPython 8 and ipykernel 6 is said where it matters.
+Tried on IPython 9.18 with ipykernel 7.4 (`make test`), and on IPython 8.18 with ipykernel 6.29 (`make test-old-ipython`); what
+differs between them is said where it matters.
 """
 
 from __future__ import annotations
