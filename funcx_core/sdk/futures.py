@@ -167,22 +167,20 @@ class FuncXFuture(Future[Any]):
 
     def end(self, outcome: TaskResult) -> bool:
         """The task has ended. False if the future had ended before; the outcome is then dropped."""
-        if self._made is None:
-            with _lock:
-                if self._made is None:
-                    if self._state in _ENDED:
-                        return False
-                    self._outcome = outcome
-                    self.times = outcome.times
-                    self._state = FINISHED
-                    if self._done_callbacks:
-                        callbacks, self._done_callbacks = self._done_callbacks, ()
-                    else:
-                        return True
-            for callback in callbacks:
-                self._call(callback)
-            return True
-        return self._end_with_waiters(outcome)
+        with _lock:
+            nobody_waits = self._made is None
+            if nobody_waits:
+                if self._state in _ENDED:
+                    return False
+                self._outcome = outcome
+                self.times = outcome.times
+                self._state = FINISHED
+                callbacks, self._done_callbacks = self._done_callbacks, ()
+        if not nobody_waits:
+            return self._end_with_waiters(outcome)
+        for callback in callbacks:
+            self._call(callback)
+        return True
 
     def cancel_here(self) -> bool:
         """Cancel the future without a word to the service. Whether this call did it."""

@@ -19,6 +19,7 @@ import pytest
 
 from funcx_core.errors import ResultLoadError, TaskCancelled, WorkerLost
 from funcx_core.protocol.task import TaskError, TaskResult, TaskState, TaskTimes
+from funcx_core.sdk import futures as futures_module
 from funcx_core.sdk.futures import FuncXFuture
 from funcx_core.serialize import describe_exception, pack_value
 
@@ -225,6 +226,22 @@ def test_a_value_is_loaded_once_by_many_threads():
         for thread in threads:
             thread.join()
         assert all(value is seen[0] for value in seen)
+
+
+def test_a_future_whose_first_waiter_comes_just_before_its_end_ends():
+    future = FuncXFuture("t")
+    heard = []
+    future.add_done_callback(heard.append)
+    ending = threading.Thread(target=future.end, args=(success(7),))
+    with futures_module._lock:
+        ending.start()  # and stops at the lock
+        time.sleep(0.05)
+        future._waiters = []
+        future._done_callbacks = list(future._done_callbacks)
+        future._made = threading.Condition()
+    assert future.result(5) == 7
+    ending.join(5)
+    assert heard == [future]
 
 
 def test_no_waiter_misses_an_end_and_no_end_is_counted_twice():
