@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import gc
 import logging
 import os
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from funcx_core import logs
 from funcx_core.errors import Conflict, FuncxError
+from funcx_core.transport.loop import run
 from funcx_core.transport.zmq import KeyPair
 from funcx_endpoint.config import load_config
 from funcx_endpoint.folder import AgentLock, EndpointFolder
@@ -43,7 +43,7 @@ def main() -> int:
         readiness.failed(str(error), error.code)
         return 1
     try:
-        asyncio.run(_run(folder, readiness))
+        run(_run(folder, readiness))
     except FuncxError as error:
         _log.error("the endpoint stops: %s", error)
         readiness.failed(str(error), error.code)

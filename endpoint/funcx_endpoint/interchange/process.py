@@ -49,6 +49,8 @@ from funcx_endpoint.registration import Registrar
 _log = logging.getLogger(__name__)
 
 LONGEST_TICK: Final = 0.5
+OVERSLEPT: Final = 0.5
+"""Seconds of delay of the agent itself (stopped, swapped out) that do not count as silence of its managers."""
 LAST_ACKS: Final = 2.0
 """Seconds that a stopping agent waits for the last acknowledgements; what is missing then stays on disk."""
 MANAGERS_END_WITHIN: Final = 3.0
@@ -325,8 +327,13 @@ class Agent:
         executor = self._config.executor
         pause = min(LONGEST_TICK, executor.heartbeat_period / 2, self._config.heartbeat_period / 2)
         while True:
-            self._tick(self._loop.time())
+            began = self._loop.time()
+            self._tick(began)
             await asyncio.sleep(pause)
+            late = self._loop.time() - began - pause
+            if late > OVERSLEPT:
+                _log.warning("the agent did not run for %.1f s", late)
+                self._state.slept(late)
 
     def _tick(self, now: float) -> None:
         if self._spool.failed:

@@ -321,6 +321,11 @@ class Interchange:
         }
         return effects + self._report_waiting(stamp) + self._finish(overdue=self._drain_is_over(now))
 
+    def slept(self, seconds: float) -> None:
+        """Nothing could be heard for so long because this process did not run: that is nobody's silence."""
+        for record in self._managers.values():
+            record.last_heard += seconds
+
     def disk(self, *, is_full: bool) -> list[Effect]:
         """Results cannot be written to disk now, or can again."""
         self._disk_is_full = is_full

@@ -47,6 +47,7 @@ from funcx_core.protocol.worker import (
     chunk_decoder,
     from_worker,
 )
+from funcx_core.transport.loop import run
 from funcx_core.transport.zmq import Dealer
 from funcx_endpoint.manager.effects import (
     DealChunk,
@@ -114,6 +115,7 @@ class ManagerProcess:
         self._effects: deque[Effect] = deque()
         self._oom = OomWatch()
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0.0
         self._address = 0
         self._is_ending = False
         self._agent_is_gone = False
@@ -269,9 +271,10 @@ class ManagerProcess:
         timer = self._timer
         if timer is not None:
             # A timer that is too early only makes a tick that finds nothing to do; moving it for each task costs more.
-            if timer.when() <= due + 0.001:
+            if self._timer_due <= due + 0.001:
                 return
             timer.cancel()
+        self._timer_due = due
         self._timer = self._loop.call_at(due, self._on_time)
 
     def _on_time(self) -> None:
@@ -571,7 +574,7 @@ def main(arguments: list[str] | None = None) -> None:
     log_file = Path(settings.log_dir) / f"manager-{os.getpid()}.log"
     configure(log_file, console=False, debug=settings.debug, process="manager")
     try:
-        asyncio.run(ManagerProcess(settings, BlockId(options.block_id)).run())
+        run(ManagerProcess(settings, BlockId(options.block_id)).run())
     except Exception:  # noqa: BLE001 - the one of this process: whatever it was is in its log
         _log.exception("the manager ends by an error of its own")
         sys.exit(70)
