@@ -180,6 +180,18 @@ def test_a_frozen_service_costs_nothing(broken):
     assert broken(freeze) == list(range(10))
 
 
+def test_a_frozen_agent_costs_nothing(broken):
+    def freeze(fabric):
+        workers = fabric.pids("worker")
+        fabric.signal("agent", signal.SIGSTOP)
+        time.sleep(3 * fabric.threshold)
+        fabric.signal("agent", signal.SIGCONT)
+        time.sleep(fabric.threshold)
+        assert fabric.pids("worker") == workers
+
+    assert broken(freeze) == list(range(10))
+
+
 def test_starting_and_stopping_twice(fresh_fabric):
     again = fresh_fabric.endpoint_cli("start", "local")
     assert again.stdout == "Endpoint 'local' is running already.\n"

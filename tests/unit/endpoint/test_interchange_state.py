@@ -324,3 +324,10 @@ def test_a_manager_whose_disk_is_full_is_given_nothing(ix):
     ix.receive("m", ManagerHeartbeat(2, 0, "disk-full"), now=1, stamp=6)
     assert lease(ix, "a") == []
     assert dealt(ix.receive("m", ManagerHeartbeat(2, 0), now=2, stamp=6)) == [("m", ["a"])]
+
+
+def test_a_manager_is_not_silent_because_the_agent_slept(ix):
+    register(ix, "m")
+    ix.slept(60)
+    assert ix.tick(now=65, stamp=9) == []
+    assert ix.tick(now=71, stamp=9) == [Bury("m")]
