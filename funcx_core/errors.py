@@ -190,7 +190,7 @@ class PayloadTooLarge(UsageError):
         self.size = size
         self.limit = limit
         super().__init__(
-            f"The {what} has {size:,} bytes; this service takes at most {limit:,}. Send less, or pass a path or URL to the data."
+            f"The {what} {'have' if what.endswith('s') else 'has'} {size:,} bytes; this service takes at most {limit:,}. Send less, or pass a path or URL to the data."
         )
 
 

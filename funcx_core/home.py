@@ -14,7 +14,7 @@ def home() -> Path:
     """Return the folder, made with mode 0700 if it is not there.
 
     Raises:
-        ConfigError: if it belongs to somebody else or others may write to it.
+        ConfigError: if it cannot be made or written to, belongs to somebody else, or others may write to it.
     """
     path = Path(os.environ.get("FUNCX_HOME") or Path.home() / ".funcx")
     return private_dir(path)
@@ -24,14 +24,22 @@ def private_dir(path: Path) -> Path:
     """Return `path` as an existing folder that only its owner may write to.
 
     Raises:
-        ConfigError: if it belongs to somebody else or others may write to it.
+        ConfigError: if it cannot be made or written to, belongs to somebody else, or others may write to it.
     """
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "It is a file" if path.is_file() else error.strerror
+        raise ConfigError(f"There can be no folder {path}: {reason}. Set FUNCX_HOME to a folder of your own.") from None
     found = path.stat()
     if found.st_uid != os.geteuid():
         raise ConfigError(f"{path} belongs to another user. Set FUNCX_HOME to a folder of your own.")
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise ConfigError(f"Others may write to {path}. Run: chmod go-w '{path}'")
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ConfigError(
+            f"You may not write to {path}. Run: chmod u+rwx '{path}', or set FUNCX_HOME to another folder."
+        )
     return path
 
 

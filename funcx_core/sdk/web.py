@@ -9,6 +9,7 @@ import http.client
 import threading
 import time
 import weakref
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -133,14 +134,17 @@ class _ConnectionPool:
         self, connection: http.client.HTTPConnection, method: str, url: str, content: bytes | None
     ) -> tuple[int, dict[str, str], bytes]:
         try:
-            connection.request(method, f"{self._base}/{url}", body=content, headers=self._headers)
+            # A request that is too large is answered before it is read: sending fails, and the answer says why.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, f"{self._base}/{url}", body=content, headers=self._headers)
             response = connection.getresponse()
             body = response.read()
         except BaseException:
             connection.close()
             raise
-        with self._lock:
-            self._idle.append(connection)
+        if not response.will_close:
+            with self._lock:
+                self._idle.append(connection)
         return response.status, {name.lower(): value for name, value in response.getheaders()}, body
 
 

@@ -56,3 +56,22 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypat
         write_private(tmp_path / "token", b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["token"]
     assert (tmp_path / "token").read_bytes() == b"old"
+
+
+def test_a_file_in_its_place_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FUNCX_HOME", str(tmp_path / "file"))
+    with pytest.raises(ConfigError, match=r"There can be no folder .*/file: It is a file. Set FUNCX_HOME"):
+        home()
+
+
+def test_a_folder_that_cannot_be_made_is_named(monkeypatch):
+    monkeypatch.setenv("FUNCX_HOME", "/proc/funcx")
+    with pytest.raises(ConfigError, match=r"There can be no folder /proc/funcx: .*FUNCX_HOME"):
+        home()
+
+
+def test_a_folder_that_one_may_not_write_to_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, how: False)  # root may always
+    with pytest.raises(ConfigError, match="You may not write to"):
+        private_dir(tmp_path)

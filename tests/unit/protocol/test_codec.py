@@ -124,11 +124,14 @@ BOMBS = {
 }
 
 
-@pytest.mark.parametrize("bomb", BOMBS)
-@pytest.mark.parametrize("name", DECODERS)
+# A union of one message without fields is also read without its tag.
+HARMLESS = ("worker.recall_decoder", "a message without its tag")
+
+
+@pytest.mark.parametrize(
+    ("name", "bomb"), [(name, bomb) for name in DECODERS for bomb in BOMBS if (name, bomb) != HARMLESS]
+)
 def test_bombs_are_protocol_errors(name: str, bomb: str) -> None:
-    if name == "worker.recall_decoder" and bomb == "a message without its tag":
-        pytest.skip("a union of one message without fields is also read without its tag")
     with pytest.raises(RemoteProtocolError):
         DECODERS[name].decode(BOMBS[bomb])
 
