@@ -35,6 +35,7 @@ from funcx_core.service.outcomes import Listener
 
 MAX_UNREAD: Final = 8 * 1024 * 1024
 """While more bytes than this wait to be written, or requests of that size to be committed, nothing more is read."""
+ANSWER_SECONDS: Final = 0.002
 LOOK_AGAIN_AFTER: Final = (1.0, 4.0)
 """Seconds. A result that is published just before somebody watches is committed just after."""
 
@@ -59,6 +60,7 @@ class Stream(Guard, websocket.WebSocketHandler):
         self._room = asyncio.Event()
         self._in_order = asyncio.Lock()
         self._flush_is_scheduled = False
+        self._answers: list[Accepted] = []
         self._loop = asyncio.get_running_loop()
         self.set_nodelay(True)
         self.context.streams.add(self)
@@ -137,8 +139,7 @@ class Stream(Guard, websocket.WebSocketHandler):
     async def _submit(self, submit: Submit) -> None:
         self.context.outcomes.follow(self._listener, self.user.user_id, submit.group_id)
         rejected = await self.context.operations.submit(self.user, submit)
-        # In the next turn: the tasks leave for their endpoint first.
-        self._loop.call_soon(self.send, Accepted(submit.request, rejected))
+        self._answer_soon(Accepted(submit.request, rejected))
 
     async def _register_function(self, request: RegisterFunction) -> None:
         await self.context.operations.register_function(self.user, request.function)
@@ -221,8 +222,20 @@ class Stream(Guard, websocket.WebSocketHandler):
             self._flush_is_scheduled = True
             self._loop.call_soon(self._flush)
 
+    def _answer_soon(self, answer: Accepted) -> None:
+        """Send `answer` with the next results, or in a moment: the tasks leave for their endpoint first."""
+        self._answers.append(answer)
+        if len(self._answers) == 1:
+            self._loop.call_later(ANSWER_SECONDS, self._send_answers)
+
+    def _send_answers(self) -> None:
+        answers, self._answers = self._answers, []
+        for answer in answers:
+            self.send(answer)
+
     def _flush(self) -> None:
         self._flush_is_scheduled = False
+        self._send_answers()
         for message in self._outbox.take():
             self.send(message)
 

@@ -309,9 +309,6 @@ def _engine(path: Path, *, writer: bool) -> sa.Engine:
         if writer:
             connection.execute(f"PRAGMA busy_timeout = {WRITER_BUSY_MS}").close()
 
-    if writer:
-        # A writer that starts as a reader may find the lock taken in its middle, and then waits in vain.
-        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
 
 

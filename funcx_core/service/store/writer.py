@@ -51,11 +51,28 @@ class Transaction:
         self.connection = connection
         self.blobs = blobs
         self.doomed: list[str] = []
+        self._driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
 
     def run(self, statement: str, parameters: tuple[Any, ...] = ()) -> sqlite3.Cursor:
         """Execute a hand-written statement of the hot path on the driver's own cursor: a third of the price."""
-        driver: sqlite3.Connection = self.connection.connection.driver_connection  # type: ignore[assignment]
-        return driver.execute(statement, parameters)
+        return self._driver.execute(statement, parameters)
+
+    def begin(self) -> None:
+        """Begin as a writer: one that starts as a reader may find the lock taken in its middle, and waits in vain."""
+        self._driver.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Make everything durable."""
+        if self.connection.in_transaction():  # Core was used, which keeps a state of its own.
+            self.connection.commit()
+        else:
+            self._driver.commit()
+
+    def rollback(self) -> None:
+        """Forget everything."""
+        if self.connection.in_transaction():
+            self.connection.rollback()
+        self._driver.rollback()
 
 
 Operation = Callable[[Transaction], T]
@@ -195,11 +212,13 @@ class GroupCommit:
 
     def _attempt(self, group: list[_Waiting]) -> list[_Outcome]:
         transaction = Transaction(self._connection, self._blobs)
+        transaction.begin()
         try:
-            with self._connection.begin():
-                outcomes: list[_Outcome] = [(waiting.future, waiting.operation(transaction), None) for waiting in group]
-                self._blobs.sync()
+            outcomes: list[_Outcome] = [(waiting.future, waiting.operation(transaction), None) for waiting in group]
+            self._blobs.sync()
+            transaction.commit()
         except BaseException:
+            transaction.rollback()
             self._blobs.rollback()
             raise
         for name in transaction.doomed:
