@@ -10,7 +10,7 @@ from funcx_core.protocol.handoff import Ended
 from funcx_core.protocol.task import TaskError, TaskResult, TaskState
 
 _LOST: Final = {
-    "worker_lost": "The worker process died while it ran the task.",
+    "worker_lost": "The worker process died{how} while it ran the task.",
     "manager_lost": "The node's manager was lost while the task ran.",
     "endpoint_lost": "The endpoint's agent died while the task ran.",
 }
@@ -31,8 +31,18 @@ def lost(record: Record, reason: str, details: dict[str, Any]) -> TaskResult:
     else:
         code = reason if reason in _LOST else "endpoint_lost"
         again = "" if record.retry_on_loss else " Submit it with retry_on_loss=1 or more to have it run again."
-        error = TaskError(code=code, message=_LOST[code] + again, details=facts)
+        error = TaskError(code=code, message=_LOST[code].format(how=_how(details)) + again, details=facts)
     return TaskResult(record.task_id, record.attempt, TaskState.FAILED, error=error)
+
+
+def _how(details: dict[str, Any]) -> str:
+    if details.get("oom"):
+        return " (out of memory)"
+    if details.get("signal"):
+        return f" (signal {details['signal']})"
+    if details.get("exitcode") is not None:
+        return f" (exit code {details['exitcode']})"
+    return ""
 
 
 def unloadable(record: Record) -> TaskResult:
