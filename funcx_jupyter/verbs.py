@@ -40,8 +40,12 @@ class Table:
     def _repr_html_(self) -> str:
         if not self._rows:
             return f"<p>{html.escape(self._nothing)}</p>"
-        heading = "".join(f"<th scope='col'>{html.escape(cell)}</th>" for cell in self._heading)
-        rows = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in self._rows)
+        # Jupyter aligns to the right, which suits numbers only.
+        left = "style='text-align: left'"
+        heading = "".join(f"<th scope='col' {left}>{html.escape(cell)}</th>" for cell in self._heading)
+        rows = "".join(
+            "<tr>" + "".join(f"<td {left}>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self._rows
+        )
         return f"<table><thead><tr>{heading}</tr></thead><tbody>{rows}</tbody></table>"
 
 

@@ -110,13 +110,15 @@ type(table), table.shape
 # progress bar that moves as results come in.
 
 # %%
+import sys
 from concurrent.futures import as_completed
 
 from tqdm import tqdm
 
 with FuncXExecutor(endpoint_id) as executor:
     futures = [executor.submit(estimate_area, seed) for seed in range(100)]
-    areas = [done.result() for done in tqdm(as_completed(futures), total=len(futures), unit="task")]
+    ended = tqdm(as_completed(futures), total=len(futures), unit="task", file=sys.stdout)
+    areas = [future.result() for future in ended]
 
 print(f"{np.mean(areas):.5f} ± {np.std(areas) / np.sqrt(len(areas)):.5f}")
 

@@ -62,3 +62,10 @@ def short_id(task_id: str) -> str:
     """Return four letters of a task's id that differ between the tasks of a session: its counting group."""
     groups = task_id.split("-")
     return groups[3] if len(groups) == 5 else task_id[:4]  # noqa: PLR2004 - the groups of a UUID
+
+
+def title(source: str) -> str:
+    """Return the line by which a reader knows a cell: the first that is neither an import nor a comment, if there is one."""
+    lines = [line.strip() for line in source.splitlines() if line.strip()]
+    telling = (line for line in lines if not line.startswith(("import ", "from ", "#")))
+    return next(telling, lines[0] if lines else "")

@@ -81,8 +81,8 @@ class CellRun:
         future = connection.submit(self._endpoint.endpoint_id, spec, options, self._mailbox)
         future.add_done_callback(self._mailbox.on_end)
         assert future.task_id is not None  # noqa: S101 - futures of submitted tasks have one
-        cell = spec.source.strip().partition("\n")[0]
-        self._session.remember(TaskRecord(task_id=future.task_id, endpoint=self._endpoint.name, cell=cell))
+        title = words.title(spec.source)
+        self._session.remember(TaskRecord(task_id=future.task_id, endpoint=self._endpoint.name, cell=title))
         return future
 
     def _first_header(self, future: FuncXFuture) -> Header:

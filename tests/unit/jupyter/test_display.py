@@ -159,3 +159,16 @@ def test_updates_clears_and_cuts(capsys):
     assert published.log == [("update", {"a": 1}, {"display_id": "x"}), ("clear", True)]
     assert cleared == [True]
     assert capsys.readouterr() == ("\n… 120,340 bytes of output hidden\n", "warning")
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("import time\nfrom x import y\n\n# draw\nplt.plot()\nplt.show()", "plt.plot()"),
+        ("  values = [1]\n", "values = [1]"),
+        ("import numpy", "import numpy"),
+        ("", ""),
+    ],
+)
+def test_a_cell_is_known_by_its_first_line_that_says_something(source: str, shown: str) -> None:
+    assert words.title(source) == shown
