@@ -24,7 +24,6 @@ class BlobFolder:
         """Write `content` to a new file and return its name. It is not on disk before `sync`."""
         name = os.urandom(12).hex()
         self._unsynced.append(name)
-        self._path_of(name).parent.mkdir(mode=0o700, exist_ok=True)
         handle = os.open(self._path_of(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -36,9 +35,7 @@ class BlobFolder:
             return
         for name in self._unsynced:
             _fsync(self._path_of(name))
-        for folder in {self._path_of(name).parent for name in self._unsynced}:
-            _fsync(folder)
-        _fsync(self._path)
+        _fsync(self._path)  # One folder, so one more for the whole group.
         self._unsynced.clear()
 
     def rollback(self) -> None:
@@ -60,13 +57,13 @@ class BlobFolder:
     def sweep(self, named: Container[str]) -> int:
         """Remove every file that is not `named`; how many there were."""
         private_dir(self._path)
-        left_over = [file for file in self._path.glob("??/*") if file.name not in named]
+        left_over = [file for file in self._path.iterdir() if file.is_file() and file.name not in named]
         for file in left_over:
             file.unlink(missing_ok=True)
         return len(left_over)
 
     def _path_of(self, name: str) -> Path:
-        return self._path / name[:2] / name
+        return self._path / name
 
 
 def _fsync(path: Path) -> None:

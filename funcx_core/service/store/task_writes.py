@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from hmac import digest as hmac_digest
 from typing import Any, Final
 
 import msgspec
@@ -225,8 +226,15 @@ def _request_hashes(submission: Submission) -> list[bytes]:
         key = keys.get(call.function_id)
         if key is None:
             key = keys[call.function_id] = blake2b(shared + call.function_id.encode(), digest_size=32).digest()
-        hashes.append(blake2b(call.payload, digest_size=16, key=key).digest())
+        hashes.append(_keyed_hash(call.payload, key))
     return hashes
+
+
+def _keyed_hash(payload: bytes, key: bytes) -> bytes:
+    # SHA-256 is twice as fast where the processor helps with it, which pays for the longer way there on long payloads.
+    if len(payload) > INLINE_LIMIT:
+        return hmac_digest(key, payload, "sha256")[:16]
+    return blake2b(payload, digest_size=16, key=key).digest()
 
 
 def _explain_ignored(transaction: Transaction, submission: Submission, submit_id: int, hashes: list[bytes]) -> Receipt:
