@@ -47,7 +47,6 @@ from funcx_core.protocol.task import Call, Function
 from funcx_core.sdk.futures import FuncXFuture, TaskListener
 from funcx_core.sdk.ledger import MOST_CALLS, Ledger, Request, Route
 from funcx_core.sdk.settings import Settings
-from funcx_core.transport.loop import new_loop
 from funcx_core.transport.retry import Backoff
 
 if TYPE_CHECKING:
@@ -265,6 +264,8 @@ class TaskStream:
 
     def _start(self) -> None:
         import asyncio  # noqa: PLC0415 - `import funcx` stays fast
+
+        from funcx_core.transport.loop import new_loop  # noqa: PLC0415 - it imports asyncio
 
         _close_all_at_exit()
         self._loop = new_loop()

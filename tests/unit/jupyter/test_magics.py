@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import subprocess
 import sys
 import threading
+import time
 
 import msgspec
 import pytest
@@ -18,6 +20,7 @@ from funcx_jupyter.extension import greeting, load, unload
 from funcx_jupyter.magics import FuncxMagics
 from funcx_jupyter.session.state import Session
 from funcx_jupyter.session.watch import PATIENCE
+from tests.support.fabric import eventually
 from tests.unit.jupyter.fake_service import LOCAL, FakeConnection
 
 
@@ -194,7 +197,7 @@ def test_options_reach_the_task(run, connection):
 
 
 def test_an_interrupt_stops_the_task_and_keeps_what_was_printed(run, connection):
-    timer = threading.Timer(1.0, __import__("_thread").interrupt_main)
+    timer = threading.Timer(1.0, _thread.interrupt_main)
     timer.start()
     ran = run("%%funcx\nimport time\nprint('begun', flush=True)\ntime.sleep(30)")
     timer.join()
@@ -206,13 +209,21 @@ def test_an_interrupt_stops_the_task_and_keeps_what_was_printed(run, connection)
 
 def test_a_second_interrupt_detaches(run, connection, monkeypatch):
     connection.hold = True
-    monkeypatch.setattr(connection, "cancel", lambda task_id: None)
-    timers = [threading.Timer(delay, __import__("_thread").interrupt_main) for delay in (0.3, 0.8)]
-    for timer in timers:
-        timer.start()
+    before, heard = len(connection.specs), threading.Event()
+    monkeypatch.setattr(connection, "cancel", lambda task_id: heard.set())
+
+    def press_twice() -> None:
+        eventually(lambda: len(connection.specs) > before, "the cell is sent", timeout=60)
+        time.sleep(0.3)
+        _thread.interrupt_main()
+        heard.wait(60)  # two presses at the same moment are one
+        time.sleep(0.3)
+        _thread.interrupt_main()
+
+    presser = threading.Thread(target=press_twice)
+    presser.start()
     ran = run("%%funcx\n1")
-    for timer in timers:
-        timer.join()
+    presser.join()
     assert isinstance(ran.error, CellInterrupted)
     assert str(ran.error).startswith("Detached.")
     assert PATIENCE > 1
