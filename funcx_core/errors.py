@@ -127,9 +127,11 @@ class NotFound(UsageError):
     code = "not_found"
     http_status = 404
     what: ClassVar[str] = "object"
+    advice: ClassVar[str] = ""
 
     def __init__(self, name: str, hint: str = "") -> None:
         self.name = name
+        hint = hint or self.advice
         super().__init__(f"No {self.what} '{name}' is visible to you.{' ' + hint if hint else ''}")
 
 
@@ -138,6 +140,7 @@ class FunctionNotFound(NotFound):
 
     code = "function_not_found"
     what = "function"
+    advice = "Register it first; `register_function` returns its id."
 
 
 class EndpointNotFound(NotFound):
@@ -145,6 +148,7 @@ class EndpointNotFound(NotFound):
 
     code = "endpoint_not_found"
     what = "endpoint"
+    advice = "`funcx status` lists yours."
 
 
 class TaskNotFound(NotFound):
@@ -152,6 +156,7 @@ class TaskNotFound(NotFound):
 
     code = "task_not_found"
     what = "task"
+    advice = "Check the id; only the user who submitted a task sees it."
 
 
 class TaskGroupNotFound(NotFound):
@@ -159,6 +164,7 @@ class TaskGroupNotFound(NotFound):
 
     code = "task_group_not_found"
     what = "task group"
+    advice = "Check the id; only the user who submitted its tasks sees it."
 
 
 class Conflict(UsageError):
