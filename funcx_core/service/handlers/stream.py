@@ -249,6 +249,7 @@ class Stream(Guard, websocket.WebSocketHandler):
 
     def end_for_restart(self) -> None:
         """The service stops: the client connects again in a moment."""
+        self._send_answers()
         self._end(_TRY_AGAIN, "The service is stopping. Connect again in a moment.")
 
     async def finish_requests(self) -> None:

@@ -34,13 +34,12 @@ from funcx_core.service.store.records import (
     User,
 )
 from funcx_core.service.store.task_writes import TaskWrites
-from funcx_core.service.store.writer import GroupCommit
+from funcx_core.service.store.writer import BUSY_SECONDS, GroupCommit
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 READERS: Final = 2
-BUSY_SECONDS: Final = 5.0
 WRITER_BUSY_MS: Final = 10
 """The writer asks again itself, because it may be the service's loop that waits."""
 BYTES_PER_ROW: Final = 8 * 1024

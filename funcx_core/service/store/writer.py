@@ -141,8 +141,7 @@ class GroupCommit:
         if not group:
             self._idle.set()
             return
-        is_light = sum([waiting.weight for waiting in group]) <= LIGHT
-        if is_light and self._expected < QUICK_SECONDS and self._commit_here(group):
+        if _is_light(group) and self._expected < QUICK_SECONDS and self._commit_here(group):
             self._schedule_turn()
             return
         self._thread_is_busy = True
@@ -162,10 +161,10 @@ class GroupCommit:
     def _learn(self, seconds: float) -> None:
         self._expected += (seconds - self._expected) * (1 - WEIGHT_OF_OLD)
 
-    def _committed(self, outcomes: list[_Outcome], seconds: float) -> None:
-        """The thread is done."""
+    def _committed(self, outcomes: list[_Outcome], seconds: float | None) -> None:
+        """The thread is done; a light group took it `seconds`."""
         self._thread_is_busy = False
-        if len(outcomes) <= LIGHT:
+        if seconds is not None:
             self._learn(seconds)
         _resolve(outcomes)
         self._schedule_turn()
@@ -176,8 +175,9 @@ class GroupCommit:
         while (group := self._groups.get()) is not None:
             started = time.perf_counter()
             outcomes = self._commit_patiently(group)
+            seconds = time.perf_counter() - started if _is_light(group) else None
             with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
-                self._loop.call_soon_threadsafe(self._committed, outcomes, time.perf_counter() - started)
+                self._loop.call_soon_threadsafe(self._committed, outcomes, seconds)
 
     def _commit_patiently(self, group: list[_Waiting]) -> list[_Outcome]:
         deadline = time.monotonic() + BUSY_SECONDS
@@ -228,6 +228,10 @@ class GroupCommit:
 
 class _DatabaseBusy(Exception):
     """Another process holds the database; nothing was written."""
+
+
+def _is_light(group: list[_Waiting]) -> bool:
+    return sum([waiting.weight for waiting in group]) <= LIGHT
 
 
 def _locked() -> ServiceUnavailable:

@@ -112,6 +112,13 @@ async def test_a_file_that_is_no_database_is_refused_with_a_sentence(tmp_path: P
         await SqliteStore(tmp_path).open()
 
 
+async def test_how_long_heavy_groups_take_says_nothing_about_light_ones(store: SqliteStore) -> None:
+    await store.submit(a_submission(*calls(2000)))
+    assert store._writer._expected == 0
+    await store.submit(a_submission(a_call()))
+    assert store._writer._expected > 0
+
+
 async def test_a_locked_database_is_waited_for(store: SqliteStore, tmp_path: Path) -> None:
     with_lock = sqlite3.connect(tmp_path / "service" / "funcx.db", isolation_level=None)
     with_lock.execute("BEGIN IMMEDIATE")
