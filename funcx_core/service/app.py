@@ -21,7 +21,7 @@ from funcx_core.queues.memory import MemoryQueue
 from funcx_core.service.auth.local import LocalTokens
 from funcx_core.service.config import USUAL_PORT, ServiceConfig
 from funcx_core.service.files import Lock, Ports, ServiceFile, keep_token, known_token
-from funcx_core.service.operations import ForwarderAddress
+from funcx_core.service.operations.endpoints import ForwarderAddress
 from funcx_core.service.store import SqliteStore
 from funcx_core.service.store.records import User
 from funcx_core.service.web import WebService, listen

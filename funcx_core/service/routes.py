@@ -7,40 +7,51 @@ from typing import Any, Final
 from tornado import web
 
 from funcx_core.service.context import Context
-from funcx_core.service.handlers import endpoints, functions, meta, stream, submit, tasks
+from funcx_core.service.handlers import description, endpoints, functions, meta, stream, submit, tasks
 from funcx_core.service.handlers.base import Guard, NoSuchRoute
+from funcx_core.service.openapi import document
+from funcx_core.service.route import Route
 
-ID: Final = r"([^/]+)"
-
-
+_ROOT: Final[list[tuple[str, type[Guard]]]] = [
+    ("openapi.json", description.OpenApi),
+]
 _V2: Final[list[tuple[str, type[Guard]]]] = [
     ("version", meta.Version),
     ("health", meta.Health),
     ("limits", meta.LimitsHandler),
     ("functions", functions.Functions),
-    (f"functions/{ID}", functions.OneFunction),
+    ("functions/{function_id}", functions.OneFunction),
     ("endpoints", endpoints.Endpoints),
-    (f"endpoints/{ID}", endpoints.OneEndpoint),
-    (f"endpoints/{ID}/status", endpoints.EndpointStatusHandler),
+    ("endpoints/{endpoint_id}", endpoints.OneEndpoint),
+    ("endpoints/{endpoint_id}/status", endpoints.EndpointStatusHandler),
     ("submit", submit.SubmitHandler),
     ("batch_status", tasks.BatchStatus),
     ("tasks", tasks.NewestTasks),
-    (f"tasks/{ID}", tasks.OneTask),
-    (f"tasks/{ID}/cancel", tasks.CancelTask),
-    (f"tasks/{ID}/events", tasks.Events),
-    (f"taskgroup/{ID}", tasks.TaskGroup),
+    ("tasks/{task_id}", tasks.OneTask),
+    ("tasks/{task_id}/cancel", tasks.CancelTask),
+    ("tasks/{task_id}/events", tasks.Events),
+    ("taskgroup/{group_id}", tasks.TaskGroup),
     ("stream", stream.Stream),
 ]
-ROUTES: Final = {f"/v2/{path}": handler for path, handler in _V2}
+ROUTES: Final = [
+    *(Route(f"/{path}", handler) for path, handler in _ROOT),
+    *(Route(f"/v2/{path}", handler) for path, handler in _V2),
+]
 
 
 def application(context: Context) -> web.Application:
-    """Return the Tornado application."""
+    """Return the Tornado application.
+
+    Raises:
+        TypeError: a method of a handler is not declared.
+    """
     given: dict[str, Any] = {"context": context}
+    described = document(ROUTES)
     return web.Application(
-        [(path, handler, given) for path, handler in ROUTES.items()],
+        [(route.pattern, route.handler, given) for route in ROUTES],
         default_handler_class=NoSuchRoute,
         default_handler_args=given,
+        openapi=described,
         log_function=lambda _: None,
         compress_response=False,
         websocket_max_message_size=32 * 1024 * 1024,

@@ -18,7 +18,8 @@ from funcx_core.service.config import ServiceConfig
 from funcx_core.service.context import Context
 from funcx_core.service.handlers.stream import Stream
 from funcx_core.service.handoff import Handoff
-from funcx_core.service.operations import ForwarderAddress, Operations
+from funcx_core.service.operations import Operations
+from funcx_core.service.operations.endpoints import ForwarderAddress
 from funcx_core.service.outcomes import Outcomes
 from funcx_core.service.routes import application
 from funcx_core.service.store.base import Store

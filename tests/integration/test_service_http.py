@@ -15,11 +15,12 @@ from funcx_core.ids import new_endpoint_id, new_function_id, new_group_id, new_t
 from funcx_core.protocol.client import Limits
 from funcx_core.protocol.handoff import CancelRequested, Logged, More, Submitted
 from funcx_core.protocol.task import EventKind, TaskError, TaskEvent, TaskResult, TaskState, TaskTimes, event_seq
+from funcx_core.service.auth.scopes import Scope
 from funcx_core.service.routes import ROUTES
 from tests.support.stored import ALICE
 from tests.support.webservice import TestedService, a_service
 
-OPEN_TO_ALL = {"/v2/version", "/v2/health"}
+NEED_A_TOKEN = [route.path for route in ROUTES if all(each.scope is not None for _, each in route.operations())]
 
 
 @pytest.fixture
@@ -51,9 +52,27 @@ async def test_limits(service: TestedService) -> None:
 # --- errors ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", sorted(set(ROUTES) - OPEN_TO_ALL))
+def test_few_routes_are_open_to_all() -> None:
+    assert {route.path for route in ROUTES} - set(NEED_A_TOKEN) == {"/v2/version", "/v2/health", "/openapi.json"}
+
+
+async def test_a_token_is_good_for_its_scopes_only(service: TestedService) -> None:
+    reader = await service.tokens.mint(ALICE, label="reads", scopes=frozenset({Scope.READ}))
+    assert await service.get("endpoints", token=reader) == []
+    response = await service.request("POST", "endpoints", {"endpoint_name": "theta"}, token=reader)
+    assert response.code == 403
+    assert "scope 'endpoints'" in json.loads(response.body)["reason"]
+
+
+async def test_the_service_describes_itself(service: TestedService) -> None:
+    response = await service.request("GET", "/openapi.json", token="")
+    assert response.code == 200
+    assert set(json.loads(response.body)["paths"]) == {route.path for route in ROUTES}
+
+
+@pytest.mark.parametrize("path", NEED_A_TOKEN)
 async def test_every_other_route_needs_a_token(service: TestedService, path: str) -> None:
-    concrete = path.replace("([^/]+)", new_task_id()).removeprefix("/v2/")
+    concrete = re.sub(r"\{\w+\}", new_task_id(), path).removeprefix("/v2/")
     user = ALICE
     expired = await service.tokens.mint(user, label="old", lifetime=-1)
     for method in ("GET", "POST", "DELETE"):
@@ -426,7 +445,7 @@ async def test_what_is_somebody_elses_does_not_exist(service: TestedService) -> 
         f"tasks/{task_id}/events": "GET",
         f"taskgroup/{group_id}": "GET",
     }
-    patterns = {path for path in ROUTES if "(" in path}
+    patterns = {route.pattern for route in ROUTES if route.parameters}
     assert all(any(re.fullmatch(pattern, f"/v2/{path}") for path in paths) for pattern in patterns)
     for path, methods in paths.items():
         for method in methods.split():

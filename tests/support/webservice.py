@@ -19,7 +19,7 @@ from funcx_core.protocol.task import TaskResult, TaskState
 from funcx_core.queues.memory import MemoryQueue
 from funcx_core.service.auth.local import LocalTokens
 from funcx_core.service.config import ServiceConfig
-from funcx_core.service.operations import ForwarderAddress
+from funcx_core.service.operations.endpoints import ForwarderAddress
 from funcx_core.service.store import SqliteStore
 from funcx_core.service.web import WebService, listen
 from tests.support.stored import ALICE, BOB
@@ -69,7 +69,7 @@ class TestedService:
         content = raw if raw is not None else None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {self.alice if token is None else token}", **more.pop("headers", {})}
         request = HTTPRequest(
-            f"{self.web.address}/{path}",
+            f"{self.web.address.removesuffix('/v2')}{path}" if path.startswith("/") else f"{self.web.address}/{path}",
             method=method,
             body=content,
             headers=headers,

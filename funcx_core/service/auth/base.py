@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import msgspec
+
+from funcx_core.service.auth.scopes import ALL, Scope
 from funcx_core.service.store.records import User
 
 
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Who calls, and what the token that proves it may be used for."""
+
+    user: User
+    scopes: frozenset[Scope] = ALL
+
+
 class Authenticator(ABC):
-    """Turns a bearer token into a user."""
+    """Turns a bearer token into an identity."""
 
     @abstractmethod
-    async def authenticate(self, token: str) -> User:
+    async def authenticate(self, token: str) -> Identity:
         """Return whose token this is.
 
         Called for every request, and for every message of a stream: implementations may remember an answer for a

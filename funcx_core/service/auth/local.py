@@ -9,7 +9,8 @@ from hashlib import sha256
 from typing import Final
 
 from funcx_core.errors import AuthRequired
-from funcx_core.service.auth.base import Authenticator
+from funcx_core.service.auth.base import Authenticator, Identity
+from funcx_core.service.auth.scopes import ALL, Scope
 from funcx_core.service.store.base import Store
 from funcx_core.service.store.records import Token, User
 
@@ -37,22 +38,22 @@ class LocalTokens(Authenticator):
         self._store = store
         self._now = now
         self._monotonic = monotonic
-        self._remembered: dict[str, tuple[float, User]] = {}
+        self._remembered: dict[str, tuple[float, Identity]] = {}
 
-    async def authenticate(self, token: str) -> User:
+    async def authenticate(self, token: str) -> Identity:
         """Return whose token this is; see `Authenticator`."""
         digest = digest_of(token)
         now = self._monotonic()
         known = self._remembered.get(digest)
         if known is not None and known[0] > now:
             return known[1]
-        user = await self._look_up(digest)
+        identity = await self._look_up(digest)
         if len(self._remembered) >= REMEMBER_MOST:
             self._remembered.clear()
-        self._remembered[digest] = (now + REMEMBER_SECONDS, user)
-        return user
+        self._remembered[digest] = (now + REMEMBER_SECONDS, identity)
+        return identity
 
-    async def _look_up(self, digest: str) -> User:
+    async def _look_up(self, digest: str) -> Identity:
         self._remembered.pop(digest, None)
         found = await self._store.token(digest)
         if found is None:
@@ -65,21 +66,31 @@ class LocalTokens(Authenticator):
         user = await self._store.user(found.user_id)
         if user is None:
             raise AuthRequired(f"The user of this token has gone. {_HINT}")
-        return user
+        return Identity(user=user, scopes=found.scopes)
 
-    async def mint(self, user: User, *, label: str, lifetime: float | None = None) -> str:
+    async def mint(
+        self, user: User, *, label: str, lifetime: float | None = None, scopes: frozenset[Scope] = ALL
+    ) -> str:
         """Make a token for `user` and return it: the only time its text is known.
 
         Args:
             user: whom requests with it are from.
             label: what it is for, shown in lists.
             lifetime: seconds until it expires; None for never.
+            scopes: what it may be used for.
         """
         text = PREFIX + secrets.token_urlsafe(32)
         now = self._now()
         expires_at = None if lifetime is None else now + lifetime
         await self._store.add_token(
-            Token(digest=digest_of(text), user_id=user.user_id, label=label, created_at=now, expires_at=expires_at)
+            Token(
+                digest=digest_of(text),
+                user_id=user.user_id,
+                label=label,
+                created_at=now,
+                expires_at=expires_at,
+                scopes=scopes,
+            )
         )
         return text
 

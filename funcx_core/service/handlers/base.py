@@ -11,10 +11,13 @@ import msgspec
 from tornado import web
 
 from funcx_core.errors import FuncxError, InvalidRequest, PayloadTooLarge, PermissionDenied
+from funcx_core.service.auth.base import Identity
 from funcx_core.service.auth.local import no_token
+from funcx_core.service.auth.scopes import Scope
 from funcx_core.service.config import MAX_HTTP_BODY
 from funcx_core.service.context import Context
 from funcx_core.service.http_errors import ErrorBody, body_of_code, error_body, internal_error
+from funcx_core.service.route import Operation, declared_operations
 from funcx_core.service.store.records import User
 
 T = TypeVar("T")
@@ -23,7 +26,6 @@ DISCARD_LIMIT: Final = 2 * MAX_HTTP_BODY
 """A body that is too large by less than this is read and dropped, so that its sender sees the answer."""
 
 _BEARER: Final = "bearer "
-_METHODS: Final = ("GET", "POST", "PUT", "DELETE")
 
 _log = logging.getLogger(__name__)
 
@@ -36,9 +38,8 @@ def host_name(host_header: str) -> str:
 class Guard(web.RequestHandler):
     """Checks the host, then the token, before anything else is looked at."""
 
-    needs_token = True
     context: Context
-    user: User
+    identity: Identity
 
     def initialize(self, context: Context) -> None:
         """Tornado calls this with the keywords of the route."""
@@ -59,8 +60,29 @@ class Guard(web.RequestHandler):
             raise PermissionDenied(
                 f"This service does not answer to the name '{self.request.host[:100]}'. Use 127.0.0.1 or localhost."
             )
-        if self.needs_token:
-            self.user = await self.context.authenticator.authenticate(self.token)
+        operations = declared_operations(type(self))
+        declared = operations.get((self.request.method or "").lower())
+        scopes = [each.scope for each in (operations.values() if declared is None else [declared])]
+        # A method that is not there is told only to those who may use one that is.
+        if scopes and None not in scopes:
+            self.identity = await self.context.authenticator.authenticate(self.token)
+        if declared is not None and declared.scope is not None:
+            self.require(declared.scope)
+
+    @property
+    def user(self) -> User:
+        """Who calls."""
+        return self.identity.user
+
+    def require(self, scope: Scope) -> None:
+        """Raise `PermissionDenied` unless the caller's token has this scope."""
+        if scope not in self.identity.scopes:
+            raise PermissionDenied(
+                f"This token does not have the scope '{scope}' that this needs. Make one that has it: `funcx token`."
+            )
+
+    def _declared(self) -> Operation | None:
+        return declared_operations(type(self)).get((self.request.method or "").lower())
 
     @property
     def token(self) -> str:
@@ -99,8 +121,7 @@ class Guard(web.RequestHandler):
                 return internal_error()
 
     def _methods(self) -> list[str]:
-        unset = web.RequestHandler._unimplemented_method  # noqa: SLF001 - Tornado has no public name for it
-        return [name for name in _METHODS if getattr(type(self), name.lower()) is not unset]
+        return [name.upper() for name in declared_operations(type(self))]
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Log faults of ours; what a caller did wrong is told to the caller."""
@@ -139,18 +160,39 @@ class ApiHandler(Guard):
             self._body += chunk
 
     def read_body(self, form: type[T]) -> T:
-        """Return the body as a `form`.
+        """Return the body as a `form`, which must be the declared one.
 
         Raises:
             PayloadTooLarge: it is longer than this route takes.
             InvalidRequest: it is something else.
         """
+        declared = self._declared()
+        if declared is None or declared.body is not form:
+            raise TypeError(f"{type(self).__qualname__} reads {form.__qualname__}, which it does not declare.")
         if self._too_large is not None:
             raise self._too_large
+        content = bytes(self._body)
+        if not content and declared.optional_body:
+            content = b"{}"
         try:
-            return msgspec.json.decode(bytes(self._body), type=form)
+            return msgspec.json.decode(content, type=form)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidRequest(f"The request body cannot be read: {str(error)[:300]}") from None
+
+    def read_query(self, form: type[T]) -> T:
+        """Return the query parameters as a `form`, which must be the declared one.
+
+        Raises:
+            InvalidRequest: one of them is missing or something else.
+        """
+        declared = self._declared()
+        if declared is None or declared.query is not form:
+            raise TypeError(f"{type(self).__qualname__} reads {form.__qualname__}, which it does not declare.")
+        given = {name: self.get_query_argument(name) for name in self.request.query_arguments}
+        try:
+            return msgspec.convert(given, form, strict=False)
+        except msgspec.ValidationError as error:
+            raise InvalidRequest(f"The query cannot be read: {str(error)[:300]}") from None
 
     def reply(self, body: Any, status: int = 200) -> None:
         """Answer with JSON."""
@@ -161,9 +203,7 @@ class ApiHandler(Guard):
 class NoSuchRoute(Guard):
     """Whatever is not in the table of routes."""
 
-    needs_token = False
-
     async def prepare(self) -> None:
         """Refuse."""
         await super().prepare()
-        raise web.HTTPError(404, "There is nothing at this path. The API is below /v2.")
+        raise web.HTTPError(404, "There is nothing at this path. The API is below /v2, and described at /docs.")

@@ -8,8 +8,10 @@ import msgspec
 
 from funcx_core.errors import InvalidRequest
 from funcx_core.ids import EndpointId, new_endpoint_id, parse_id
+from funcx_core.service.auth.scopes import Scope
 from funcx_core.service.handlers.base import ApiHandler
-from funcx_core.service.operations import EndpointRequest
+from funcx_core.service.operations.endpoints import EndpointRequest
+from funcx_core.service.route import operation
 from funcx_core.service.views import endpoint_status_view, endpoint_view
 
 MAX_META = 64 * 1024
@@ -28,11 +30,13 @@ class RegisterBody(msgspec.Struct, frozen=True, kw_only=True):
 class Endpoints(ApiHandler):
     """GET and POST endpoints."""
 
+    @operation(Scope.READ)
     async def get(self) -> None:
         """Reply with the caller's endpoints, newest first."""
-        found = await self.context.operations.endpoints(self.user)
+        found = await self.context.operations.endpoints.all(self.user)
         self.reply([endpoint_view(endpoint) for endpoint in found])
 
+    @operation(Scope.ENDPOINTS, body=RegisterBody)
     async def post(self) -> None:
         """Register an endpoint; reply with where the forwarder is."""
         body = self.read_body(RegisterBody)
@@ -49,28 +53,31 @@ class Endpoints(ApiHandler):
             version=body.version or "",
             meta=meta,
         )
-        self.reply(await self.context.operations.register_endpoint(self.user, request))
+        self.reply(await self.context.operations.endpoints.register(self.user, request))
 
 
 class OneEndpoint(ApiHandler):
     """GET and DELETE endpoints/{id}."""
 
+    @operation(Scope.READ)
     async def get(self, endpoint_id: str) -> None:
         """Reply with an endpoint."""
         known = EndpointId(parse_id(endpoint_id, "endpoint id"))
-        self.reply(endpoint_view(await self.context.operations.endpoint(self.user, known)))
+        self.reply(endpoint_view(await self.context.operations.endpoints.get(self.user, known)))
 
+    @operation(Scope.ENDPOINTS)
     async def delete(self, endpoint_id: str) -> None:
         """Delete an endpoint; its open tasks are cancelled."""
         known = EndpointId(parse_id(endpoint_id, "endpoint id"))
-        await self.context.operations.delete_endpoint(self.user, known)
+        await self.context.operations.endpoints.delete(self.user, known)
         self.reply({"status": "Success", "endpoint_id": known})
 
 
 class EndpointStatusHandler(ApiHandler):
     """GET endpoints/{id}/status."""
 
+    @operation(Scope.READ)
     async def get(self, endpoint_id: str) -> None:
         """Reply with how an endpoint is."""
         known = EndpointId(parse_id(endpoint_id, "endpoint id"))
-        self.reply(endpoint_status_view(await self.context.operations.endpoint(self.user, known)))
+        self.reply(endpoint_status_view(await self.context.operations.endpoints.get(self.user, known)))

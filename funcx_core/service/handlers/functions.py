@@ -8,8 +8,10 @@ import msgspec
 
 from funcx_core.ids import FunctionId, new_function_id, parse_id
 from funcx_core.protocol.task import Function
+from funcx_core.service.auth.scopes import Scope
 from funcx_core.service.config import MAX_HTTP_BODY
 from funcx_core.service.handlers.base import ApiHandler
+from funcx_core.service.route import operation
 from funcx_core.service.views import function_view
 
 
@@ -33,13 +35,14 @@ class Functions(ApiHandler):
 
     max_body = MAX_HTTP_BODY
 
+    @operation(Scope.SUBMIT, body=RegisterBody)
     async def post(self) -> None:
         """Register a function."""
         body = self.read_body(RegisterBody)
         function_id = new_function_id()
         if body.function_uuid is not None:
             function_id = FunctionId(parse_id(body.function_uuid, "function id"))
-        await self.context.operations.register_function(
+        await self.context.operations.functions.register(
             self.user,
             Function(function_id, body.function_name, body.function_code.encode(errors="surrogatepass")),
             description=body.description or "",
@@ -51,7 +54,8 @@ class Functions(ApiHandler):
 class OneFunction(ApiHandler):
     """GET functions/{id}."""
 
+    @operation(Scope.READ)
     async def get(self, function_id: str) -> None:
         """Reply with what is known of a function."""
         known = FunctionId(parse_id(function_id, "function id"))
-        self.reply(function_view(await self.context.operations.function(self.user, known)))
+        self.reply(function_view(await self.context.operations.functions.get(self.user, known)))

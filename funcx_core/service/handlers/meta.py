@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from funcx_core import __version__
+from funcx_core.protocol.client import Limits
+from funcx_core.service.auth.scopes import Scope
 from funcx_core.service.handlers.base import ApiHandler
+from funcx_core.service.route import PUBLIC, operation
 
 OLDEST = "0.0.1"
 """The oldest SDK and endpoint that this service works with, as published clients compare it."""
 
 
+class VersionQuery(msgspec.Struct, frozen=True):
+    """Whose versions are asked for: ``all`` or ``api``."""
+
+    service: str = "api"
+
+
 class Version(ApiHandler):
     """GET version, version?service=all."""
 
-    needs_token = False
-
+    @operation(PUBLIC, query=VersionQuery)
     async def get(self) -> None:
         """Reply with the version of the API, or the versions of everything."""
-        if self.get_query_argument("service", "api") == "all":
+        if self.read_query(VersionQuery).service == "all":
             self.reply({"api": __version__, "min_sdk_version": OLDEST, "min_ep_version": OLDEST})
         else:
             self.reply(__version__)
@@ -25,8 +35,7 @@ class Version(ApiHandler):
 class Health(ApiHandler):
     """GET health."""
 
-    needs_token = False
-
+    @operation(PUBLIC)
     async def get(self) -> None:
         """Reply that the service serves."""
         self.reply({"status": "ok", "version": __version__})
@@ -35,6 +44,7 @@ class Health(ApiHandler):
 class LimitsHandler(ApiHandler):
     """GET limits."""
 
+    @operation(Scope.READ, reply=Limits)
     async def get(self) -> None:
         """Reply with what clients may send."""
         self.reply(self.context.operations.limits)

@@ -29,9 +29,11 @@ from funcx_core.protocol.client import (
 )
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.task import TaskEvent, TaskResult
+from funcx_core.service.auth.scopes import Scope
 from funcx_core.service.handlers.base import Guard, host_name
 from funcx_core.service.outbox import FRAME, Outbox
 from funcx_core.service.outcomes import Listener
+from funcx_core.service.route import operation
 
 MAX_UNREAD: Final = 8 * 1024 * 1024
 """While more bytes than this wait to be written, or requests of that size to be committed, nothing more is read."""
@@ -49,6 +51,11 @@ _log = logging.getLogger(__name__)
 
 class Stream(Guard, websocket.WebSocketHandler):
     """One connection of one client. What a client asked for is finished even if the connection ends meanwhile."""
+
+    @operation(Scope.READ, reply=None, status=101)
+    async def get(self, *args: Any, **kwargs: Any) -> None:
+        """Open the stream: a WebSocket that carries submits, results and events in msgpack."""
+        await super().get(*args, **kwargs)
 
     def open(self, *_: str) -> None:
         """Greet."""
@@ -109,7 +116,9 @@ class Stream(Guard, websocket.WebSocketHandler):
             # Looking the token up may take a while, and a submit must not overtake the function that it calls.
             async with self._in_order:
                 # A token that was revoked stops working on open streams, too.
-                await self.context.authenticator.authenticate(self.token)
+                self.identity = await self.context.authenticator.authenticate(self.token)
+            if not isinstance(request, Watch):
+                self.require(Scope.SUBMIT)
             await self._perform(request)
         except AuthRequired as error:
             self._refuse(request, error.code, str(error), None)
@@ -138,15 +147,15 @@ class Stream(Guard, websocket.WebSocketHandler):
 
     async def _submit(self, submit: Submit) -> None:
         self.context.outcomes.follow(self._listener, self.user.user_id, submit.group_id)
-        rejected = await self.context.operations.submit(self.user, submit)
+        rejected = await self.context.operations.tasks.submit(self.user, submit)
         self._answer_soon(Accepted(submit.request, rejected))
 
     async def _register_function(self, request: RegisterFunction) -> None:
-        await self.context.operations.register_function(self.user, request.function)
+        await self.context.operations.functions.register(self.user, request.function)
         self.send(Accepted(request.request))
 
     async def _cancel(self, request: CancelTasks) -> None:
-        await self.context.operations.cancel(self.user, request.task_ids, force=request.force)
+        await self.context.operations.tasks.cancel(self.user, request.task_ids, force=request.force)
 
     async def _watch(self, watch: Watch) -> None:
         # Follow first: what ends while the store is read is then sent twice rather than never.
@@ -171,7 +180,7 @@ class Stream(Guard, websocket.WebSocketHandler):
         missing = set(task_ids)
         left = task_ids
         while left and self.ws_connection is not None:
-            results, left = await self.context.operations.results(self.user, left, at_most_bytes=FRAME)
+            results, left = await self.context.operations.tasks.results(self.user, left, at_most_bytes=FRAME)
             missing.difference_update(result.task_id for result in results)
             if results:
                 self.send(TaskResults(results))
@@ -179,9 +188,9 @@ class Stream(Guard, websocket.WebSocketHandler):
         return [task_id for task_id in task_ids if task_id in missing]
 
     async def _send_log(self, task_id: TaskId, after: int) -> None:
-        if not await self.context.operations.tasks(self.user, [task_id]):
+        if not await self.context.operations.tasks.many(self.user, [task_id]):
             return
-        while events := await self.context.operations.events(task_id, after=after):
+        while events := await self.context.operations.tasks.events(task_id, after=after):
             self.send(TaskEvents(events))
             after = events[-1].seq
             await self._until_read()

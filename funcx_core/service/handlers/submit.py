@@ -10,10 +10,12 @@ from funcx_core.errors import EndpointNotFound, InvalidId, InvalidRequest
 from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, new_group_id, new_task_id, parse_id
 from funcx_core.protocol.client import Rejection, Submit
 from funcx_core.protocol.task import DEFAULT_OPTIONS, Call, TaskOptions
+from funcx_core.service.auth.scopes import Scope
 from funcx_core.service.config import MAX_HTTP_BODY
 from funcx_core.service.handlers.base import ApiHandler
 from funcx_core.service.http_errors import ErrorBody, body_of_code
-from funcx_core.service.operations import rejection
+from funcx_core.service.operations.tasks import rejection
+from funcx_core.service.route import operation
 
 PARTIAL = 207
 
@@ -44,6 +46,7 @@ class SubmitHandler(ApiHandler):
 
     max_body = MAX_HTTP_BODY
 
+    @operation(Scope.SUBMIT, body=SubmitBody)
     async def post(self) -> None:
         """Submit tasks, to one endpoint or several; each has an item of its own in the reply."""
         body = self.read_body(SubmitBody)
@@ -60,7 +63,7 @@ class SubmitHandler(ApiHandler):
 
     async def _submit(self, submit: Submit) -> list[Rejection]:
         try:
-            return await self.context.operations.submit(self.user, submit)
+            return await self.context.operations.tasks.submit(self.user, submit)
         except EndpointNotFound as error:
             return [rejection(call.task_id, error) for call in submit.calls]
 

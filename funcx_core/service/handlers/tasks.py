@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from decimal import Decimal, InvalidOperation
+from typing import Annotated
 
 import msgspec
 
 from funcx_core.errors import InvalidRequest
 from funcx_core.ids import GroupId, TaskId, parse_id
 from funcx_core.protocol.task import TaskEvent
+from funcx_core.service.auth.scopes import Scope
 from funcx_core.service.handlers.base import ApiHandler
+from funcx_core.service.route import operation
 from funcx_core.service.store.records import TaskRow
 from funcx_core.service.views import events_view, task_summary, task_view, unknown_task
 
@@ -25,25 +27,30 @@ def _task_id(text: str) -> TaskId:
     return TaskId(parse_id(text, "task id"))
 
 
+class NewestQuery(msgspec.Struct, frozen=True):
+    """How many are wanted."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_LISTED)] = 50
+
+
 class NewestTasks(ApiHandler):
     """GET tasks?limit=N."""
 
+    @operation(Scope.READ, query=NewestQuery)
     async def get(self) -> None:
         """Reply with the caller's newest tasks, newest first, without their results."""
-        text = self.get_query_argument("limit", "50")
-        limit = int(text) if text.isascii() and text.isdigit() else 0
-        if not 0 < limit <= MOST_LISTED:
-            raise InvalidRequest(f"'limit' is '{text[:50]}'; 1 to {MOST_LISTED} are possible.")
-        found = await self.context.operations.newest(self.user, limit)
+        limit = self.read_query(NewestQuery).limit
+        found = await self.context.operations.tasks.newest(self.user, limit)
         self.reply({"tasks": [{**task_summary(row), "function_name": name} for row, name in found]})
 
 
 class OneTask(ApiHandler):
     """GET tasks/{id}."""
 
+    @operation(Scope.READ)
     async def get(self, task_id: str) -> None:
         """Reply with a task and, once it ended, its result or exception."""
-        self.reply(task_view(await self.context.operations.task(self.user, _task_id(task_id))))
+        self.reply(task_view(await self.context.operations.tasks.get(self.user, _task_id(task_id))))
 
 
 class CancelBody(msgspec.Struct, frozen=True):
@@ -55,14 +62,15 @@ class CancelBody(msgspec.Struct, frozen=True):
 class CancelTask(ApiHandler):
     """POST tasks/{id}/cancel."""
 
+    @operation(Scope.SUBMIT, body=CancelBody, optional_body=True, status=202)
     async def post(self, task_id: str) -> None:
         """Ask for the end of a task; one that ended already stays as it is."""
-        body = self.read_body(CancelBody) if self._body or self._too_large else CancelBody()
+        body = self.read_body(CancelBody)
         known = _task_id(task_id)
-        operations = self.context.operations
-        await operations.task(self.user, known)
+        operations = self.context.operations.tasks
+        await operations.get(self.user, known)
         await operations.cancel(self.user, [known], force=body.force)
-        row = await operations.task(self.user, known)
+        row = await operations.get(self.user, known)
         self.reply({"task_id": row.task_id, "status": row.state.value}, 200 if row.state.is_terminal else 202)
 
 
@@ -75,13 +83,14 @@ class BatchBody(msgspec.Struct, frozen=True):
 class BatchStatus(ApiHandler):
     """POST batch_status."""
 
+    @operation(Scope.READ, body=BatchBody)
     async def post(self) -> None:
         """Reply with many tasks at once."""
         task_ids = self.read_body(BatchBody).task_ids
         if len(task_ids) > self.context.operations.limits.max_batch:
             raise InvalidRequest(f"{len(task_ids):,} task ids in one request; ask for fewer at a time.")
         known = [_task_id(text) for text in task_ids]
-        rows = await self.context.operations.tasks(self.user, known)
+        rows = await self.context.operations.tasks.many(self.user, known)
         results = {
             text: task_view(rows[task_id]) if task_id in rows else unknown_task(text)
             for text, task_id in zip(task_ids, known, strict=True)
@@ -92,11 +101,19 @@ class BatchStatus(ApiHandler):
 class TaskGroup(ApiHandler):
     """GET taskgroup/{id}."""
 
+    @operation(Scope.READ)
     async def get(self, group_id: str) -> None:
         """Reply with the ids of a group's tasks."""
         known = GroupId(parse_id(group_id, "task group id"))
-        found = await self.context.operations.group(self.user, known)
+        found = await self.context.operations.tasks.group(self.user, known)
         self.reply({"taskgroup_id": known, "tasks": [{"id": task_id} for task_id in found]})
+
+
+class EventsQuery(msgspec.Struct, frozen=True):
+    """The `seq` after which entries are wanted, and for how many seconds to wait for one."""
+
+    after: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] = 0
+    timeout: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
 class Events(ApiHandler):
@@ -109,21 +126,22 @@ class Events(ApiHandler):
         super().on_connection_close()
         self._caller_has_gone = True
 
+    @operation(Scope.READ, query=EventsQuery)
     async def get(self, task_id: str) -> None:
         """Reply with the log of a task after `seq`; wait for up to `timeout` seconds if there is nothing new."""
         known = _task_id(task_id)
-        after = int(self._number("after"))
-        deadline = time.monotonic() + min(float(self._number("timeout")), MAX_WAIT)
-        row, events = await self._wait(known, after, deadline)
-        self.reply(events_view(row, events, after))
+        query = self.read_query(EventsQuery)
+        deadline = time.monotonic() + min(query.timeout, MAX_WAIT)
+        row, events = await self._wait(known, query.after, deadline)
+        self.reply(events_view(row, events, query.after))
 
     async def _wait(self, task_id: TaskId, after: int, deadline: float) -> tuple[TaskRow, list[TaskEvent]]:
-        operations = self.context.operations
+        operations = self.context.operations.tasks
         again_in = MAX_WAIT
         with self.context.outcomes.watching(task_id) as news:
             while True:
                 news.clear()
-                row = await operations.task(self.user, task_id)
+                row = await operations.get(self.user, task_id)
                 events = await operations.events(task_id, after=after)
                 left = deadline - time.monotonic()
                 if events or row.state.is_terminal or left <= 0 or self._caller_has_gone:
@@ -131,16 +149,6 @@ class Events(ApiHandler):
                 if await _happens(news, min(left, again_in)):
                     again_in = SETTLE_SECONDS
                 again_in = min(again_in * 2, MAX_WAIT)
-
-    def _number(self, name: str) -> Decimal:
-        text = self.get_query_argument(name, "0")
-        try:
-            number = Decimal(text)
-        except InvalidOperation:
-            number = Decimal(-1)
-        if not 0 <= number < 1 << 63:
-            raise InvalidRequest(f"'{name}' is '{text[:50]}'; a number from 0 is needed.")
-        return number
 
 
 async def _happens(news: asyncio.Event, timeout: float) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, UserId
 from funcx_core.protocol.endpoint import EndpointStatus
 from funcx_core.protocol.task import DEFAULT_OPTIONS, Call, Function, TaskError, TaskOptions, TaskState, TaskTimes
+from funcx_core.service.auth.scopes import ALL, Scope
 
 
 class User(msgspec.Struct, frozen=True):
@@ -27,6 +28,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float
     expires_at: float | None = None
     revoked: bool = False
+    scopes: frozenset[Scope] = ALL
 
 
 class StoredFunction(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from funcx_core.ids import EndpointId, FunctionId, UserId
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.endpoint import EndpointStatus
 from funcx_core.protocol.task import Function
+from funcx_core.service.auth.scopes import Scope
 from funcx_core.service.store.records import Endpoint, StoredFunction, Token, User
 from funcx_core.service.store.schema import bodies, endpoints, functions, tokens, users
 
@@ -40,13 +41,19 @@ def find_user(connection: sa.Connection, user_id: UserId) -> User | None:
 
 def add_token(connection: sa.Connection, token: Token) -> None:
     """Keep a token."""
-    connection.execute(sa.insert(tokens).values(msgspec.structs.asdict(token)))
+    values = msgspec.structs.asdict(token)
+    values["scopes"] = " ".join(sorted(token.scopes))
+    connection.execute(sa.insert(tokens).values(values))
 
 
 def find_token(connection: sa.Connection, digest: str) -> Token | None:
     """Return a token."""
     row = connection.execute(sa.select(tokens).where(tokens.c.digest == digest)).one_or_none()
-    return None if row is None else Token(**row._asdict())
+    if row is None:
+        return None
+    values = row._asdict()
+    values["scopes"] = frozenset(Scope(name) for name in row.scopes.split())
+    return Token(**values)
 
 
 def revoke_token(connection: sa.Connection, user_id: UserId, digest: str) -> bool:

@@ -33,6 +33,7 @@ tokens = sa.Table(
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("expires_at", sa.Float),
     sa.Column("revoked", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("scopes", sa.Text, nullable=False, server_default="read submit endpoints tokens"),
 )
 
 bodies = sa.Table(

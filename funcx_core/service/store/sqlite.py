@@ -21,6 +21,7 @@ from funcx_core.protocol.endpoint import EndpointStatus
 from funcx_core.protocol.handoff import Offer
 from funcx_core.protocol.task import Function, Lease, TaskEvent, TaskResult, Transition
 from funcx_core.service.store import registry, schema, task_reads
+from funcx_core.service.store.additions import add_missing
 from funcx_core.service.store.base import Store
 from funcx_core.service.store.blobs import BlobFolder
 from funcx_core.service.store.records import (
@@ -96,7 +97,7 @@ class SqliteStore(Store):
         try:
             with self._engine.begin() as connection:
                 _check(connection, self._path)
-                schema.metadata.create_all(connection)
+                add_missing(connection, schema.metadata)
                 self._writes.resume(connection)
                 removed = self._blobs.sweep(task_reads.blob_names(connection))
         except sa.exc.DatabaseError as error:

@@ -1,0 +1,26 @@
+"""What the service can do for a user. Every face of it (HTTP, stream) calls these and nothing else.
+
+Each operation takes the user it is done for and sees only what that user may see. What it returns has been committed.
+"""
+
+from __future__ import annotations
+
+from funcx_core.protocol.client import Limits
+from funcx_core.service.handoff import Handoff
+from funcx_core.service.operations.endpoints import Endpoints, ForwarderAddress
+from funcx_core.service.operations.functions import Functions
+from funcx_core.service.operations.tasks import Tasks
+from funcx_core.service.store.base import Store
+
+
+class Operations:
+    """The operations, by what they are about, on one store and one forwarder."""
+
+    def __init__(self, store: Store, handoff: Handoff, forwarder: ForwarderAddress, limits: Limits) -> None:
+        self.limits = limits
+        self.functions = Functions(store, limits)
+        self.endpoints = Endpoints(store, handoff, forwarder, limits)
+        self.tasks = Tasks(store, handoff, self.functions, self.endpoints, limits)
+
+
+__all__ = ["Operations"]
