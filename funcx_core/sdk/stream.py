@@ -104,6 +104,8 @@ class TaskStream:
         self._is_closed = False
         self._error: FuncxError | None = None
         self._waiting: list[tuple[Callable[[], bool], Settable]] = []
+        self._waiting_lock = threading.Lock()
+        self._is_over = False  # the thread will look at `_waiting` no more
 
     # --- for any thread ----------------------------------------------------------------------------------------
 
@@ -227,7 +229,7 @@ class TaskStream:
             self._is_closed = True
         closing = self._closing
         if self._thread is not None and closing is not None:
-            self._post(lambda: self._add_waiting(lambda: self._ledger.is_idle, closing))
+            self._add_waiting(lambda: self._ledger.is_idle, closing)
 
     # --- between the threads -----------------------------------------------------------------------------------
 
@@ -255,12 +257,20 @@ class TaskStream:
             logger.debug("The stream to %s has ended.", self._settings.service_address)
 
     def _wait_until(self, condition: Callable[[], bool], timeout: float | None) -> bool:
-        thread = self._thread
-        if thread is None or not thread.is_alive():
+        if self._thread is None:
             return condition()
         reached = threading.Event()
-        self._post(lambda: self._add_waiting(condition, reached))
+        self._add_waiting(condition, reached)
         return reached.wait(timeout)
+
+    def _add_waiting(self, condition: Callable[[], bool], reached: Settable) -> None:
+        """Set `reached` when the condition holds, or when the thread ends: what is posted to it then is never done."""
+        with self._waiting_lock:
+            if not self._is_over:
+                self._waiting.append((condition, reached))
+                self._post(self._release_waiting)
+                return
+        reached.set()
 
     def _start(self) -> None:
         import asyncio  # noqa: PLC0415 - `import funcx` stays fast
@@ -290,7 +300,6 @@ class TaskStream:
                 ServiceUnavailable("The stream ended by a fault of its own; its log names it. Make a new executor.")
             )
         finally:
-            self._release_waiting()
             rest = asyncio.all_tasks(loop)
             for task in rest:
                 task.cancel()
@@ -298,6 +307,9 @@ class TaskStream:
             loop.run_until_complete(loop.shutdown_default_executor())
             asyncio.set_event_loop(None)
             loop.close()
+            with self._waiting_lock:
+                self._is_over = True
+            self._release_waiting()
 
     async def _serve(self) -> None:
         import asyncio  # noqa: PLC0415
@@ -379,7 +391,7 @@ class TaskStream:
         except RemoteProtocolError as error:
             logger.warning("%s", error)
         if self._waiting:
-            self._release_waiting(only_reached=True)
+            self._release_waiting()
 
     def _handle(self, message: ToClient) -> None:
         match message:
@@ -448,7 +460,7 @@ class TaskStream:
     def _cancel(self, task_ids: list[TaskId], force: bool) -> None:
         self._send_all(self._ledger.cancel(task_ids, force=force))
         if self._waiting:
-            self._release_waiting(only_reached=True)
+            self._release_waiting()
 
     def _retry_later(self, request: Request | None, seconds: float | None) -> None:
         if request is None or seconds is None or self._loop is None:
@@ -465,20 +477,15 @@ class TaskStream:
             del self._ledger.unanswered[number]
         self._send(message)
 
-    def _add_waiting(self, condition: Callable[[], bool], reached: Settable) -> None:
-        if condition():
-            reached.set()
-        else:
-            self._waiting.append((condition, reached))
-
-    def _release_waiting(self, *, only_reached: bool = False) -> None:
-        still = []
-        for condition, reached in self._waiting:
-            if only_reached and not condition():
-                still.append((condition, reached))
-            else:
+    def _release_waiting(self) -> None:
+        with self._waiting_lock:
+            waiting = [(reached, self._is_over or condition()) for condition, reached in self._waiting]
+            self._waiting = [
+                each for each, (_, is_reached) in zip(self._waiting, waiting, strict=True) if not is_reached
+            ]
+        for reached, is_reached in waiting:
+            if is_reached:
                 reached.set()
-        self._waiting = still
 
     def _set_closing(self) -> None:
         if self._closing is not None:

@@ -240,6 +240,14 @@ def test_a_token_that_is_not_accepted_is_an_error_at_once(service):
             executor.submit(double, 1)
 
 
+def test_who_waits_for_a_stream_that_ends_meanwhile_is_released(service, monkeypatch):
+    stream = TaskStream(Settings(service.settings.service_address, "no"))
+    stream.open()
+    monkeypatch.setattr(stream, "_post", lambda action: None)  # as it is while the thread ends
+    assert stream.drain(10)
+    assert stream.drain(10)
+
+
 def test_an_address_without_a_stream_is_an_error_at_once(service):
     settings = Settings(service.settings.service_address + "/nowhere", TOKEN)
     stream = TaskStream(settings)
