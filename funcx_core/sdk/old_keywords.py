@@ -5,17 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-CLIENT: Final = frozenset(
-    {
-        "do_version_check",
-        "force_login",
-        "funcx_home",
-        "loop",
-        "results_ws_uri",
-        "use_offprocess_checker",
-        "warn_about_url_mismatch",
-    }
-)
 EXECUTOR: Final = frozenset({"batch_enabled", "batch_interval", "batch_mode", "label", "results_ws_uri"})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,11 +17,25 @@ SERVICE_FILE: Final = "service.json"
 CREDENTIALS_FILE: Final = "credentials.json"
 
 
+class Authorizer(Protocol):
+    """Gives the authorization of each request. Every authorizer of globus-sdk is one."""
+
+    def get_authorization_header(self) -> str | None:
+        """Return the value of the ``Authorization`` header; None for no header."""
+
+    def handle_missing_authorization(self) -> bool:
+        """The service answered 401. Whether another header can be had, so that trying once more makes sense."""
+
+
 class Settings(msgspec.Struct, frozen=True):
-    """A service's address, ending in ``/v2``, and the bearer token for it; an empty token if none is known."""
+    """A service's address, ending in ``/v2``, and the bearer token for it; an empty token if none is known.
+
+    With an `authorizer` its header is used in place of the token.
+    """
 
     service_address: str
     token: str = ""
+    authorizer: Authorizer | None = None
 
     @property
     def stream_address(self) -> str:
@@ -30,8 +44,15 @@ class Settings(msgspec.Struct, frozen=True):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every request carries."""
-        return {"Authorization": f"Bearer {self.token}"}
+        """What every request carries. Ask for each request anew: an authorizer renews its token."""
+        if self.authorizer is None:
+            return {"Authorization": f"Bearer {self.token}"}
+        header = self.authorizer.get_authorization_header()
+        return {} if header is None else {"Authorization": header}
+
+    def renew(self) -> bool:
+        """The service answered 401. Whether trying once more makes sense, with other headers."""
+        return self.authorizer is not None and self.authorizer.handle_missing_authorization()
 
     def require_token(self) -> Settings:
         """Return these settings if they have a token.
@@ -39,26 +60,42 @@ class Settings(msgspec.Struct, frozen=True):
         Raises:
             AuthRequired: if not, with what to type.
         """
-        if self.token:
+        if self.token or self.authorizer is not None:
             return self
         raise AuthRequired(
             f"No token for {self.service_address} is known. On the machine of the service `funcx token` prints one; "
             "set FUNCX_TOKEN to it, or pass token=."
         )
 
+    def __repr__(self) -> str:
+        return f"Settings({self.service_address!r})"  # The token is a secret, and settings appear in tracebacks.
 
-def load_settings(address: str | None = None, token: str | None = None) -> Settings:
+
+def load_settings(
+    address: str | None = None,
+    token: str | None = None,
+    *,
+    environment: str | None = None,
+    folder: Path | None = None,
+) -> Settings:
     """Return the service to use and the token for it.
 
-    The address is the argument, else FUNCX_SERVICE_ADDRESS, else the one meant by FUNCX_SDK_ENVIRONMENT, else that of the
-    service that `funcx up` started. The token is the argument, else FUNCX_TOKEN, else the one saved for the address.
+    The address is the argument, else the one meant by `environment`, else FUNCX_SERVICE_ADDRESS, else the one meant by
+    FUNCX_SDK_ENVIRONMENT, else that of the service that `funcx up` started. The token is the argument, else FUNCX_TOKEN,
+    else the one saved for the address. Files are looked for in `folder`, else in ``~/.funcx`` or FUNCX_HOME.
 
     Raises:
         NotConfigured: if no service is known, with what to type.
         ConfigError: if the address or one of the files cannot be used.
     """
-    found = normal_address(address or os.environ.get("FUNCX_SERVICE_ADDRESS") or _by_environment() or _started())
-    return Settings(found, token or os.environ.get("FUNCX_TOKEN") or _saved_token(found))
+    found = normal_address(
+        address
+        or _by_environment(environment, "environment")
+        or os.environ.get("FUNCX_SERVICE_ADDRESS")
+        or _by_environment(os.environ.get("FUNCX_SDK_ENVIRONMENT"), "FUNCX_SDK_ENVIRONMENT")
+        or _started(folder)
+    )
+    return Settings(found, token or os.environ.get("FUNCX_TOKEN") or _saved_token(found, folder))
 
 
 def save_credentials(address: str, token: str) -> None:
@@ -68,11 +105,12 @@ def save_credentials(address: str, token: str) -> None:
     write_private(home() / CREDENTIALS_FILE, msgspec.json.format(msgspec.json.encode(tokens)))
 
 
-def forget_credentials(address: str) -> None:
-    """Forget the token for a service."""
-    tokens = _read_object(home() / CREDENTIALS_FILE)
+def forget_credentials(address: str, folder: Path | None = None) -> None:
+    """Forget the token for a service that is saved in `folder`, else in ``~/.funcx`` or FUNCX_HOME."""
+    path = (folder or home()) / CREDENTIALS_FILE
+    tokens = _read_object(path)
     if tokens.pop(normal_address(address), None) is not None:
-        write_private(home() / CREDENTIALS_FILE, msgspec.json.format(msgspec.json.encode(tokens)))
+        write_private(path, msgspec.json.format(msgspec.json.encode(tokens)))
 
 
 def normal_address(address: str) -> str:
@@ -87,20 +125,19 @@ def normal_address(address: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or '/v2'}"
 
 
-def _by_environment() -> str | None:
-    name = os.environ.get("FUNCX_SDK_ENVIRONMENT")
+def _by_environment(name: str | None, given_by: str) -> str | None:
     if not name:
         return None
     if name == "local":
         return LOCAL_ADDRESS
     raise ConfigError(
-        f"FUNCX_SDK_ENVIRONMENT is '{name}', but the hosted services are gone; only 'local' is known. "
-        "Unset it, or set FUNCX_SERVICE_ADDRESS."
+        f"{given_by} is '{name}', but the hosted services are gone; only 'local' is known. "
+        "Leave it out, or name the address of a service: FUNCX_SERVICE_ADDRESS."
     )
 
 
-def _started() -> str:
-    address = _read_object(home() / SERVICE_FILE).get("service_address")
+def _started(folder: Path | None) -> str:
+    address = _read_object((folder or home()) / SERVICE_FILE).get("service_address")
     if not isinstance(address, str):
         raise NotConfigured(
             "No funcX service is configured. Start one here with `funcx up`, or set FUNCX_SERVICE_ADDRESS to the address of yours."
@@ -108,8 +145,8 @@ def _started() -> str:
     return address
 
 
-def _saved_token(address: str) -> str:
-    saved = _read_object(home() / CREDENTIALS_FILE).get(address)
+def _saved_token(address: str, folder: Path | None) -> str:
+    saved = _read_object((folder or home()) / CREDENTIALS_FILE).get(address)
     token = saved.get("token") if isinstance(saved, dict) else None
     return token if isinstance(token, str) else ""
 

@@ -9,6 +9,7 @@ import http.client
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
@@ -24,6 +25,7 @@ from funcx_core.transport.retry import Backoff
 _TRIES: Final = 6
 _LONGEST_WAIT: Final = 30.0
 _FIRST_FAILURE: Final = 300
+_UNAUTHORIZED: Final = 401
 
 
 class WebClient:
@@ -33,10 +35,19 @@ class WebClient:
         settings: the service and the token.
         timeout: seconds for one try.
         tries: how often a request is tried while the service is unreachable or busy.
+        before: called before each request with its method, path and the bytes of its body; may raise.
     """
 
-    def __init__(self, settings: Settings, *, timeout: float = 30.0, tries: int = _TRIES) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        timeout: float = 30.0,
+        tries: int = _TRIES,
+        before: Callable[[str, str, bytes | None], None] | None = None,
+    ) -> None:
         self.settings = settings
+        self._before = before
         self._pool = _ConnectionPool(settings, timeout)
         self._tries = max(1, tries)
         # A client that is dropped without close() must not leave sockets behind.
@@ -58,6 +69,8 @@ class WebClient:
         """
         url = "/".join(quote(step, safe="") for step in path) + (f"?{query}" if query else "")
         content = None if body is None else msgspec.json.encode(body)
+        if self._before is not None:
+            self._before(method, url, content)
         backoff = Backoff(0.2, 5.0)
         started = time.monotonic()
         for left in reversed(range(self._tries)):
@@ -75,6 +88,8 @@ class WebClient:
 
     def _try(self, method: str, url: str, content: bytes | None) -> Any:
         status, headers, answer = self._pool.exchange(method, url, content)
+        if status == _UNAUTHORIZED and self.settings.renew():
+            status, headers, answer = self._pool.exchange(method, url, content)
         if status < _FIRST_FAILURE:
             return _decoded(answer)
         try:
@@ -96,11 +111,8 @@ class _ConnectionPool:
         self._base = parts.path
         self._timeout = timeout
         self._address = settings.service_address
-        self._headers = {
-            **settings.headers,
-            "User-Agent": f"funcx-sdk-{__version__}",
-            "Content-Type": "application/json",
-        }
+        self._settings = settings
+        self.user_agent = f"funcx-sdk-{__version__}"
         self._idle: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()
 
@@ -130,13 +142,16 @@ class _ConnectionPool:
         for connection in idle:
             connection.close()
 
+    def _headers(self) -> dict[str, str]:
+        return {**self._settings.headers, "User-Agent": self.user_agent, "Content-Type": "application/json"}
+
     def _exchange(
         self, connection: http.client.HTTPConnection, method: str, url: str, content: bytes | None
     ) -> tuple[int, dict[str, str], bytes]:
         try:
             # A request that is too large is answered before it is read: sending fails, and the answer says why.
             with suppress(BrokenPipeError, ConnectionResetError):
-                connection.request(method, f"{self._base}/{url}", body=content, headers=self._headers)
+                connection.request(method, f"{self._base}/{url}", body=content, headers=self._headers())
             response = connection.getresponse()
             body = response.read()
         except BaseException:

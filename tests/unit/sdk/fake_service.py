@@ -69,6 +69,8 @@ class FakeService:
         self.answer_status: list[int] = []
         self.fast: TaskResult | None = None
         self.connections = 0
+        self.versions = {"api": "1.0.6", "min_sdk_version": "0.0.1", "min_ep_version": "0.0.1"}
+        self.limits = Limits()
         self.port = 0
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._ready = threading.Event()
@@ -187,7 +189,7 @@ class Stream(WebSocketHandler):
         self.set_nodelay(True)
         self.service.connections += 1
         self.service.sockets.add(self)
-        self.say(Welcome(Limits(), "fake"))
+        self.say(Welcome(self.service.limits, "fake"))
 
     def on_close(self) -> None:
         self.service.sockets.discard(self)
@@ -239,6 +241,10 @@ class Routes(RequestHandler):
 
     def get(self, path: str) -> None:
         match path.split("/"):
+            case ["version"]:
+                self.finish(self.service.versions)
+            case ["limits"]:
+                self.finish(msgspec.json.encode(self.service.limits))
             case ["endpoints"]:
                 self.finish(json.dumps(ENDPOINTS))
             case ["endpoints", uuid, "status"]:

@@ -1,0 +1,77 @@
+"""What all methods of a client stand on: its access, its requests, and the names of endpoints."""
+
+from __future__ import annotations
+
+import difflib
+from types import TracebackType
+from typing import Any, Self
+
+from funcx_core.errors import EndpointNotFound, InvalidId
+from funcx_core.ids import parse_id
+from funcx_core.sdk.access import Access
+from funcx_core.sdk.settings import Settings
+from funcx_core.sdk.web import WebClient
+
+
+class ClientCore:
+    """The part of `FuncXClient` that its groups of methods share. The constructor of `FuncXClient` sets the attributes."""
+
+    session_task_group_id: str
+    _access: Access
+    _web: WebClient
+    _endpoint_ids: dict[str, str]
+
+    @property
+    def settings(self) -> Settings:
+        """The service and the authorization for it."""
+        return self._access.settings
+
+    @property
+    def funcx_service_address(self) -> str:
+        """The service's address, ending in ``/v2``."""
+        return self.settings.service_address
+
+    def get_endpoints(self) -> list[dict[str, Any]]:
+        """Return your endpoints: ``uuid``, ``name``, ``state`` (online or offline), ``last_seen``, ``status``."""
+        return list(self._web.get("endpoints"))
+
+    def find_endpoint(self, name_or_id: str) -> str:
+        """Return the id of an endpoint given by id or by name.
+
+        Raises:
+            EndpointNotFound: no endpoint of yours has that name; the nearest ones are named.
+        """
+        try:
+            return parse_id(str(name_or_id))
+        except InvalidId:
+            pass
+        known = self._endpoint_ids.get(name_or_id)
+        if known is None:
+            known = self._endpoint_ids[name_or_id] = _find_by_name(name_or_id, self.get_endpoints())
+        return known
+
+    def close(self) -> None:
+        """Close idle connections. The client may be used again."""
+        self._web.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _find_by_name(name: str, endpoints: list[dict[str, Any]]) -> str:
+    found = [endpoint for endpoint in endpoints if endpoint.get("name") == name]
+    found.sort(key=lambda endpoint: endpoint.get("state") != "online")
+    if found:
+        return str(found[0]["uuid"])
+    names = sorted({str(endpoint.get("name")) for endpoint in endpoints})
+    nearest = difflib.get_close_matches(name, names, n=1)
+    if nearest:
+        raise EndpointNotFound(name, f"Did you mean '{nearest[0]}'?")
+    raise EndpointNotFound(
+        name, f"There are: {', '.join(names)}." if names else "There is none yet; `funcx up` starts a local one."
+    )

@@ -1,0 +1,151 @@
+"""The client's methods about tasks: submit, follow, fetch, cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from funcx_core.errors import FuncxError, TaskPending, UsageError
+from funcx_core.ids import new_task_id, parse_id
+from funcx_core.protocol.payload import as_text
+from funcx_core.sdk.batch import Batch
+from funcx_core.sdk.client_core import ClientCore
+from funcx_core.sdk.tasks import is_ended, value_or_error
+from funcx_core.sdk.wire_errors import error_from_response
+from funcx_core.serialize import pack_call
+
+_ACCEPTED = 200
+
+
+class TaskMethods(ClientCore):
+    """Submitting tasks, and what becomes of them."""
+
+    def run(self, *args: Any, endpoint_id: str | None = None, function_id: str | None = None, **kwargs: Any) -> str:
+        """Submit one call of a registered function and return the task's id.
+
+        Args:
+            *args: positional arguments of the function.
+            endpoint_id: id or name of the endpoint.
+            function_id: what `register_function` returned.
+            **kwargs: keyword arguments of the function.
+
+        Raises:
+            SerializationError: an argument cannot be sent.
+            FunctionNotFound, EndpointNotFound: they are unknown.
+        """
+        if endpoint_id is None or function_id is None:
+            raise UsageError("Name both: run(..., endpoint_id='theta', function_id=function_id).")
+        batch = self.create_batch()
+        batch.add(function_id, endpoint_id, args, kwargs)
+        return self.batch_run(batch)[0]
+
+    def create_batch(self, task_group_id: str | None = None) -> Batch:
+        """Return an empty batch; see `Batch.add`."""
+        return Batch(task_group_id or self.session_task_group_id)
+
+    def batch_run(self, batch: Batch) -> list[str]:
+        """Submit all calls of a batch in one request and return the ids of the tasks.
+
+        Raises:
+            FuncxError: of the first call that was not accepted. Its `task_ids` has the ids of all, in order, and
+                `accepted` those that were accepted.
+        """
+        tasks = [
+            [parse_id(function_id, "function id"), self.find_endpoint(endpoint), as_text(pack_call(args, kwargs))]
+            for function_id, endpoint, args, kwargs in batch.calls
+        ]
+        if not tasks:
+            return []
+        task_ids: list[str] = [new_task_id() for _ in tasks]  # made here, so that the request may be repeated
+        answer = self._web.post(
+            "submit",
+            body={
+                "task_group_id": batch.task_group_id or self.session_task_group_id,
+                "tasks": tasks,
+                "task_ids": task_ids,
+                "create_websocket_queue": False,
+            },
+        )
+        return _accepted(answer, task_ids)
+
+    def map_run(
+        self,
+        *args: Iterable[Any],
+        endpoint_id: str | None = None,
+        function_id: str | None = None,
+        **kwargs: Any,
+    ) -> list[str]:
+        """Submit a call for each item of the iterables, as the builtin `map` pairs them, and return the tasks' ids."""
+        kwargs.pop("asynchronous", None)
+        if endpoint_id is None or function_id is None:
+            raise UsageError("Name both: map_run(items, endpoint_id='theta', function_id=function_id).")
+        batch = self.create_batch()
+        for items in zip(*args, strict=False):
+            batch.add(function_id, endpoint_id, items, kwargs)
+        return self.batch_run(batch)
+
+    def get_task(self, task_id: str) -> dict[str, Any]:
+        """Return what the service knows of a task, as it tells it: ``task_id``, ``status``, ``times`` and more."""
+        return dict(self._web.get("tasks", parse_id(task_id, "task id")))
+
+    def get_task_status(self, task_id: str) -> dict[str, Any]:
+        """Return ``task_id``, ``status`` and ``pending`` of a task, and its ``times`` once there are some."""
+        return _status(self.get_task(task_id))
+
+    def get_result(self, task_id: str) -> Any:
+        """Return the value of a task, or raise the exception of its function.
+
+        Raises:
+            TaskPending: it has not ended; `reason` is its state.
+            TaskFailed: it ended without a value, by no fault of its function.
+        """
+        value, error = value_or_error(self.get_task(task_id))
+        if error is not None:
+            raise error
+        return value
+
+    def get_batch_result(self, task_id_list: list[str]) -> dict[str, dict[str, Any]]:
+        """Return for each task ``{"task_id", "status", "pending"}`` and its ``result`` or ``exception`` once it has ended."""
+        task_ids = [parse_id(task_id, "task id") for task_id in task_id_list]
+        answer = self._web.post("batch_status", body={"task_ids": task_ids})
+        return {task_id: _opened(found) for task_id, found in dict(answer["results"]).items()}
+
+    def get_batch_status(self, task_id_list: list[str]) -> dict[str, dict[str, Any]]:
+        """Return the same as `get_batch_result`: the name it had in early releases."""
+        return self.get_batch_result(task_id_list)
+
+    def cancel_task(self, task_id: str, *, force: bool = False) -> dict[str, Any]:
+        """Ask for the end of a task, running or not. Its result, usually `TaskCancelled`, follows."""
+        return dict(self._web.post("tasks", parse_id(task_id, "task id"), "cancel", body={"force": force}) or {})
+
+    def get_task_group(self, task_group_id: str) -> list[str]:
+        """Return the ids of the tasks of a group."""
+        answer = self._web.get("taskgroup", parse_id(task_group_id, "task group id"))
+        return [str(task["id"]) for task in answer["tasks"]]
+
+
+def _accepted(answer: dict[str, Any], task_ids: list[str]) -> list[str]:
+    """Return the ids that the service gave, which are ours if it honours them."""
+    results = answer["results"]
+    found = [str(item.get("task_uuid", task_id)) for item, task_id in zip(results, task_ids, strict=True)]
+    failed = [item for item in results if item.get("http_status_code", _ACCEPTED) != _ACCEPTED]
+    if failed:
+        error: FuncxError = error_from_response(int(failed[0]["http_status_code"]), failed[0])
+        error.task_ids = found  # type: ignore[attr-defined]
+        error.accepted = [task_id for item, task_id in zip(results, found, strict=True) if item not in failed]  # type: ignore[attr-defined]
+        raise error
+    return found
+
+
+def _status(task: dict[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {name: task[name] for name in ("task_id", "status", "times", "completion_t") if name in task}
+    return {**kept, "pending": not is_ended(task)}
+
+
+def _opened(task: dict[str, Any]) -> dict[str, Any]:
+    status = _status(task)
+    try:
+        value, error = value_or_error(task)
+    except TaskPending:
+        return status
+    return {**status, "exception": error} if error is not None else {**status, "result": value}
