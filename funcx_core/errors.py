@@ -15,7 +15,7 @@
     │   ├── Conflict                  the same id with another content, a lock held by somebody else
     │   ├── SerializationError        a function or argument that cannot be sent
     │   ├── DeserializationError      bytes that cannot be turned back into a value
-    │   └── PayloadTooLarge
+    │   └── PayloadTooLarge           MaxRequestSizeExceeded (*)
     ├── RemoteProtocolError         the peer sent what the protocol does not allow
     │   └── VersionMismatch
     ├── TaskFailed                  the task ended without a value
@@ -25,9 +25,12 @@
     │   ├── FunctionLoadError, ArgumentLoadError
     │   └── ResultNotSerializable, ResultTooLarge, ResultLoadError
     └── TryAgainLater               nothing is wrong with the request
-        ├── ServiceUnavailable, QueueFull, RateLimited, StorageFull
+        ├── ServiceUnavailable, QueueFull, StorageFull
+        ├── RateLimited               MaxRequestsExceeded (*)
         ├── EndpointOffline
         └── TaskPending
+
+(*) are also `ThrottlingException`: the client itself held a request back, as its service asked it to.
 
 An error is built from plain fields only, so it pickles, travels as fields and never breaks on the way. `code` is
 stable: programs compare it, and the HTTP layer translates it to the numeric table of the published services.
@@ -36,6 +39,8 @@ stable: programs compare it, and the HTTP layer translates it to the numeric tab
 from __future__ import annotations
 
 from typing import Any, ClassVar
+
+_SENT_BESIDE = frozenset({"http_status", "retry_after"})
 
 
 class FuncxError(Exception):
@@ -48,6 +53,11 @@ class FuncxError(Exception):
     def code_name(self) -> str:
         """The code, under the name that programs for funcX 0.3.6 and later compare."""
         return self.code
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What is known of this error besides code and text, as plain values: it travels with them."""
+        return {name: value for name, value in self.__dict__.items() if name not in _SENT_BESIDE and name[:1] != "_"}
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By fields, not by args: subclasses have constructors of their own.
@@ -200,6 +210,18 @@ class PayloadTooLarge(UsageError):
         )
 
 
+class ThrottlingException(FuncxError):
+    """The client held a request back: it was over what the service asked its clients to keep to."""
+
+    code = "throttled"
+
+
+class MaxRequestSizeExceeded(PayloadTooLarge, ThrottlingException):
+    """A request has more bytes than the service asked its clients to send."""
+
+    code = "max_request_size_exceeded"
+
+
 # --- the peer's fault ------------------------------------------------------------------------------------------
 
 
@@ -343,6 +365,12 @@ class RateLimited(TryAgainLater):
 
     code = "rate_limited"
     http_status = 429
+
+
+class MaxRequestsExceeded(RateLimited, ThrottlingException):
+    """More requests in a while than the service asked its clients to send."""
+
+    code = "max_requests_exceeded"
 
 
 class StorageFull(TryAgainLater):

@@ -7,7 +7,7 @@ tasks it still waits for.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -24,8 +24,22 @@ from funcx_core.protocol.task import (
 )
 
 
+class Throttle(msgspec.Struct, frozen=True, kw_only=True):
+    """What a service asks its HTTP clients to keep to, beside what it enforces.
+
+    At most `requests` requests in any `seconds` seconds, of at most `bytes` bytes each.
+    """
+
+    requests: int = 5
+    seconds: float = 5.0
+    bytes: int = 2 * 1024 * 1024
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What the service accepts, so that clients can check before they send. Sizes in bytes."""
+    """What the service accepts, so that clients can check before they send. Sizes in bytes.
+
+    `throttle` is what well-behaved clients keep to by themselves; None, which is usual on a service of one's own, for no such wish.
+    """
 
     max_payload: int = 10 * 1024 * 1024
     max_result: int = 10 * 1024 * 1024
@@ -33,6 +47,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_frame: int = 16 * 1024 * 1024
     max_batch: int = 10_000
     max_open_tasks: int = 200_000
+    throttle: Throttle | None = None
 
 
 class RegisterFunction(msgspec.Struct, frozen=True, tag="register_function"):
@@ -81,11 +96,12 @@ class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
 
 
 class Rejection(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One call that was not accepted, with the code and text of its error."""
+    """One call that was not accepted, with the code, text and fields of its error."""
 
     task_id: TaskId
     code: str
     message: str
+    fields: dict[str, Any] = {}
 
 
 class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
@@ -102,6 +118,7 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     code: str
     message: str
     retry_after: float | None = None
+    fields: dict[str, Any] = {}
 
 
 class TaskResults(msgspec.Struct, frozen=True, tag="results"):

@@ -8,14 +8,19 @@ import uuid
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from funcx_core import __version__
+from funcx_core.errors import NotFound
 from funcx_core.ids import new_group_id, parse_id
+from funcx_core.protocol.client import Limits, Throttle
 from funcx_core.sdk.access import LoginManager, connection_for
 from funcx_core.sdk.client_endpoints import EndpointMethods
 from funcx_core.sdk.client_functions import FunctionMethods
 from funcx_core.sdk.client_tasks import TaskMethods
 from funcx_core.sdk.greeting import Greeting
 from funcx_core.sdk.settings import Authorizer
+from funcx_core.sdk.throttling import ThrottledBaseClient
 from funcx_core.sdk.versions import are_different_machines, check_versions
 from funcx_core.sdk.web import WebClient
 from funcx_core.serialize import FuncXSerializer
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
     import asyncio
 
 
-class FuncXClient(FunctionMethods, TaskMethods, EndpointMethods):
+class FuncXClient(FunctionMethods, TaskMethods, EndpointMethods, ThrottledBaseClient):
     """Registers functions, submits tasks and fetches results. Safe from any thread.
 
     >>> client = FuncXClient()
@@ -98,8 +103,8 @@ class FuncXClient(FunctionMethods, TaskMethods, EndpointMethods):
         self.results_ws_uri = results_ws_uri
         self.use_offprocess_checker = use_offprocess_checker
         self.session_task_group_id = parse_id(str(task_group_id), "task group id") if task_group_id else new_group_id()
+        ThrottledBaseClient.__init__(self)
         self.fx_serializer = FuncXSerializer()
-        self.throttling_enabled = False
         self._endpoint_ids = {}
         self._do_version_check = do_version_check
         self._endpoint_version = __version__ if check_endpoint_version else None
@@ -134,12 +139,21 @@ class FuncXClient(FunctionMethods, TaskMethods, EndpointMethods):
         """Forget what gave access to the service: the saved token, or what the login manager has."""
         self._access.logout()
 
-    def _before_request(self, _method: str, _path: str, _content: bytes | None) -> None:
-        self._greeting()
+    def _before_request(self, method: str, path: str, content: bytes | None) -> None:
+        if self._greeting():
+            self._hold_back(method, path, content)
 
     def _greet(self) -> None:
         if self._do_version_check:
             self.version_check()
+        if self._needs_limits:
+            self._adopt(self._asked_throttle())
+
+    def _asked_throttle(self) -> Throttle | None:
+        try:
+            return msgspec.convert(self.get_limits(), Limits).throttle
+        except (NotFound, msgspec.ValidationError):  # a service that is not ours
+            return None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.settings.service_address} on Python {platform.python_version()}>"

@@ -1,4 +1,4 @@
-"""What a client asks a service before its first request: which versions it takes."""
+"""What a client asks a service before its first request: which versions it takes, what it asks of its clients."""
 
 from __future__ import annotations
 
@@ -19,16 +19,19 @@ class Greeting:
         self._lock = threading.RLock()
         self._is_under_way = False
 
-    def __call__(self) -> None:
-        """Return when it is done. The greeting's own requests pass."""
+    def __call__(self) -> bool:
+        """Return when it is done; False for the requests of the greeting itself, which pass."""
         if self._is_done:
-            return
+            return True
         with self._lock:
-            if self._is_done or self._is_under_way:
-                return
+            if self._is_done:
+                return True
+            if self._is_under_way:
+                return False
             self._is_under_way = True
             try:
                 self._greet()
             finally:
                 self._is_under_way = False
             self._is_done = True
+        return True

@@ -161,7 +161,7 @@ class Ledger:
             request.drop_ended()
             return request
         del self.unanswered[message.request]
-        error = error_from_wire(message.code, message.message)
+        error = error_from_wire(message.code, message.message, message.fields)
         if request.function is not None:
             self._unusable[request.function.function_id] = error
         for future in request.futures:
@@ -286,7 +286,7 @@ class Ledger:
         function_id = next((call.function_id for call in request.calls if call.task_id == rejection.task_id), None)
         # Why the function could not be registered says more than that it is unknown.
         error = self._unusable.get(function_id) if function_id is not None else None
-        future.fail(error or error_from_wire(rejection.code, rejection.message))
+        future.fail(error or error_from_wire(rejection.code, rejection.message, rejection.fields))
 
     def _held_cancels(self, request: Request) -> list[FromClient]:
         if not self._cancels:

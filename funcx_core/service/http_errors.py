@@ -32,7 +32,8 @@ class ErrorBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The body of a response that is an error, and of an item that failed.
 
     `code` and `error_args` are for published clients, which build their exception classes from them; `name` is the stable
-    code of ours. `message` repeats `reason` for clients that look for it there.
+    code of ours and `fields` what else the error knows (a size and its limit, the name that was not found), from which our
+    clients build theirs. `message` repeats `reason` for clients that look for it there.
     """
 
     status: str
@@ -42,6 +43,7 @@ class ErrorBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     message: str
     http_status_code: int
     name: str
+    fields: dict[str, Any] = {}
     retry_after: float | None = None
     task_uuid: str | None = None
 
@@ -52,6 +54,7 @@ def error_body(error: FuncxError, *, task_uuid: str | None = None) -> ErrorBody:
         error.code,
         str(error),
         arguments=_arguments(error),
+        fields=error.fields,
         retry_after=error.retry_after if isinstance(error, TryAgainLater) else None,
         task_uuid=task_uuid,
     )
@@ -62,6 +65,7 @@ def body_of_code(
     text: str,
     *,
     arguments: list[Any] | None = None,
+    fields: dict[str, Any] | None = None,
     http_status: int | None = None,
     retry_after: float | None = None,
     task_uuid: str | None = None,
@@ -75,6 +79,7 @@ def body_of_code(
         message=text,
         http_status_code=http_status or error_class(name).http_status,
         name=name,
+        fields=fields or {},
         retry_after=retry_after,
         task_uuid=task_uuid,
     )

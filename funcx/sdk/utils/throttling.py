@@ -1,6 +1,6 @@
-"""What a client is told that asks too much, under the documented names. The limits are the service's."""
+"""What keeps a client from asking too much, under the documented names."""
 
-from funcx_core.errors import PayloadTooLarge as MaxRequestSizeExceeded
-from funcx_core.errors import RateLimited as MaxRequestsExceeded
+from funcx_core.errors import MaxRequestsExceeded, MaxRequestSizeExceeded, ThrottlingException
+from funcx_core.sdk.throttling import ThrottledBaseClient
 
-__all__ = ["MaxRequestSizeExceeded", "MaxRequestsExceeded"]
+__all__ = ["MaxRequestSizeExceeded", "MaxRequestsExceeded", "ThrottledBaseClient", "ThrottlingException"]

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Coroutine
 from typing import Any, Final
 
+import msgspec
 from tornado import iostream, websocket
 
 from funcx_core import __version__
@@ -121,15 +122,15 @@ class Stream(Guard, websocket.WebSocketHandler):
                 self.require(Scope.SUBMIT)
             await self._perform(request)
         except AuthRequired as error:
-            self._refuse(request, error.code, str(error), None)
+            self._refuse(request, error)
             self._end(_POLICY, str(error))
         except FuncxError as error:
-            self._refuse(
-                request, error.code, str(error), error.retry_after if isinstance(error, TryAgainLater) else None
-            )
+            self._refuse(request, error)
         except Exception:  # noqa: BLE001 - a fault in one request must not leave its client waiting
             _log.exception("a %s on the stream failed", type(request).__name__)
-            self._refuse(request, "internal_error", "The service failed on this request; its log says why.", None)
+            self._send_refusal(
+                request, Refused(0, "internal_error", "The service failed on this request; its log says why.")
+            )
         finally:
             self._unanswered_bytes -= size
             self._room.set()
@@ -200,9 +201,13 @@ class Stream(Guard, websocket.WebSocketHandler):
             self._room.clear()
             await self._room.wait()
 
-    def _refuse(self, request: FromClient, code: str, text: str, retry_after: float | None) -> None:
+    def _refuse(self, request: FromClient, error: FuncxError) -> None:
+        retry_after = error.retry_after if isinstance(error, TryAgainLater) else None
+        self._send_refusal(request, Refused(0, error.code, str(error), retry_after, error.fields))
+
+    def _send_refusal(self, request: FromClient, refused: Refused) -> None:
         number = request.request if isinstance(request, Submit | RegisterFunction) else 0
-        self.send(Refused(number, code, text, retry_after))
+        self.send(msgspec.structs.replace(refused, request=number))
 
     # --- what the client hears ---------------------------------------------------------------------------------
 

@@ -96,4 +96,4 @@ def _by_endpoint(
 def _item(task_id: TaskId, fault: Rejection | None) -> Accepted | ErrorBody:
     if fault is None:
         return Accepted(task_id)
-    return body_of_code(fault.code, fault.message, task_uuid=task_id)
+    return body_of_code(fault.code, fault.message, fields=fault.fields, task_uuid=task_id)

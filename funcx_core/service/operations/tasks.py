@@ -173,7 +173,7 @@ class Tasks:
 
 def rejection(task_id: TaskId, error: FuncxError) -> Rejection:
     """Return what a client is told about a call that was not accepted."""
-    return Rejection(task_id, error.code, str(error))
+    return Rejection(task_id, error.code, str(error), error.fields)
 
 
 def _conflict(task_id: TaskId) -> Rejection:
