@@ -12,6 +12,7 @@
     │   ├── AuthRequired              no token, an unknown or expired one
     │   ├── PermissionDenied
     │   ├── NotFound                  FunctionNotFound, EndpointNotFound, TaskNotFound, TaskGroupNotFound
+    │   ├── NoMessageBroker           results travel by the stream here, not by a broker
     │   ├── Conflict                  the same id with another content, a lock held by somebody else
     │   ├── SerializationError        a function or argument that cannot be sent
     │   ├── DeserializationError      bytes that cannot be turned back into a value
@@ -175,6 +176,19 @@ class TaskGroupNotFound(NotFound):
     code = "task_group_not_found"
     what = "task group"
     advice = "Check the id; only the user who submitted its tasks sees it."
+
+
+class NoMessageBroker(UsageError):
+    """The service has no message broker from which results could be read."""
+
+    code = "no_message_broker"
+    http_status = 404
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(
+            message
+            or "No message broker is configured at this service. FuncXExecutor needs none: it reads results from the stream."
+        )
 
 
 class Conflict(UsageError):

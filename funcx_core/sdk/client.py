@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from funcx_core import __version__
-from funcx_core.errors import NotFound
+from funcx_core.errors import NotFound, UsageError
 from funcx_core.ids import new_group_id, parse_id
 from funcx_core.protocol.client import Limits, Throttle
 from funcx_core.sdk.access import LoginManager, connection_for
@@ -22,7 +22,7 @@ from funcx_core.sdk.greeting import Greeting
 from funcx_core.sdk.settings import Authorizer
 from funcx_core.sdk.throttling import ThrottledBaseClient
 from funcx_core.sdk.versions import are_different_machines, check_versions
-from funcx_core.sdk.web import WebClient
+from funcx_core.sdk.web import WebClient, user_agent
 from funcx_core.serialize import FuncXSerializer
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ class FuncXClient(FunctionMethods, TaskMethods, EndpointMethods, ThrottledBaseCl
         self._endpoint_version = __version__ if check_endpoint_version else None
         self._greeting = Greeting(self._greet)
         self._web = WebClient(self.settings, timeout=http_timeout or 30.0, before=self._before_request)
+        self._user_app_name: str | None = None
         if results_ws_uri and warn_about_url_mismatch is not False:
             _warn_about_mismatch(self.settings.service_address, results_ws_uri)
 
@@ -124,6 +125,18 @@ class FuncXClient(FunctionMethods, TaskMethods, EndpointMethods, ThrottledBaseCl
         """
         answer = self._web.get("version", query="service=all")
         check_versions(answer, endpoint_version=endpoint_version or self._endpoint_version)
+
+    @property
+    def user_app_name(self) -> str | None:
+        """A name of your program, for the service's logs: it goes along in the User-Agent header of each request."""
+        return self._user_app_name
+
+    @user_app_name.setter
+    def user_app_name(self, name: str | None) -> None:
+        if name is not None and not (name.isascii() and name.isprintable()):
+            raise UsageError(f"user_app_name is {name[:100]!r}; a header takes printable ASCII characters only.")
+        self._user_app_name = name
+        self._web.user_agent = user_agent(name)
 
     def get_limits(self) -> dict[str, Any]:
         """Return what the service accepts, in bytes and counts."""

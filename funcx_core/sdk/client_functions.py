@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
+from funcx_core.errors import UsageError
+from funcx_core.ids import parse_id
 from funcx_core.sdk.client_core import ClientCore
+from funcx_core.sdk.search import FunctionSearchResults
 from funcx_core.serialize import PackedFunction
 
 
 class FunctionMethods(ClientCore):
-    """Registering functions."""
+    """Registering functions, and finding them again."""
 
     def register_function(  # noqa: PLR0917 - the documented order of arguments
         self,
@@ -30,7 +34,7 @@ class FunctionMethods(ClientCore):
             description: a text for people.
             public: whether everybody may use it.
             group: a group whose members may use it.
-            searchable: kept for old callers.
+            searchable: whether `search_function` finds it, for those who may use it.
 
         Raises:
             SerializationError: it cannot be sent.
@@ -52,3 +56,27 @@ class FunctionMethods(ClientCore):
             },
         )
         return str(answer["function_uuid"])
+
+    def get_function(self, function_id: str) -> dict[str, Any]:
+        """Return what the service knows of a function: ``function_uuid``, ``function_name``, ``description`` and more."""
+        return dict(self._web.get("functions", parse_id(function_id, "function id")))
+
+    def delete_function(self, function_id: str) -> None:
+        """Remove a function of yours. Tasks that were submitted before still run."""
+        self._web.delete("functions", parse_id(function_id, "function id"))
+
+    def search_function(
+        self, q: str, offset: int = 0, limit: int = 10, advanced: bool = False
+    ) -> FunctionSearchResults:
+        """Return the functions that match a text and that you may use. Print it for a table.
+
+        Args:
+            q: words that name, description or source have.
+            offset: how many to skip.
+            limit: how many to return at most.
+            advanced: take ``name:…``, ``description:…`` and ``owner:…`` in `q` as conditions on that field.
+        """
+        if offset < 0 or limit < 1:
+            raise UsageError(f"offset is {offset} and limit {limit}; they must be at least 0 and 1.")
+        query = urlencode({"q": q, "offset": offset, "limit": limit, "advanced": str(advanced).lower()})
+        return FunctionSearchResults(self._web.get("functions", query=query))

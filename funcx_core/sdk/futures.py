@@ -13,7 +13,6 @@ from __future__ import annotations
 import copy
 import logging
 import threading
-import time
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
@@ -34,6 +33,9 @@ class Canceller(Protocol):
 
     def cancel(self, task_ids: list[TaskId], *, force: bool = False) -> None:
         """Ask for the end of these tasks."""
+
+    def check_process(self) -> None:
+        """Raise `RuntimeError` in a forked child: what the parent waits for does not arrive there."""
 
 
 class TaskListener(Protocol):
@@ -85,6 +87,11 @@ class FuncXFuture(Future[Any]):
         self._made: threading.Condition | None = None
         self._outcome: TaskResult | None = None
         self._done_callbacks: list[Callable[[Future[Any]], Any]] | tuple[()] = ()
+
+    @property
+    def task_group_id(self) -> str | None:
+        """The group of the task; None for a future that no executor made."""
+        return None if self.route is None else str(self.route.group_id)
 
     # --- for users ---------------------------------------------------------------------------------------------
 
@@ -237,6 +244,8 @@ class FuncXFuture(Future[Any]):
 
     def _wait(self, timeout: float | None) -> None:
         if self._state not in _ENDED:
+            if self._canceller is not None:
+                self._canceller.check_process()
             with self._condition:
                 self._condition.wait_for(self.done, timeout)
         if self._state != FINISHED:
@@ -249,17 +258,25 @@ class FuncXFuture(Future[Any]):
         with _lock:
             outcome, self._outcome = self._outcome, None
         if outcome is None:  # Another thread is at it.
-            while not hasattr(self, "_exception"):
-                if self._outcome is not None:  # It was interrupted.
-                    self._load()
-                    return
-                time.sleep(0.001)
+            self._wait_until_loaded()
             return
         try:
             self._result, self._exception = open_outcome(outcome)
         except BaseException:  # An interrupt while the value was unpickled: whoever asks next tries again.
             self._outcome = outcome
             raise
+        finally:
+            # Whoever waits made the Condition before it looked; so either it is seen here, or what was loaded is seen there.
+            if self._made is not None:
+                with self._made:
+                    self._made.notify_all()
+
+    def _wait_until_loaded(self) -> None:
+        condition = self._condition
+        with condition:
+            condition.wait_for(lambda: hasattr(self, "_exception") or self._outcome is not None)
+        if not hasattr(self, "_exception"):  # The other thread was interrupted.
+            self._load()
 
     def _end_with_waiters(self, outcome: TaskResult) -> bool:
         with self._condition:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import threading
 import time
 import weakref
@@ -102,6 +103,7 @@ class TaskStream:
         self._gathering: asyncio.TimerHandle | None = None
         self._awake = True  # no wake-up is needed: there is no loop yet, or it is about to look at the queue
         self._is_closed = False
+        self._is_forked = False
         self._error: FuncxError | None = None
         self._waiting: list[tuple[Callable[[], bool], Settable]] = []
         self._waiting_lock = threading.Lock()
@@ -206,7 +208,7 @@ class TaskStream:
             self._is_closed = True
             thread, loop = self._thread, self._loop
         _open_streams.discard(self)
-        if thread is None or loop is None:
+        if thread is None or loop is None or self._is_forked:
             return
         if thread is threading.current_thread():  # called by a callback
             self._set_closing()
@@ -223,6 +225,22 @@ class TaskStream:
         futures = [*list(self._ledger.open.values()), *queued]
         self.cancel([future.task_id for future in futures if future.cancel_here() and future.task_id is not None])
 
+    def check_process(self) -> None:
+        """Raise unless this is the process that made the stream.
+
+        Raises:
+            RuntimeError: this is a forked child. Its tasks belong to the parent.
+        """
+        if self._is_forked:
+            raise RuntimeError(
+                "This process was forked, and the stream of tasks stayed with its parent: results arrive there. Make a new "
+                "FuncXExecutor here; reload_tasks() with the same task_group_id finds the parent's tasks."
+            )
+
+    def future_of(self, task_id: TaskId) -> FuncXFuture | None:
+        """Return the future of a task that is open here."""
+        return self._ledger.open.get(task_id)
+
     def close_when_idle(self) -> None:
         """End the thread when no task is open any more; nothing can be submitted from now on."""
         with self._lock:
@@ -231,9 +249,16 @@ class TaskStream:
         if self._thread is not None and closing is not None:
             self._add_waiting(lambda: self._ledger.is_idle, closing)
 
+    def forked(self) -> None:
+        """This is a forked child: nothing of the stream works here any more, and what is asked of it says so."""
+        self._is_forked = True
+        self._awake = False  # the next submit looks
+        self._lock = threading.Lock()  # The parent may have held it.
+
     # --- between the threads -----------------------------------------------------------------------------------
 
     def _wake(self) -> None:
+        self.check_process()
         if self._thread is None:
             self.open()
         if self._is_closed:
@@ -249,7 +274,7 @@ class TaskStream:
         if self._thread is None:
             self.open()
         loop = self._loop
-        if loop is None:
+        if loop is None or self._is_forked:
             return
         try:
             loop.call_soon_threadsafe(action)
@@ -512,6 +537,16 @@ def _look_at(written: asyncio.Future[None]) -> None:
 
 
 _open_streams: weakref.WeakSet[TaskStream] = weakref.WeakSet()
+
+
+def _stay_with_the_parent() -> None:
+    """In a forked child: the threads of all streams are in the parent, and so are their connections."""
+    for stream in list(_open_streams):
+        stream.forked()
+    _open_streams.clear()
+
+
+os.register_at_fork(after_in_child=_stay_with_the_parent)
 
 
 def _close_at_exit() -> None:

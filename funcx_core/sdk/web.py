@@ -6,6 +6,8 @@ Every request may be repeated: what is created has an id made here. So a lost an
 from __future__ import annotations
 
 import http.client
+import os
+import platform
 import threading
 import time
 import weakref
@@ -26,6 +28,12 @@ _TRIES: Final = 6
 _LONGEST_WAIT: Final = 30.0
 _FIRST_FAILURE: Final = 300
 _UNAUTHORIZED: Final = 401
+
+
+def user_agent(user_app_name: str | None = None) -> str:
+    """Return how a client introduces itself; published services tell their clients apart by the first word."""
+    own = f"funcx-sdk-{__version__} Python/{platform.python_version()}"
+    return f"{own} {user_app_name}" if user_app_name else own
 
 
 class WebClient:
@@ -61,6 +69,10 @@ class WebClient:
         """Post JSON and return the answer's. Raises as `request` does."""
         return self.request("POST", path, body=body)
 
+    def delete(self, *path: str) -> Any:
+        """Delete what is at this path and return the answer's JSON. Raises as `request` does."""
+        return self.request("DELETE", path)
+
     def request(self, method: str, path: tuple[str, ...], *, body: Any = None, query: str = "") -> Any:
         """Return the JSON that the service answers.
 
@@ -81,6 +93,15 @@ class WebClient:
                     raise _tired(error, self._tries, time.monotonic() - started) from error
                 time.sleep(min(_LONGEST_WAIT, error.retry_after if error.retry_after is not None else backoff.next()))
         raise AssertionError("The last try returns or raises.")
+
+    @property
+    def user_agent(self) -> str:
+        """The ``User-Agent`` header."""
+        return self._pool.user_agent
+
+    @user_agent.setter
+    def user_agent(self, value: str) -> None:
+        self._pool.user_agent = value
 
     def close(self) -> None:
         """Close the connections; they are opened again when needed."""
@@ -112,9 +133,10 @@ class _ConnectionPool:
         self._timeout = timeout
         self._address = settings.service_address
         self._settings = settings
-        self.user_agent = f"funcx-sdk-{__version__}"
+        self.user_agent = user_agent()
         self._idle: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()
+        _pools.add(self)
 
     def exchange(self, method: str, url: str, content: bytes | None) -> tuple[int, dict[str, str], bytes]:
         """Send one request and return status, headers (lower case) and body of the answer.
@@ -161,6 +183,22 @@ class _ConnectionPool:
             with self._lock:
                 self._idle.append(connection)
         return response.status, {name.lower(): value for name, value in response.getheaders()}, body
+
+    def forked(self) -> None:
+        """This is a forked child: the idle connections are the parent's."""
+        self._lock = threading.Lock()  # The parent may have held it.
+        self.close()
+
+
+_pools: weakref.WeakSet[_ConnectionPool] = weakref.WeakSet()
+
+
+def _leave_to_the_parent() -> None:
+    for pool in list(_pools):
+        pool.forked()
+
+
+os.register_at_fork(after_in_child=_leave_to_the_parent)
 
 
 def _tired(error: TryAgainLater, tries: int, seconds: float) -> FuncxError:

@@ -9,7 +9,7 @@ from funcx_core import errors
 from funcx_core.protocol.client import Refused, Rejection
 from funcx_core.sdk.wire_errors import error_from_response, error_from_wire
 from funcx_core.service.http_errors import error_body
-from funcx_core.service.operations import rejection
+from funcx_core.service.operations.tasks import rejection
 
 
 def classes(cls=errors.FuncxError):
