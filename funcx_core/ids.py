@@ -23,6 +23,11 @@ UserId = NewType("UserId", str)
 ContainerId = NewType("ContainerId", str)
 ManagerId = NewType("ManagerId", str)
 BlockId = NewType("BlockId", str)
+MapId = NewType("MapId", str)
+
+MOST_INDICES = (1 << 32) - 1
+"""Calls of a map that can have ids of their own."""
+_INDEX_DIGITS = 8
 
 
 class _Sequence:
@@ -84,6 +89,24 @@ def new_function_id() -> FunctionId:
 def new_endpoint_id() -> EndpointId:
     """Return a fresh endpoint id (random, not ordered: people compare endpoint ids by their first letters)."""
     return EndpointId(str(uuid.uuid4()))
+
+
+def new_map_id() -> MapId:
+    """Return a fresh map id: a UUID of version 7 whose last 32 bits are 0, which leaves room for the ids of its calls."""
+    noise = f"{int.from_bytes(os.urandom(6), 'big'):012x}"
+    variant = 0x8000 | int(noise[3:7], 16) & 0x3FFF
+    digits = f"{time.time_ns() // 1_000_000:012x}"
+    return MapId(f"{digits[:8]}-{digits[8:]}-7{noise[:3]}-{variant:04x}-{noise[7:11]}{'0' * _INDEX_DIGITS}")
+
+
+def call_id(map_id: MapId, index: int) -> TaskId:
+    """Return the id by which call `index` of a map is asked for like a task: the map's, with index + 1 in the last 32 bits."""
+    return TaskId(f"{map_id[:-_INDEX_DIGITS]}{index + 1:08x}")
+
+
+def split_call_id(task_id: TaskId) -> tuple[MapId, int]:
+    """Return map and index that a task id names if it is that of a call of a map; the index is -1 if it cannot be."""
+    return MapId(task_id[:-_INDEX_DIGITS] + "0" * _INDEX_DIGITS), int(task_id[-_INDEX_DIGITS:], 16) - 1
 
 
 def parse_id(text: object, what: str = "id") -> str:

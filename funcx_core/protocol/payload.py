@@ -11,6 +11,10 @@ first bytes meaning
 ``cb\n``    one call: 4-byte big-endian length of the pickle of the arguments (a tuple), that pickle, then the
             pickle of the keyword arguments (a dict)
 ``mb\n``    many calls: a pickle of a list of argument tuples; the value is the list of results
+``ml\n``    many calls: a msgpack array of payloads of one call each
+``mr\n``    a range of a map: 4-byte big-endian length of a msgpack array of positions (or nil for all), that array, then
+            the ``mb`` or ``ml`` payload that the positions count in; the value is ``mo``
+``mo\n``    what became of the calls of a range, each by itself: see `funcx_core.protocol.ranges`
 others      text as published clients write it, in UTF-8
 ==========  =====================================================================
 
@@ -27,7 +31,11 @@ from funcx_core.errors import RemoteProtocolError
 VALUE: Final = b"pb\n"
 CALL: Final = b"cb\n"
 CALLS: Final = b"mb\n"
+LISTED: Final = b"ml\n"
+RANGE: Final = b"mr\n"
+OUTCOMES: Final = b"mo\n"
 LENGTH_BYTES: Final = 4
+_MANY: Final = (CALLS, LISTED, RANGE, OUTCOMES)
 
 
 def pack_buffers(buffers: list[str]) -> str:
@@ -52,14 +60,16 @@ def as_text(payload: bytes) -> str:
     """Return the form of `payload` that published clients and endpoints read.
 
     Raises:
-        RemoteProtocolError: if it has none (``mb``), or is text that is not UTF-8.
+        RemoteProtocolError: if it has none (``mb``, ``mr``, ``mo``), or is text that is not UTF-8.
     """
     if payload.startswith(VALUE):
         return _text_buffer(payload[len(VALUE) :])
     if payload.startswith(CALL):
         return pack_buffers([_text_buffer(part) for part in split_call(payload)])
-    if payload.startswith(CALLS):
-        raise RemoteProtocolError("A chunk of many calls has no text form.")
+    if payload.startswith(_MANY):
+        raise RemoteProtocolError(
+            "A chunk of many calls has no text form; a map's outcomes are read from its own address."
+        )
     try:
         return payload.decode()
     except UnicodeDecodeError:

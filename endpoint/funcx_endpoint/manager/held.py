@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from msgspec import structs
+
 from funcx_core.errors import TaskCancelled, TaskTimeout
 from funcx_core.protocol.task import (
     DEFAULT_OPTIONS,
@@ -80,7 +82,8 @@ class Held:
         """Return the worker's result with this hop's time; a failure that a stop caused becomes what the stop was for."""
         times = TaskTimes(0, self.arrived, result.times.started, result.times.ended)
         if self.stop is not None and result.state is TaskState.FAILED:
-            return self.stopped(result.error, times)
+            # A range of a map keeps what was complete when it was stopped.
+            return structs.replace(self.stopped(result.error, times), value=result.value)
         return TaskResult(result.task_id, result.attempt, result.state, result.value, result.error, times)
 
     def stopped(

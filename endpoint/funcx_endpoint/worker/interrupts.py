@@ -39,6 +39,10 @@ class Interrupts:
         if self._numbers[TARGET] == number:
             raise KeyboardInterrupt
 
+    def is_stopping(self) -> bool:
+        """Whether the manager wants the present task to end."""
+        return bool(self._numbers[TARGET] == self._number)
+
     def forbid(self) -> None:
         """The user's code has ended."""
         self._allowed = False

@@ -16,7 +16,7 @@ from funcx_core.errors import (
     TaskFailed,
 )
 from funcx_core.ids import FunctionId
-from funcx_core.protocol.payload import CALLS
+from funcx_core.protocol.payload import CALLS, RANGE
 from funcx_core.protocol.task import Function, Task, TaskError, TaskResult, TaskState, TaskTimes
 from funcx_core.serialize import (
     describe_exception,
@@ -25,7 +25,9 @@ from funcx_core.serialize import (
     unpack_calls,
     unpack_function,
 )
+from funcx_core.serialize.ranges import OutcomesPacker
 from funcx_endpoint.worker.interrupts import Interrupts
+from funcx_endpoint.worker.ranges import RangeRun
 
 CAPACITY: Final = 1024
 """Loaded functions that a worker keeps; the manager counts on half as many."""
@@ -68,18 +70,66 @@ class Runner:
     def run(self, task: Task, number: int) -> TaskResult:
         """Return how the task ended; its `times` hold start and end. Never raises."""
         started = time.time_ns()
-        state, value, error = TaskState.SUCCESS, b"", None
+        value, error = self._run_range(task, number) if task.payload.startswith(RANGE) else self._run_call(task, number)
+        state = TaskState.SUCCESS if error is None else TaskState.FAILED
+        return TaskResult(
+            task.task_id, task.attempt, state, value, error, TaskTimes(started=started, ended=time.time_ns())
+        )
+
+    def _run_call(self, task: Task, number: int) -> tuple[bytes, TaskError | None]:
         try:
             self._interrupts.allow(number)
             try:
-                value = self._value(task)
+                return self._value(task), None
             finally:
                 self._interrupts.forbid()
         except BaseException as raised:  # noqa: BLE001 - SystemExit and KeyboardInterrupt end the task, not the worker
             self._interrupts.forbid()
-            state, error = TaskState.FAILED, _described(raised)
-        return TaskResult(
-            task.task_id, task.attempt, state, value, error, TaskTimes(started=started, ended=time.time_ns())
+            return b"", _described(raised)
+
+    def _run_range(self, task: Task, number: int) -> tuple[bytes, TaskError | None]:
+        """Return the outcomes of the calls, and what ended the range before its end."""
+        run, error = None, None
+        try:
+            self._interrupts.allow(number)
+            try:
+                run = self._range(task)
+                run.run()
+            finally:
+                self._interrupts.forbid()
+        except BaseException as raised:  # noqa: BLE001 - see `_run_call`
+            self._interrupts.forbid()
+            error = _described(raised)
+        if run is None:
+            return b"", error
+        try:
+            return run.outcomes(OutcomesPacker(_unsendable, self._too_large_together, self._max_result)), error
+        except Exception as raised:  # noqa: BLE001 - memory, most likely
+            return b"", _described(raised)
+
+    def _range(self, task: Task) -> RangeRun:
+        function = self._load(task)
+        try:
+            return RangeRun(function, task.payload, is_stopping=self._interrupts.is_stopping, describe=_described)
+        except Exception as error:
+            raise ArgumentLoadError("The arguments cannot be loaded on this worker") from error
+
+    def _too_large(self, size: int) -> ResultTooLarge:
+        return ResultTooLarge(
+            f"The function's value has {size:,} bytes; this endpoint sends back at most {self._max_result:,}. "
+            "Return less, or write it to a file and return its path.",
+            details={"size": size, "limit": self._max_result},
+        )
+
+    def _too_large_together(self, size: int) -> TaskError:
+        if size > self._max_result:
+            return _described(self._too_large(size))
+        return _described(
+            ResultTooLarge(
+                f"The values of this range have more than the {self._max_result:,} bytes that this endpoint sends back "
+                "at a time. Run it again in smaller ranges: `retry()` does, or choose a smaller chunksize.",
+                details={"size": size, "limit": self._max_result},
+            )
         )
 
     def _value(self, task: Task) -> bytes:
@@ -107,12 +157,7 @@ class Runner:
         except Exception as error:
             raise ResultNotSerializable("The function's value cannot be sent back") from error
         if len(value) > self._max_result:
-            size = {"size": len(value), "limit": self._max_result}
-            raise ResultTooLarge(
-                f"The function's value has {len(value):,} bytes; this endpoint sends back at most {self._max_result:,}. "
-                "Return less, or write it to a file and return its path.",
-                details=size,
-            )
+            raise self._too_large(len(value))
         return value
 
 
@@ -121,6 +166,14 @@ def _loaded_arguments(unpack: Callable[[bytes], Any], payload: bytes) -> Any:
         return unpack(payload)
     except Exception as error:
         raise ArgumentLoadError("The arguments cannot be loaded on this worker") from error
+
+
+def _unsendable(error: BaseException) -> TaskError:
+    if isinstance(error, SerializationError):
+        return _described(ResultNotSerializable(f"The function's value cannot be sent back. {error}"))
+    failed = ResultNotSerializable("The function's value cannot be sent back")
+    failed.__cause__ = error
+    return _described(failed)
 
 
 def _described(raised: BaseException) -> TaskError:
