@@ -16,6 +16,7 @@
     │   ├── Conflict                  the same id with another content, a lock held by somebody else
     │   ├── SerializationError        a function or argument that cannot be sent
     │   ├── DeserializationError      bytes that cannot be turned back into a value
+    │   │   └── NotPlainData            they hold more than data, and their maker is not trusted
     │   └── PayloadTooLarge           MaxRequestSizeExceeded (*)
     ├── RemoteProtocolError         the peer sent what the protocol does not allow
     │   └── VersionMismatch
@@ -25,6 +26,7 @@
     │   ├── TaskTimeout, TaskCancelled, TaskExpired
     │   ├── FunctionLoadError, ArgumentLoadError
     │   └── ResultNotSerializable, ResultTooLarge, ResultLoadError
+    │       └── ResultNotTrusted          a result of an endpoint that may not run code here
     └── TryAgainLater               nothing is wrong with the request
         ├── ServiceUnavailable, QueueFull, StorageFull
         ├── RateLimited               MaxRequestsExceeded (*)
@@ -210,6 +212,16 @@ class DeserializationError(UsageError):
     code = "deserialization_error"
 
 
+class NotPlainData(DeserializationError):
+    """Bytes whose maker is not trusted hold more than plain data. `what` says what was met first."""
+
+    code = "not_plain_data"
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(f"Only plain data is read from a maker that is not trusted; here is {what}.")
+
+
 class PayloadTooLarge(UsageError):
     """A request, function or argument is over the service's limit."""
 
@@ -345,6 +357,15 @@ class ResultLoadError(TaskFailed):
     """The result arrived but cannot be loaded here; its bytes are in `details["raw"]`."""
 
     code = "result_load_error"
+
+
+class ResultNotTrusted(ResultLoadError):
+    """The result holds more than plain data, and its endpoint is neither yours nor one that you trust.
+
+    Its bytes are in `details["raw"]`.
+    """
+
+    code = "result_not_trusted"
 
 
 # --- nothing is wrong with the request -------------------------------------------------------------------------

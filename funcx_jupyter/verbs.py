@@ -138,7 +138,8 @@ def result(session: Session, name: str) -> Any:
         return value  # A task of the SDK that returned bytes.
     import __main__  # noqa: PLC0415 - the notebook
 
-    finished = open_outcome(value, [], vars(__main__))
+    endpoint_id = str(session.connection.task(task_id).get("endpoint_id", ""))
+    finished = open_outcome(value, [], vars(__main__), is_trusted=session.connection.trusts(endpoint_id))
     return finished.value if finished.value is not None or finished.shown is None else LeftBehind(finished.shown, "")
 
 

@@ -22,7 +22,8 @@ from types import CellType, CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from funcx_core.cells.sources import class_at, parse_cell, remember_text
-from funcx_core.errors import DeserializationError
+from funcx_core.errors import DeserializationError, NotPlainData
+from funcx_core.serialize.dataonly import DataReader
 
 _EMPTY = "empty cell"
 
@@ -58,22 +59,35 @@ def arriving(arrivals: Arrivals) -> Iterator[None]:
         _current.reset(token)
 
 
-def load_values(stream: bytes, names: list[str], arrivals: Arrivals) -> Iterator[tuple[str, Any]]:
+def load_values(
+    stream: bytes, names: list[str], arrivals: Arrivals, *, data_only: bool = False
+) -> Iterator[tuple[str, Any]]:
     """Yield each name with its value, in order. Bind each in the namespace before asking for the next.
+
+    Args:
+        stream: what `CellPickler` wrote.
+        names: of the values in it.
+        arrivals: where code arrives.
+        data_only: whoever wrote it is not trusted: take plain data and refuse everything else.
 
     Raises:
         DeserializationError: naming the variable that cannot be loaded.
     """
-    unpickler = pickle.Unpickler(io.BytesIO(stream))  # noqa: S301 - both ends belong to the same user
+    unpickler = DataReader(stream) if data_only else pickle.Unpickler(io.BytesIO(stream))  # noqa: S301 - trusted by its caller
     for name in names:
         with arriving(arrivals):
             value = _load_one(unpickler, name)
         yield name, value
 
 
-def _load_one(unpickler: pickle.Unpickler, name: str) -> Any:
+def _load_one(unpickler: pickle.Unpickler | DataReader, name: str) -> Any:
     try:
         return unpickler.load()
+    except NotPlainData as refusal:
+        raise DeserializationError(
+            f"`{name}` holds {refusal.what}, and the endpoint is not yours: loading it may run code of whoever owns the endpoint. "
+            "Send back plain values or numpy arrays; or, if you trust the endpoint, name it in FUNCX_TRUSTED_ENDPOINTS."
+        ) from refusal
     except Exception as error:
         # Classes of the user and of any library run here: whatever they raise, the name of the variable is what helps.
         raise DeserializationError(f"`{name}` cannot be loaded: {type(error).__name__}: {error}") from error

@@ -6,6 +6,7 @@ import os
 import platform
 import uuid
 import warnings
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,6 +22,7 @@ from funcx_core.sdk.client_tasks import TaskMethods
 from funcx_core.sdk.greeting import Greeting
 from funcx_core.sdk.settings import Authorizer
 from funcx_core.sdk.throttling import ThrottledBaseClient
+from funcx_core.sdk.trust import TrustedEndpoints
 from funcx_core.sdk.versions import are_different_machines, check_versions
 from funcx_core.sdk.web import WebClient, user_agent
 from funcx_core.serialize import FuncXSerializer
@@ -59,6 +61,8 @@ class FuncXClient(FunctionMethods, TaskMethods, EndpointMethods, ThrottledBaseCl
         force_login: sign out of the login manager and in again.
         check_endpoint_version: let the version check look at the endpoint software installed here, too.
         use_offprocess_checker: load each function in a process of its own before it is registered.
+        trusted_endpoints: ids or names of endpoints of others whose results may hold more than plain data, which may run code
+            of theirs here; without it those in FUNCX_TRUSTED_ENDPOINTS. Your own are trusted.
 
     Raises:
         NotConfigured: no service is known.
@@ -86,6 +90,7 @@ class FuncXClient(FunctionMethods, TaskMethods, EndpointMethods, ThrottledBaseCl
         force_login: bool = False,
         check_endpoint_version: bool = False,
         use_offprocess_checker: bool = False,
+        trusted_endpoints: Iterable[str] | str | None = None,
     ) -> None:
         self._access = connection_for(
             address=funcx_service_address,
@@ -106,6 +111,7 @@ class FuncXClient(FunctionMethods, TaskMethods, EndpointMethods, ThrottledBaseCl
         ThrottledBaseClient.__init__(self)
         self.fx_serializer = FuncXSerializer()
         self._endpoint_ids = {}
+        self._trusted = TrustedEndpoints(trusted_endpoints, self._list_quickly)
         self._do_version_check = do_version_check
         self._endpoint_version = __version__ if check_endpoint_version else None
         self._greeting = Greeting(self._greet)

@@ -11,6 +11,7 @@ from funcx_core.protocol.payload import as_text
 from funcx_core.sdk.batch import Batch
 from funcx_core.sdk.client_core import ClientCore
 from funcx_core.sdk.tasks import is_ended, value_or_error
+from funcx_core.sdk.trust import Reader
 from funcx_core.sdk.wire_errors import error_from_response
 from funcx_core.serialize import pack_call
 
@@ -99,7 +100,8 @@ class TaskMethods(ClientCore):
             TaskPending: it has not ended; `reason` is its state.
             TaskFailed: it ended without a value, by no fault of its function.
         """
-        value, error = value_or_error(self.get_task(task_id))
+        task = self.get_task(task_id)
+        value, error = value_or_error(task, self._reader_of_task(task))
         if error is not None:
             raise error
         return value
@@ -108,7 +110,9 @@ class TaskMethods(ClientCore):
         """Return for each task ``{"task_id", "status", "pending"}`` and its ``result`` or ``exception`` once it has ended."""
         task_ids = [parse_id(task_id, "task id") for task_id in task_id_list]
         answer = self._web.post("batch_status", body={"task_ids": task_ids})
-        return {task_id: _opened(found) for task_id, found in dict(answer["results"]).items()}
+        return {
+            task_id: _opened(found, self._reader_of_task(found)) for task_id, found in dict(answer["results"]).items()
+        }
 
     def get_batch_status(self, task_id_list: list[str]) -> dict[str, dict[str, Any]]:
         """Return the same as `get_batch_result`: the name it had in early releases."""
@@ -142,10 +146,10 @@ def _status(task: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "pending": not is_ended(task)}
 
 
-def _opened(task: dict[str, Any]) -> dict[str, Any]:
+def _opened(task: dict[str, Any], reader: Reader) -> dict[str, Any]:
     status = _status(task)
     try:
-        value, error = value_or_error(task)
+        value, error = value_or_error(task, reader)
     except TaskPending:
         return status
     return {**status, "exception": error} if error is not None else {**status, "result": value}

@@ -131,7 +131,7 @@ class FuncXExecutor(Executor):
         """Return futures of all tasks of this executor's group, also of those that another process submitted."""
         stream, _ = self._running()
         task_ids = [TaskId(task_id) for task_id in self.funcx_client.get_task_group(self.task_group_id)]
-        return stream.watch(self.task_group_id, task_ids)
+        return stream.watch(self.task_group_id, task_ids, reader=self.funcx_client.reader_of_any())
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more tasks.
@@ -186,7 +186,8 @@ class FuncXExecutor(Executor):
         return self._routes[key]
 
     def _make_route(self, endpoint: str, options: TaskOptions) -> Route:
-        return Route(EndpointId(self.funcx_client.find_endpoint(endpoint)), self.task_group_id, options)
+        endpoint_id = EndpointId(self.funcx_client.find_endpoint(endpoint))
+        return Route(endpoint_id, self.task_group_id, options, self.funcx_client.reader_of(endpoint_id))
 
 
 def _options(container_id: Any, walltime: float | None, retry_on_loss: int) -> TaskOptions:

@@ -18,10 +18,9 @@ from concurrent.futures import CancelledError, Future, InvalidStateError
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
 from typing import Any, Final, Protocol
 
-from funcx_core.errors import ResultLoadError
 from funcx_core.ids import TaskId
-from funcx_core.protocol.task import TaskError, TaskEvent, TaskResult, TaskState, TaskTimes
-from funcx_core.serialize import rebuild_exception, unpack_value
+from funcx_core.protocol.task import TaskEvent, TaskResult, TaskState, TaskTimes
+from funcx_core.sdk.trust import STRANGER
 
 _ENDED: Final = frozenset({CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED})
 _lock = threading.Lock()
@@ -261,7 +260,8 @@ class FuncXFuture(Future[Any]):
             self._wait_until_loaded()
             return
         try:
-            self._result, self._exception = open_outcome(outcome)
+            reader = STRANGER if self.route is None else self.route.reader
+            self._result, self._exception = reader.open(outcome)
         except BaseException:  # An interrupt while the value was unpickled: whoever asks next tries again.
             self._outcome = outcome
             raise
@@ -319,31 +319,3 @@ class FuncXFuture(Future[Any]):
 
     def _invoke_callbacks(self) -> None:
         self._call_back()
-
-
-def open_outcome(outcome: TaskResult) -> tuple[Any, BaseException | None]:
-    """Return the value of a task, or None and its exception. Never raises."""
-    if outcome.state is not TaskState.SUCCESS:
-        error = outcome.error or _unexplained(outcome.state)
-        return None, rebuild_exception(error, outcome.task_id)
-    try:
-        return unpack_value(outcome.value), None
-    except Exception as cause:  # noqa: BLE001 - loading runs code that may be missing or broken here
-        return None, load_failure(outcome.task_id, outcome.value, cause)
-
-
-def load_failure(task_id: str, raw: bytes, cause: Exception) -> ResultLoadError:
-    """Return the error for a result that arrived and cannot be opened."""
-    error = ResultLoadError(
-        f"The result of task {task_id} arrived, but it cannot be loaded here: {type(cause).__name__}: {str(cause)[:300]}. "
-        'Its bytes are in error.details["raw"].',
-        task_id=task_id,
-        details={"raw": raw},
-    )
-    error.__cause__ = cause
-    return error
-
-
-def _unexplained(state: TaskState) -> TaskError:
-    code = "task_cancelled" if state is TaskState.CANCELLED else "task_failed"
-    return TaskError(code=code, message=f"The task ended as {state.value}.")

@@ -31,6 +31,7 @@ from funcx_core.protocol.client import (
 )
 from funcx_core.protocol.task import DEFAULT_OPTIONS, Call, Function, TaskOptions, TaskState
 from funcx_core.sdk.futures import FuncXFuture
+from funcx_core.sdk.trust import STRANGER, Reader
 from funcx_core.sdk.wire_errors import error_from_wire
 
 MOST_CALLS: Final = 500
@@ -41,11 +42,15 @@ _WATCH_AT_ONCE: Final = 5_000
 
 
 class Route(msgspec.Struct, frozen=True):
-    """Where and how the calls of a submit run. Calls that share one `Route` object travel together."""
+    """Where and how the calls of a submit run. Calls that share one `Route` object travel together.
+
+    `reader` opens what comes back; without one, plain data is taken and nothing else.
+    """
 
     endpoint_id: EndpointId
     group_id: GroupId
     options: TaskOptions = DEFAULT_OPTIONS
+    reader: Reader = STRANGER
 
 
 class Request:

@@ -48,6 +48,7 @@ from funcx_core.protocol.task import Call, Function
 from funcx_core.sdk.futures import FuncXFuture, TaskListener
 from funcx_core.sdk.ledger import MOST_CALLS, Ledger, Request, Route
 from funcx_core.sdk.settings import Settings
+from funcx_core.sdk.trust import STRANGER, Reader
 from funcx_core.transport.retry import Backoff
 
 if TYPE_CHECKING:
@@ -174,6 +175,7 @@ class TaskStream:
         *,
         listener_of: Callable[[TaskId], TaskListener | None] | None = None,
         events_after: dict[TaskId, int] | None = None,
+        reader: Reader = STRANGER,
     ) -> list[FuncXFuture]:
         """Return futures of tasks that were submitted before, by this or another process.
 
@@ -182,8 +184,9 @@ class TaskStream:
             task_ids: the tasks.
             listener_of: gives the listener of a task.
             events_after: for tasks with a listener, the `seq` after which events are wanted; 0 for all.
+            reader: opens what became of them.
         """
-        route = Route("", group_id)  # type: ignore[arg-type] # nothing is submitted by it
+        route = Route("", group_id, reader=reader)  # type: ignore[arg-type] # nothing is submitted by it
         futures = [
             FuncXFuture(task_id, self, route, listener_of(task_id) if listener_of else None) for task_id in task_ids
         ]

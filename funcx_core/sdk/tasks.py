@@ -7,9 +7,9 @@ from typing import Any, Final
 import msgspec
 
 from funcx_core.errors import RemoteProtocolError, TaskNotFound, TaskPending
-from funcx_core.protocol.task import TERMINAL, TaskError, TaskState
-from funcx_core.sdk.futures import load_failure
-from funcx_core.serialize import rebuild_exception, unpack_value
+from funcx_core.ids import TaskId
+from funcx_core.protocol.task import TERMINAL, TaskError, TaskResult, TaskState
+from funcx_core.sdk.trust import Reader
 
 _UNKNOWN: Final = "Unknown task id"
 
@@ -19,8 +19,12 @@ def is_ended(task: dict[str, Any]) -> bool:
     return str(task.get("status", "")).lower() in TERMINAL
 
 
-def value_or_error(task: dict[str, Any]) -> tuple[Any, BaseException | None]:
+def value_or_error(task: dict[str, Any], reader: Reader) -> tuple[Any, BaseException | None]:
     """Return the value of a task, or None and its exception.
+
+    Args:
+        task: what the service tells.
+        reader: opens it.
 
     Raises:
         TaskPending: it has not ended.
@@ -31,16 +35,9 @@ def value_or_error(task: dict[str, Any]) -> tuple[Any, BaseException | None]:
     if not is_ended(task):
         raise TaskPending(str(task.get("status", "unknown")), task_id=task_id)
     if str(task["status"]).lower() == TaskState.SUCCESS:
-        return _value(task_id, task)
-    return None, rebuild_exception(_error(task), task_id)
-
-
-def _value(task_id: str, task: dict[str, Any]) -> tuple[Any, BaseException | None]:
-    raw = str(task.get("result", "")).encode()
-    try:
-        return unpack_value(raw), None
-    except Exception as cause:  # noqa: BLE001 - loading runs code that may be missing or broken here
-        return None, load_failure(task_id, raw, cause)
+        value = str(task.get("result", "")).encode()
+        return reader.open(TaskResult(TaskId(task_id), 1, TaskState.SUCCESS, value))
+    return reader.open(TaskResult(TaskId(task_id), 1, TaskState.FAILED, error=_error(task)))
 
 
 def _error(task: dict[str, Any]) -> TaskError:

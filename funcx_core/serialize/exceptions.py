@@ -73,13 +73,18 @@ def describe_exception(
     )
 
 
-def rebuild_exception(error: TaskError, task_id: str | None = None) -> BaseException:
+def rebuild_exception(error: TaskError, task_id: str | None = None, *, data_only: bool = False) -> BaseException:
     """Return the exception that a `TaskError` describes: the user's own class if it loads here, else one of ours.
 
     Its attribute `funcx` is a `RemoteInfo`. Never raises.
+
+    Args:
+        error: the description.
+        task_id: the task that raised it.
+        data_only: whoever described it is not trusted: only builtin exceptions come back as themselves.
     """
     remote = RemoteInfo(task_id, error.traceback, error.frames, error.details)
-    rebuilt = _original(error) or _builtin(error)
+    rebuilt = (None if data_only else _original(error)) or _builtin(error)
     if rebuilt is None or not _attach(rebuilt, remote):
         rebuilt = error.to_exception(task_id)
         _attach(rebuilt, remote)

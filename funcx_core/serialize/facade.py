@@ -45,7 +45,7 @@ class FuncXSerializer:
         """Return what a labelled buffer holds.
 
         Raises:
-            DeserializationError: if nothing here reads it. What a pickle raises passes through.
+            DeserializationError: if nothing here reads it.
         """
         return decode(payload)
 

@@ -75,7 +75,7 @@ def unpack_function(body: bytes) -> Callable[..., Any]:
     """Return the function in a body, by whichever client it was made.
 
     Raises:
-        DeserializationError: if it holds none. What loading it raises passes through.
+        DeserializationError: it holds none, or cannot be loaded here; then the cause is what loading it raised.
     """
     try:
         buffers = split_buffers(body.decode())

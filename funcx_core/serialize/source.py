@@ -96,6 +96,8 @@ def load_source(name: str, text: str) -> Callable[..., Any]:
         DeserializationError: if the text does not define it. What running the text raises passes through.
     """
     text, _, tail = text.partition(_PLACE)
+    if text[:1] in {" ", "\t"}:
+        text = textwrap.dedent(text)  # Release 0.0.3 sends a nested function as it stands in its file.
     file, line = _read_place(tail)
     lazy = text.startswith(_LAZY_ANNOTATIONS)
     body = text.removeprefix(_LAZY_ANNOTATIONS) if lazy else text

@@ -8,7 +8,7 @@ from funcx_core.errors import DeserializationError, SerializationError
 from funcx_core.protocol.payload import CALL, CALLS, LENGTH_BYTES, VALUE
 from funcx_core.serialize.bytesform import dumps, loads
 from funcx_core.serialize.culprit import find_culprit
-from funcx_core.serialize.methods import decode, split_buffers
+from funcx_core.serialize.methods import cannot_load, decode, split_buffers
 
 _NO_KEYWORDS: Final = dumps({})
 _HEAD: Final = len(CALL) + LENGTH_BYTES
@@ -33,7 +33,7 @@ def unpack_call(payload: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the arguments in a payload of ours or of a published client.
 
     Raises:
-        DeserializationError: if it is not a call. Whatever the pickles raise passes through.
+        DeserializationError: it is not a call, or cannot be loaded here; then the cause is what the pickle raised.
     """
     if not payload.startswith(CALL):
         return _unpack_text_call(payload)
@@ -41,7 +41,15 @@ def unpack_call(payload: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if end > len(payload):
         raise DeserializationError("The payload of the call is cut off.")
     keywords = payload[end:]
-    return loads(_part(payload, _HEAD, end)), {} if keywords == _NO_KEYWORDS else loads(keywords)
+    try:
+        args, kwargs = loads(_part(payload, _HEAD, end)), {} if keywords == _NO_KEYWORDS else loads(keywords)
+    except DeserializationError:
+        raise
+    except Exception as error:
+        raise cannot_load(error) from error
+    if type(args) is tuple and type(kwargs) is dict:
+        return args, kwargs
+    raise DeserializationError("The payload holds no arguments of a call.")
 
 
 def pack_calls(calls: list[tuple[Any, ...]]) -> bytes:
@@ -67,11 +75,18 @@ def unpack_calls(payload: bytes) -> list[tuple[Any, ...]]:
     """Return the argument tuples that `pack_calls` took.
 
     Raises:
-        DeserializationError: if it is not such a payload. Whatever the pickle raises passes through.
+        DeserializationError: it is not such a payload, or cannot be loaded here; then the cause is what the pickle raised.
     """
     if not payload.startswith(CALLS):
         raise DeserializationError("The payload does not hold a chunk of calls.")
-    calls: list[tuple[Any, ...]] = loads(_part(payload, len(CALLS), len(payload)))
+    try:
+        calls: list[tuple[Any, ...]] = loads(_part(payload, len(CALLS), len(payload)))
+    except DeserializationError:
+        raise
+    except Exception as error:
+        raise cannot_load(error) from error
+    if type(calls) is not list:
+        raise DeserializationError("The payload does not hold a chunk of calls.")
     return calls
 
 
@@ -89,15 +104,29 @@ def pack_value(value: Any) -> bytes:
         raise SerializationError(f"A value of type {_type_name(value)} cannot be sent{part}. {error}") from error
 
 
-def unpack_value(payload: bytes) -> Any:
+def unpack_value(payload: bytes, *, data_only: bool = False) -> Any:
     """Return the value in a payload of ours or of a published worker.
 
+    Args:
+        payload: what `pack_value` or a published worker returned.
+        data_only: its maker is not trusted; nothing that it chose runs here, see `dataonly`.
+
     Raises:
-        DeserializationError: if it is none. Whatever the pickle raises passes through.
+        DeserializationError: it is none, or cannot be loaded here; then the cause is what the pickle raised. `NotPlainData`
+            if it holds more than data and `data_only` is set.
     """
-    if payload.startswith(VALUE):
+    if not payload.startswith(VALUE):
+        return decode(_text(payload), data_only=data_only)
+    if data_only:
+        from funcx_core.serialize.dataonly import read  # noqa: PLC0415 - most clients trust their own endpoints only
+
+        return read(memoryview(payload)[len(VALUE) :])
+    try:
         return loads(_part(payload, len(VALUE), len(payload)))
-    return decode(_text(payload))
+    except DeserializationError:
+        raise
+    except Exception as error:
+        raise cannot_load(error) from error
 
 
 def _part(payload: bytes, start: int, end: int) -> bytes | memoryview:
@@ -111,7 +140,10 @@ def _unpack_text_call(payload: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
     buffers = split_buffers(_text(payload))
     if len(buffers) != 2:  # noqa: PLR2004 - arguments and keyword arguments
         raise DeserializationError(f"The payload has {len(buffers)} buffers; a call has 2.")
-    return tuple(decode(buffers[0])), dict(decode(buffers[1]))
+    args, kwargs = decode(buffers[0]), decode(buffers[1])
+    if not isinstance(args, (tuple, list)) or not isinstance(kwargs, dict):
+        raise DeserializationError("The payload holds no arguments of a call.")
+    return tuple(args), dict(kwargs)
 
 
 def _text(payload: bytes) -> str:

@@ -56,6 +56,9 @@ class Connection(Protocol):
     def result(self, task_id: str) -> Any:
         """Return the value of a task, or raise its exception."""
 
+    def trusts(self, endpoint_id: str) -> bool:
+        """Whether results of an endpoint may hold more than plain data."""
+
     def close(self) -> None:
         """Let go of the service."""
 
@@ -120,7 +123,7 @@ class ServiceConnection:
             self._function_id = new_function_id()
             stream.register(Function(self._function_id, "funcx_cell", pack_function(funcx_cell)))
         payload = pack_call((encode(spec),), {})
-        route = Route(endpoint_id, self._group_id, options)
+        route = Route(endpoint_id, self._group_id, options, self.client.reader_of(endpoint_id))
         try:
             return stream.submit(self._function_id, payload, route, listener=listener)
         except FuncxError as error:
@@ -144,6 +147,13 @@ class ServiceConnection:
     def result(self, task_id: str) -> Any:
         """Return the value of a task, or raise its exception."""
         return self.client.get_result(task_id)
+
+    def trusts(self, endpoint_id: str) -> bool:
+        """Whether results of an endpoint may hold more than plain data."""
+        try:
+            return bool(self.client.trusts(endpoint_id))
+        except FuncxError as error:
+            raise shown_in_one_line(error) from None
 
     def close(self) -> None:
         """End the stream. Open tasks go on; the next cell opens a new one."""

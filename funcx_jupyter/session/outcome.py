@@ -48,24 +48,32 @@ class Finished(msgspec.Struct, frozen=True):
         return ", ".join(f"{name} {words.size(size)}" for name, size in self.sizes.items())
 
 
-def open_outcome(encoded: bytes, outputs: list[str], namespace: dict[str, Any]) -> Finished:
+def open_outcome(encoded: bytes, outputs: list[str], namespace: dict[str, Any], *, is_trusted: bool) -> Finished:
     """Return what a task gave back, loaded for `namespace`. Nothing is assigned.
+
+    Args:
+        encoded: the value of the task.
+        outputs: the variables that it was asked for.
+        namespace: where notebook code lives.
+        is_trusted: whether the endpoint may run code here; if not, plain data is taken and nothing else.
 
     Raises:
         DeserializationError: naming the output that cannot be loaded here.
     """
     outcome = outcome_decoder.decode(encoded)
     arrivals = Arrivals(namespace)
-    values = dict(load_values(outcome.values, outputs, arrivals))
+    values = dict(load_values(outcome.values, outputs, arrivals, data_only=not is_trusted))
     sizes = dict(zip(outputs, outcome.sizes, strict=True))
-    return Finished(values, sizes, outcome.shown, _last_value(outcome, arrivals), outcome.hostname)
+    return Finished(
+        values, sizes, outcome.shown, _last_value(outcome, arrivals, data_only=not is_trusted), outcome.hostname
+    )
 
 
-def _last_value(outcome: CellOutcome, arrivals: Arrivals) -> Any:
+def _last_value(outcome: CellOutcome, arrivals: Arrivals, *, data_only: bool) -> Any:
     if outcome.value is None:
         return LeftBehind(outcome.shown, outcome.left_behind) if outcome.left_behind else None
     try:
-        return next(load_values(outcome.value, ["the value of the last expression"], arrivals))[1]
+        return next(load_values(outcome.value, ["the value of the last expression"], arrivals, data_only=data_only))[1]
     except DeserializationError as error:
         return LeftBehind(outcome.shown, str(error))
 

@@ -67,7 +67,8 @@ class CellRun:
         if error is not None:
             self._end(future, line, sent_at)
             raise self._presentable(error, str(future.task_id)) from error.__cause__
-        finished = open_outcome(future.result(), self._prepared.spec.outputs, namespace)
+        is_trusted = self._session.connection.trusts(self._endpoint.endpoint_id)
+        finished = open_outcome(future.result(), self._prepared.spec.outputs, namespace, is_trusted=is_trusted)
         self._end(future, line, sent_at, outputs=finished.describe())
         namespace.update(finished.outputs)
         return finished

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from funcx_core.errors import (
     ArgumentLoadError,
+    DeserializationError,
     FunctionLoadError,
     ResultNotSerializable,
     ResultTooLarge,
@@ -182,6 +183,8 @@ def _described(raised: BaseException) -> TaskError:
         return describe_exception(raised)
     assert isinstance(raised, TaskFailed)  # noqa: S101 - all of _OURS are
     cause = raised.__cause__
+    if isinstance(cause, DeserializationError) and cause.__cause__ is not None:
+        cause = cause.__cause__  # The module that is missing here, say, rather than that something is.
     if cause is None:
         return TaskError(code=raised.code, message=str(raised), details=raised.details)
     described = describe_exception(cause)

@@ -11,12 +11,14 @@ from typing import Any
 import msgspec
 
 from funcx_core.cells.spec import CellSpec
-from funcx_core.ids import EndpointId, TaskId, new_task_id
+from funcx_core.ids import EndpointId, TaskId, new_group_id, new_task_id
 from funcx_core.protocol.client import Limits
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.task import TaskError, TaskEvent, TaskOptions, TaskResult, TaskState, event_seq
 from funcx_core.protocol.worker import Output
 from funcx_core.sdk.futures import FuncXFuture, TaskListener
+from funcx_core.sdk.ledger import Route
+from funcx_core.sdk.trust import TrustingReader
 from funcx_jupyter.session.endpoints import Endpoint
 from tests.unit.jupyter import fake_worker
 
@@ -46,7 +48,8 @@ class FakeConnection:
     def submit(
         self, endpoint_id: EndpointId, spec: CellSpec, options: TaskOptions, listener: TaskListener
     ) -> FuncXFuture:
-        future = FuncXFuture(new_task_id(), None, None, listener)
+        route = Route(endpoint_id, new_group_id(), options, TrustingReader(self.trusts))
+        future = FuncXFuture(new_task_id(), None, route, listener)
         assert future.task_id is not None
         self.futures[future.task_id] = future
         self.specs.append(spec)
@@ -92,6 +95,9 @@ class FakeConnection:
 
     def result(self, task_id: str) -> Any:
         return self.futures[TaskId(task_id)].result()
+
+    def trusts(self, endpoint_id: str) -> bool:
+        return True
 
     def close(self) -> None:
         if self._worker is not None:

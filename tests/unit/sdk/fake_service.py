@@ -60,6 +60,8 @@ class FakeService:
         self.ended: dict[str, TaskResult] = {}
         self.waiting: dict[str, Call] = {}
         self.groups: dict[str, list[str]] = {}
+        self.endpoints = ENDPOINTS
+        self.places: dict[str, str] = {}  # where each task ran
         self.messages: list = []
         self.requests: list[tuple[str, str]] = []
         self.sockets: set[Stream] = set()
@@ -211,6 +213,7 @@ class Stream(WebSocketHandler):
                 self.say(Accepted(message.request))
             case Submit():
                 unknown = [call for call in message.calls if call.function_id not in service.functions]
+                service.places.update({call.task_id: message.endpoint_id for call in message.calls})
                 results = service.accept([call for call in message.calls if call not in unknown], message.group_id)
                 if service.drop_accepted > 0:
                     service.drop_accepted -= 1
@@ -246,7 +249,7 @@ class Routes(RequestHandler):
             case ["limits"]:
                 self.finish(msgspec.json.encode(self.service.limits))
             case ["endpoints"]:
-                self.finish(json.dumps(ENDPOINTS))
+                self.finish(json.dumps(self.service.endpoints))
             case ["endpoints", uuid, "status"]:
                 self.finish({"status": "online", "uuid": uuid, "details": {}})
             case ["tasks", task_id]:
@@ -278,7 +281,7 @@ class Routes(RequestHandler):
 
     def submit(self, body: dict) -> dict:
         results = []
-        for (function_id, _endpoint, payload), task_id in zip(body["tasks"], body["task_ids"], strict=True):
+        for (function_id, endpoint, payload), task_id in zip(body["tasks"], body["task_ids"], strict=True):
             if function_id not in self.service.functions:
                 results.append(
                     {
@@ -291,6 +294,7 @@ class Routes(RequestHandler):
                     }
                 )
                 continue
+            self.service.places[task_id] = endpoint
             self.service.accept([Call(task_id, function_id, payload.encode())], body["task_group_id"])
             results.append({"status": "Success", "task_uuid": task_id, "http_status_code": 200})
         return {"response": "batch", "results": results}
@@ -301,6 +305,7 @@ class Routes(RequestHandler):
             status = "waiting-for-ep" if task_id in self.service.runs else "Failed"
             return {"task_id": task_id, "status": status, "reason": "Unknown task id" if status == "Failed" else ""}
         answer = {"task_id": task_id, "status": found.state.value, "completion_t": "1"}
+        answer["endpoint_id"] = self.service.places.get(task_id, "")
         if found.state is TaskState.SUCCESS:
             return {**answer, "result": as_text(found.value)}
         error = msgspec.to_builtins(found.error, builtin_types=(bytes,))

@@ -21,6 +21,8 @@ from funcx_core.errors import ResultLoadError, TaskCancelled, WorkerLost
 from funcx_core.protocol.task import TaskError, TaskResult, TaskState, TaskTimes
 from funcx_core.sdk import futures as futures_module
 from funcx_core.sdk.futures import FuncXFuture
+from funcx_core.sdk.ledger import Route
+from funcx_core.sdk.trust import TrustingReader
 from funcx_core.serialize import describe_exception, pack_value
 
 
@@ -82,7 +84,7 @@ def test_a_lost_worker_is_our_own_error():
 
 
 def test_a_result_that_does_not_load_keeps_its_bytes():
-    future = FuncXFuture("t")
+    future = FuncXFuture("t", route=Route("e", "g", reader=TrustingReader(lambda _: True)))
     future.end(TaskResult("t", 1, TaskState.SUCCESS, b"pb\n\x80\x05cnowhere\nGone\n."))
     with pytest.raises(ResultLoadError, match="ModuleNotFoundError") as raised:
         future.result()
