@@ -11,6 +11,7 @@ from funcx_core.errors import (
     FuncxError,
     InvalidId,
     NotFound,
+    NotPlainData,
     PayloadTooLarge,
     TaskFailed,
     TaskPending,
@@ -22,6 +23,7 @@ from funcx_core.errors import (
 _UNKNOWN: Final[dict[type[FuncxError], dict[str, Any]]] = {
     InvalidId: {"text": ""},
     NotFound: {"name": ""},
+    NotPlainData: {"what": ""},
     PayloadTooLarge: {"size": 0, "limit": 0},
     TaskFailed: {"task_id": None, "details": {}},
     TryAgainLater: {"retry_after": None},

@@ -26,6 +26,7 @@ def an_error(cls):
 
 MAKERS = [
     (errors.InvalidId, lambda cls: cls("nonsense", "task id")),
+    (errors.NotPlainData, lambda cls: cls("a.Class")),
     (errors.NotFound, lambda cls: cls("theta", "Look again.")),
     (errors.PayloadTooLarge, lambda cls: cls(12, 10, "arguments")),
     (errors.TaskFailed, lambda cls: cls("It died.", task_id="t", details={"signal": 9})),
