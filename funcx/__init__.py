@@ -4,5 +4,6 @@ from funcx_core import __version__
 from funcx_core.errors import FuncxError as FuncxAPIError
 from funcx_core.sdk.client import FuncXClient
 from funcx_core.sdk.executor import FuncXExecutor
+from funcx_core.sdk.futures import FuncXFuture
 
-__all__ = ["FuncXClient", "FuncXExecutor", "FuncxAPIError", "__version__"]
+__all__ = ["FuncXClient", "FuncXExecutor", "FuncXFuture", "FuncxAPIError", "__version__"]

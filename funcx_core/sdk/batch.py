@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from funcx_core.errors import UsageError
+from funcx_core.protocol.payload import as_text
+from funcx_core.serialize import pack_call
 
 
 class Batch:
@@ -16,10 +18,12 @@ class Batch:
 
     Args:
         task_group_id: the group of the tasks.
+        create_websocket_queue: have results of the group kept for clients that read them from a WebSocket or a broker.
     """
 
-    def __init__(self, task_group_id: str | None = None) -> None:
+    def __init__(self, task_group_id: str | None = None, create_websocket_queue: bool = False) -> None:
         self.task_group_id = task_group_id
+        self.create_websocket_queue = create_websocket_queue
         self.calls: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = []
 
     def add(self, *positional: Any, **keywords: Any) -> None:
@@ -40,6 +44,22 @@ class Batch:
             raise UsageError(
                 f"A call needs add(function_id, endpoint_id, args=(...), kwargs={{...}}): {error}."
             ) from None
+
+    @property
+    def tasks(self) -> list[tuple[str, str, str]]:
+        """The calls as the service takes them: function, endpoint and packed arguments."""
+        return [
+            (function_id, endpoint_id, as_text(pack_call(args, kwargs)))
+            for function_id, endpoint_id, args, kwargs in self.calls
+        ]
+
+    def prepare(self) -> dict[str, Any]:
+        """Return the body of the request that submits this batch."""
+        return {
+            "task_group_id": self.task_group_id,
+            "tasks": self.tasks,
+            "create_websocket_queue": self.create_websocket_queue,
+        }
 
     def __len__(self) -> int:
         return len(self.calls)

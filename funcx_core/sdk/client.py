@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import threading
 import uuid
 import warnings
 from collections.abc import Iterable
@@ -112,6 +113,8 @@ class FuncXClient(FunctionMethods, TaskMethods, EndpointMethods, ThrottledBaseCl
         self.fx_serializer = FuncXSerializer()
         self._endpoint_ids = {}
         self._trusted = TrustedEndpoints(trusted_endpoints, self._list_quickly)
+        self._stream = None
+        self._stream_lock = threading.Lock()
         self._do_version_check = do_version_check
         self._endpoint_version = __version__ if check_endpoint_version else None
         self._greeting = Greeting(self._greet)

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import difflib
+import threading
+import weakref
 from contextlib import closing
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from funcx_core.errors import EndpointNotFound, InvalidId
 from funcx_core.ids import parse_id
 from funcx_core.sdk.access import Access
 from funcx_core.sdk.settings import Settings
+from funcx_core.sdk.stream import TaskStream
 from funcx_core.sdk.trust import Reader, TrustedEndpoints, TrustingReader
 from funcx_core.sdk.web import WebClient
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class ClientCore:
     """The part of `FuncXClient` that its groups of methods share. The constructor of `FuncXClient` sets the attributes."""
 
     session_task_group_id: str
+    asynchronous: bool
+    loop: asyncio.AbstractEventLoop | None
     _access: Access
     _web: WebClient
     _endpoint_ids: dict[str, str]
     _trusted: TrustedEndpoints
+    _stream: TaskStream | None
+    _stream_lock: threading.Lock
 
     @property
     def settings(self) -> Settings:
@@ -79,8 +89,21 @@ class ClientCore:
             return list(web.get("endpoints"))
 
     def close(self) -> None:
-        """Close idle connections. The client may be used again."""
+        """Close the connections. The client may be used again; asynchronous results that are still to come do not come then."""
         self._web.close()
+        with self._stream_lock:
+            stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+
+    def _results_stream(self) -> TaskStream:
+        """Return the stream of asynchronous tasks, one for this process."""
+        with self._stream_lock:
+            if self._stream is None or self._stream.is_forked:
+                self._stream = TaskStream(self.settings)
+                # The stream of a client that is dropped ends with its last task.
+                weakref.finalize(self, self._stream.close_when_idle).atexit = False
+            return self._stream
 
     def __enter__(self) -> Self:
         return self

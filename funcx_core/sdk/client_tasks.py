@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from funcx_core.errors import FuncxError, TaskPending, UsageError
-from funcx_core.ids import new_task_id, parse_id
+from funcx_core.ids import EndpointId, FunctionId, GroupId, new_task_id, parse_id
 from funcx_core.protocol.payload import as_text
 from funcx_core.sdk.batch import Batch
 from funcx_core.sdk.client_core import ClientCore
+from funcx_core.sdk.stream import Route
 from funcx_core.sdk.tasks import is_ended, value_or_error
 from funcx_core.sdk.trust import Reader
 from funcx_core.sdk.wire_errors import error_from_response
 from funcx_core.serialize import pack_call
+
+if TYPE_CHECKING:
+    from funcx_core.sdk.asynchronous import FuncXTask
 
 _ACCEPTED = 200
 
@@ -21,8 +26,8 @@ _ACCEPTED = 200
 class TaskMethods(ClientCore):
     """Submitting tasks, and what becomes of them."""
 
-    def run(self, *args: Any, endpoint_id: str | None = None, function_id: str | None = None, **kwargs: Any) -> str:
-        """Submit one call of a registered function and return the task's id.
+    def run(self, *args: Any, endpoint_id: str | None = None, function_id: str | None = None, **kwargs: Any) -> Any:
+        """Submit one call of a registered function and return the task's id; a `FuncXTask` to await if the client is asynchronous.
 
         Args:
             *args: positional arguments of the function.
@@ -40,17 +45,25 @@ class TaskMethods(ClientCore):
         batch.add(function_id, endpoint_id, args, kwargs)
         return self.batch_run(batch)[0]
 
-    def create_batch(self, task_group_id: str | None = None) -> Batch:
-        """Return an empty batch; see `Batch.add`."""
-        return Batch(task_group_id or self.session_task_group_id)
+    def create_batch(self, task_group_id: str | uuid.UUID | None = None, create_websocket_queue: bool = False) -> Batch:
+        """Return an empty batch; see `Batch.add`.
 
-    def batch_run(self, batch: Batch) -> list[str]:
-        """Submit all calls of a batch in one request and return the ids of the tasks.
+        Args:
+            task_group_id: the group of its tasks; the client's if it is None.
+            create_websocket_queue: have results of the group kept for clients that read them from a WebSocket or a broker.
+        """
+        group_id = parse_id(str(task_group_id), "task group id") if task_group_id else self.session_task_group_id
+        return Batch(group_id, create_websocket_queue)
+
+    def batch_run(self, batch: Batch) -> list[Any]:
+        """Submit all calls of a batch in one request and return the ids of the tasks; `FuncXTask`s if the client is asynchronous.
 
         Raises:
             FuncxError: of the first call that was not accepted. Its `task_ids` has the ids of all, in order, and
                 `accepted` those that were accepted.
         """
+        if self.asynchronous:
+            return self._submit_to_await(batch)
         tasks = [
             [parse_id(function_id, "function id"), self.find_endpoint(endpoint), as_text(pack_call(args, kwargs))]
             for function_id, endpoint, args, kwargs in batch.calls
@@ -64,7 +77,7 @@ class TaskMethods(ClientCore):
                 "task_group_id": batch.task_group_id or self.session_task_group_id,
                 "tasks": tasks,
                 "task_ids": task_ids,
-                "create_websocket_queue": False,
+                "create_websocket_queue": batch.create_websocket_queue,
             },
         )
         return _accepted(answer, task_ids)
@@ -75,7 +88,7 @@ class TaskMethods(ClientCore):
         endpoint_id: str | None = None,
         function_id: str | None = None,
         **kwargs: Any,
-    ) -> list[str]:
+    ) -> list[Any]:
         """Submit a call for each item of the iterables, as the builtin `map` pairs them, and return the tasks' ids."""
         kwargs.pop("asynchronous", None)
         if endpoint_id is None or function_id is None:
@@ -126,6 +139,30 @@ class TaskMethods(ClientCore):
         """Return the ids of the tasks of a group."""
         answer = self._web.get("taskgroup", parse_id(task_group_id, "task group id"))
         return [str(task["id"]) for task in answer["tasks"]]
+
+    def _submit_to_await(self, batch: Batch) -> list[FuncXTask]:
+        """Submit by the stream, on which the results come back, too."""
+        from funcx_core.sdk.asynchronous import follow, loop_for  # noqa: PLC0415 - `import funcx` stays without asyncio
+
+        loop = loop_for(self.loop)
+        group_id = GroupId(batch.task_group_id or self.session_task_group_id)
+        routes: dict[str, Route] = {}
+        calls = [
+            (
+                FunctionId(parse_id(function_id, "function id")),
+                pack_call(args, kwargs),
+                self._route(endpoint, group_id, routes),
+            )
+            for function_id, endpoint, args, kwargs in batch.calls
+        ]
+        stream = self._results_stream()
+        return [follow(stream.submit(*call), loop) for call in calls]
+
+    def _route(self, endpoint: str, group_id: GroupId, routes: dict[str, Route]) -> Route:
+        if endpoint not in routes:
+            endpoint_id = EndpointId(self.find_endpoint(endpoint))
+            routes[endpoint] = Route(endpoint_id, group_id, reader=self.reader_of(endpoint_id))
+        return routes[endpoint]
 
 
 def _accepted(answer: dict[str, Any], task_ids: list[str]) -> list[str]:

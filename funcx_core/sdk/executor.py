@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import time
+import uuid
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from typing import Any
@@ -15,7 +18,7 @@ from funcx_core.sdk import old_keywords
 from funcx_core.sdk.client import FuncXClient
 from funcx_core.sdk.futures import FuncXFuture
 from funcx_core.sdk.ledger import MOST_CALLS
-from funcx_core.sdk.old_keywords import refuse_unknown
+from funcx_core.sdk.old_keywords import warn_of_old
 from funcx_core.sdk.registry import FunctionRegistry
 from funcx_core.sdk.stream import Route, TaskStream
 from funcx_core.serialize import pack_call, pack_calls
@@ -35,36 +38,74 @@ class FuncXExecutor(Executor):
         container_id: a registered container to run in.
         funcx_client: the client whose service and token are used; one is made if it is None.
         task_group_id: the group of the tasks; a new one if it is None. `reload_tasks` finds them by it.
-        batch_size: calls per message at most.
+        label: a name of the executor for people, shown by `repr`.
+        batch_size: calls per message at most. Batches form by themselves, and a lone call never waits for others.
         walltime: seconds after which a task is stopped with `TaskTimeout`.
         retry_on_loss: how often a started task runs again when its worker, manager or endpoint dies (0 to 10).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - the documented order of arguments
         self,
         endpoint_id: str | FuncXClient | None = None,
         container_id: str | None = None,
         funcx_client: FuncXClient | None = None,
-        task_group_id: str | None = None,
-        *,
+        task_group_id: str | uuid.UUID | None = None,
+        label: str = "",
         batch_size: int = MOST_CALLS,
+        *,
         walltime: float | None = None,
         retry_on_loss: int = 0,
         **old: Any,
     ) -> None:
-        """`old` takes keywords of old releases that have no meaning any more, see `old_keywords`."""
-        refuse_unknown(old, old_keywords.EXECUTOR, "FuncXExecutor")
+        """`old` takes keywords of old releases that have no meaning any more, with a warning; see `old_keywords`."""
+        warn_of_old(old, old_keywords.EXECUTOR, "FuncXExecutor")
         if isinstance(endpoint_id, FuncXClient):
+            if container_id is not None:  # Releases before 1.0 took (client, label).
+                container_id, label = None, str(container_id)
             endpoint_id, funcx_client = None, endpoint_id
-        self.endpoint_id: str | None = None if endpoint_id is None else str(endpoint_id)
-        self.task_group_id = GroupId(parse_id(task_group_id, "task group id")) if task_group_id else new_group_id()
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; it must be at least 1.")
+        self.label = label
+        self.batch_size = batch_size
+        self._routes: dict[str | None, Route] = {}
+        self._endpoint = None if endpoint_id is None else str(endpoint_id)
+        self._group_id = _group_id(task_group_id)
         self._client = funcx_client
         self._options = _options(container_id, walltime, retry_on_loss)
-        self._batch_size = batch_size
         self._stream: TaskStream | None = None
         self._registry: FunctionRegistry | None = None
-        self._routes: dict[str | None, Route] = {}
+        self._opening = threading.Lock()
         self._is_shut_down = False
+
+    @property
+    def endpoint_id(self) -> str | None:
+        """Id or name of the endpoint of the next submits. May be set at any time; tasks that were submitted stay where they are."""
+        return self._endpoint
+
+    @endpoint_id.setter
+    def endpoint_id(self, endpoint_id: str | uuid.UUID | None) -> None:
+        self._endpoint = None if endpoint_id is None else str(endpoint_id)
+        self._routes = {}
+
+    @property
+    def container_id(self) -> str | None:
+        """The registered container of the next submits. May be set at any time."""
+        return self._options.container_id
+
+    @container_id.setter
+    def container_id(self, container_id: str | uuid.UUID | None) -> None:
+        self._options = _options(container_id, self._options.walltime, self._options.retry_on_loss)
+        self._routes = {}
+
+    @property
+    def task_group_id(self) -> str:
+        """The group of the next submits, and of `reload_tasks`. May be set at any time."""
+        return self._group_id
+
+    @task_group_id.setter
+    def task_group_id(self, task_group_id: str | uuid.UUID) -> None:
+        self._group_id = _group_id(task_group_id)
+        self._routes = {}
 
     @property
     def funcx_client(self) -> FuncXClient:
@@ -78,6 +119,27 @@ class FuncXExecutor(Executor):
         """How many tasks the service has committed."""
         return 0 if self._stream is None else self._stream.acknowledged
 
+    def register_function(self, fn: Callable[..., Any], function_id: str | None = None, **registration: Any) -> str:
+        """Register a function with words of your own, or say under which id it is registered; `submit` uses that id.
+
+        Args:
+            fn: the function.
+            function_id: its id, if it is registered already: nothing is sent then.
+            **registration: further arguments of `FuncXClient.register_function`.
+
+        Raises:
+            ValueError: this executor knows the function already.
+            RuntimeError: the executor is shut down.
+        """
+        _, registry = self._running()
+        known = registry.known(fn)
+        if known is not None:
+            raise ValueError(f"Function '{_name(fn)}' is registered already, as {known}.")
+        if function_id is None:
+            registration.pop("function", None)
+            function_id = self.funcx_client.register_function(fn, **registration)
+        return registry.remember(fn, FunctionId(parse_id(str(function_id), "function id")))
+
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> FuncXFuture:
         """Run ``fn(*args, **kwargs)`` on the endpoint and return its future.
 
@@ -88,7 +150,7 @@ class FuncXExecutor(Executor):
             PayloadTooLarge: the arguments are over the service's limit.
             RuntimeError: the executor is shut down.
         """
-        route = self._routes.get(None) if self.endpoint_id is not None else self._route_of(kwargs)
+        route = self._routes.get(None) if self._endpoint is not None else self._route_of(kwargs)
         if route is None:
             route = self._own_route()
         stream, registry = self._running()
@@ -128,13 +190,20 @@ class FuncXExecutor(Executor):
         return itertools.chain.from_iterable(_results(futures, end))
 
     def reload_tasks(self) -> list[FuncXFuture]:
-        """Return futures of all tasks of this executor's group, also of those that another process submitted."""
+        """Return futures of all tasks of this executor's group, also of those that another process submitted.
+
+        Tasks that are open in this executor keep the futures that they have.
+        """
         stream, _ = self._running()
         task_ids = [TaskId(task_id) for task_id in self.funcx_client.get_task_group(self.task_group_id)]
-        return stream.watch(self.task_group_id, task_ids, reader=self.funcx_client.reader_of_any())
+        known = {task_id: future for task_id in task_ids if (future := stream.future_of(task_id)) is not None}
+        others = [task_id for task_id in task_ids if task_id not in known]
+        watched = stream.watch(self._group_id, others, reader=self.funcx_client.reader_of_any())
+        known.update(zip(others, watched, strict=True))
+        return [known[task_id] for task_id in task_ids]
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more tasks.
+        """Take no more tasks. May be called again, to wait or to cancel after all.
 
         Args:
             wait: return only when all tasks have ended.
@@ -154,10 +223,20 @@ class FuncXExecutor(Executor):
     def _running(self) -> tuple[TaskStream, FunctionRegistry]:
         if self._is_shut_down:
             raise RuntimeError("cannot schedule new futures after shutdown")
-        if self._stream is None or self._registry is None:
-            self._stream = TaskStream(self.funcx_client.settings, batch_size=self._batch_size)
-            self._registry = FunctionRegistry(self._stream.register)
-        return self._stream, self._registry
+        stream, registry = self._stream, self._registry
+        if stream is None or registry is None or stream.is_forked:
+            return self._opened()
+        return stream, registry
+
+    def _opened(self) -> tuple[TaskStream, FunctionRegistry]:
+        """Make the stream, once for each process: a forked child has one of its own."""
+        with self._opening:
+            if self._stream is None or self._registry is None or self._stream.is_forked:
+                self._stream = TaskStream(self.funcx_client.settings, batch_size=self.batch_size)
+                self._registry = FunctionRegistry(self._stream.register)
+                # The stream of an executor that is dropped without shutdown() ends with its last task.
+                weakref.finalize(self, self._stream.close_when_idle).atexit = False
+            return self._stream, self._registry
 
     def _own_route(self) -> Route:
         route = self._routes.get(None)
@@ -187,7 +266,19 @@ class FuncXExecutor(Executor):
 
     def _make_route(self, endpoint: str, options: TaskOptions) -> Route:
         endpoint_id = EndpointId(self.funcx_client.find_endpoint(endpoint))
-        return Route(endpoint_id, self.task_group_id, options, self.funcx_client.reader_of(endpoint_id))
+        return Route(endpoint_id, self._group_id, options, self.funcx_client.reader_of(endpoint_id))
+
+    def __repr__(self) -> str:
+        label = f"{self.label}, " if self.label else ""
+        return f"{type(self).__name__}<{label}endpoint {self.endpoint_id}>"
+
+
+def _group_id(text: str | uuid.UUID | None) -> GroupId:
+    return GroupId(parse_id(str(text), "task group id")) if text else new_group_id()
+
+
+def _name(fn: Any) -> str:
+    return str(getattr(fn, "__name__", fn))
 
 
 def _options(container_id: Any, walltime: float | None, retry_on_loss: int) -> TaskOptions:
@@ -196,7 +287,7 @@ def _options(container_id: Any, walltime: float | None, retry_on_loss: int) -> T
         raise ValueError(f"retry_on_loss is {retry_on_loss}; it must be between 0 and {most_retries}.")
     if walltime is not None and walltime <= 0:
         raise ValueError(f"walltime is {walltime}; it must be a positive number of seconds.")
-    container = parse_id(container_id, "container id") if container_id is not None else None
+    container = parse_id(str(container_id), "container id") if container_id is not None else None
     return TaskOptions(walltime=walltime, retry_on_loss=retry_on_loss, container_id=container)  # type: ignore[arg-type]
 
 

@@ -35,6 +35,19 @@ class FunctionRegistry:
             return known[1]
         return self._add(function)
 
+    def known(self, function: Any) -> FunctionId | None:
+        """Return the id of `function` if it was registered with its present content."""
+        known = self._by_object.get(id(function))
+        return known[1] if known is not None and known[0].is_current() else None
+
+    def remember(self, function: Any, function_id: FunctionId) -> FunctionId:
+        """Take note that `function`, as it is now, is registered under this id; return the id."""
+        packed = PackedFunction(function)
+        with self._lock:
+            self._by_body[packed.body] = function_id
+            self._by_object[id(function)] = packed, function_id
+        return function_id
+
     def _add(self, function: Any) -> FunctionId:
         packed = PackedFunction(function)  # It holds the function, so the id of the object stays taken.
         with self._lock:

@@ -79,6 +79,10 @@ class TaskStream:
             one, the stream tries to reconnect for as long as it is open.
         batch_size: calls per message at most.
         on_connection: called with True when the stream is connected, and with False when it is not any more.
+
+    Attributes:
+        limits: what the service accepts.
+        is_forked: whether this process is a forked child of the one that made the stream, where it is of no use.
     """
 
     def __init__(
@@ -104,7 +108,7 @@ class TaskStream:
         self._gathering: asyncio.TimerHandle | None = None
         self._awake = True  # no wake-up is needed: there is no loop yet, or it is about to look at the queue
         self._is_closed = False
-        self._is_forked = False
+        self.is_forked = False
         self._error: FuncxError | None = None
         self._waiting: list[tuple[Callable[[], bool], Settable]] = []
         self._waiting_lock = threading.Lock()
@@ -211,7 +215,7 @@ class TaskStream:
             self._is_closed = True
             thread, loop = self._thread, self._loop
         _open_streams.discard(self)
-        if thread is None or loop is None or self._is_forked:
+        if thread is None or loop is None or self.is_forked:
             return
         if thread is threading.current_thread():  # called by a callback
             self._set_closing()
@@ -234,7 +238,7 @@ class TaskStream:
         Raises:
             RuntimeError: this is a forked child. Its tasks belong to the parent.
         """
-        if self._is_forked:
+        if self.is_forked:
             raise RuntimeError(
                 "This process was forked, and the stream of tasks stayed with its parent: results arrive there. Make a new "
                 "FuncXExecutor here; reload_tasks() with the same task_group_id finds the parent's tasks."
@@ -254,7 +258,7 @@ class TaskStream:
 
     def forked(self) -> None:
         """This is a forked child: nothing of the stream works here any more, and what is asked of it says so."""
-        self._is_forked = True
+        self.is_forked = True
         self._awake = False  # the next submit looks
         self._lock = threading.Lock()  # The parent may have held it.
 
@@ -277,7 +281,7 @@ class TaskStream:
         if self._thread is None:
             self.open()
         loop = self._loop
-        if loop is None or self._is_forked:
+        if loop is None or self.is_forked:
             return
         try:
             loop.call_soon_threadsafe(action)

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import subprocess
 import sys
 
 import pytest
 
 NAMES = {
-    "funcx": {"FuncXClient", "FuncXExecutor", "FuncxAPIError", "__version__"},
+    "funcx": {"FuncXClient", "FuncXExecutor", "FuncXFuture", "FuncxAPIError", "__version__"},
     "funcx.errors": {"FuncXUnreachable", "FuncxError", "MalformedResponse", "RegistrationError", "TaskPending"},
+    "funcx.sdk.asynchronous.funcx_future": {"FuncXFuture"},
+    "funcx.sdk.asynchronous.funcx_task": {"FuncXTask"},
     "funcx.sdk.batch": {"Batch"},
     "funcx.sdk.client": {"FuncXClient"},
+    "funcx.sdk.errors": {"FuncxAPIError"},
     "funcx.sdk.executor": {"FuncXExecutor"},
+    "funcx.sdk.search": {"FunctionSearchResults"},
+    "funcx.sdk.throttling": {"MaxRequestSizeExceeded", "MaxRequestsExceeded"},
+    "funcx.sdk.utils.batch": {"Batch"},
     "funcx.sdk.utils.futures": {"FuncXFuture"},
-    "funcx.sdk.utils.throttling": {"MaxRequestSizeExceeded", "MaxRequestsExceeded"},
+    "funcx.sdk.utils.throttling": {
+        "MaxRequestSizeExceeded",
+        "MaxRequestsExceeded",
+        "ThrottledBaseClient",
+        "ThrottlingException",
+    },
     "funcx.sdk.version": {"VERSION"},
     "funcx.serialize": {"FuncXSerializer"},
     "funcx.serialize.base": {"DeserializationError", "SerializerError"},
     "funcx.serialize.facade": {"FuncXSerializer"},
     "funcx.utils.errors": {"TaskPending", "MaxResultSizeExceeded"},
+    "funcx.utils.response_errors": {"FuncxResponseError", "ResponseErrorCode"},
     "funcx.version": {"VERSION"},
 }
 
@@ -36,11 +49,54 @@ def test_the_client_has_the_documented_methods():
     from funcx import FuncXClient
 
     documented = {
-        "batch_run", "cancel_task", "create_batch", "get_batch_result", "get_batch_status", "get_endpoint_status",
-        "get_endpoints", "get_result", "get_task", "get_task_status", "logout", "map_run", "register_endpoint",
-        "register_function", "run", "version_check",
+        "add_to_whitelist", "batch_run", "cancel_task", "create_batch", "delete_from_whitelist", "get_batch_result",
+        "get_batch_status", "get_container", "get_containers", "get_endpoint_status", "get_endpoints", "get_result",
+        "get_result_amqp_url", "get_task", "get_task_status", "get_whitelist", "lock_endpoint", "logout", "map_run",
+        "register_container", "register_endpoint", "register_function", "run", "search_function", "stop_endpoint",
+        "throttle_max_requests", "throttle_request_size", "throttling_enabled", "user_app_name", "version_check",
     }  # fmt: skip
     assert documented <= set(dir(FuncXClient))
+
+
+def test_the_executor_has_the_documented_methods():
+    from funcx import FuncXExecutor, FuncXFuture
+
+    documented = {
+        "container_id", "endpoint_id", "map", "register_function", "reload_tasks", "shutdown", "submit",
+        "submit_to_registered_function", "task_count_submitted", "task_group_id",
+    }  # fmt: skip
+    assert documented <= set(dir(FuncXExecutor))
+    assert {"best_effort_cancel", "task_id", "task_group_id"} <= set(dir(FuncXFuture))
+
+
+def positional(function):
+    """Return the names of the arguments that may be given by position, without self."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [name for name, found in inspect.signature(function).parameters.items() if found.kind in kinds][1:]
+
+
+def test_the_order_of_positional_arguments_is_that_of_1_0_6():
+    from funcx import FuncXClient, FuncXExecutor
+    from funcx.sdk.batch import Batch
+
+    assert positional(FuncXClient.__init__) == [
+        "http_timeout", "funcx_home", "asynchronous", "loop", "environment", "funcx_service_address", "results_ws_uri",
+        "warn_about_url_mismatch", "task_group_id", "do_version_check", "openid_authorizer", "search_authorizer",
+        "fx_authorizer",
+    ]  # fmt: skip
+    assert positional(FuncXExecutor.__init__)[:6] == [
+        "endpoint_id", "container_id", "funcx_client", "task_group_id", "label", "batch_size",
+    ]  # fmt: skip
+    assert positional(FuncXClient.register_function)[:7] == [
+        "function", "function_name", "container_uuid", "description", "public", "group", "searchable",
+    ]  # fmt: skip
+    assert positional(FuncXClient.register_endpoint)[:4] == ["name", "endpoint_id", "metadata", "endpoint_version"]
+    assert positional(FuncXClient.search_function) == ["q", "offset", "limit", "advanced"]
+    assert positional(FuncXClient.register_container) == ["location", "container_type", "name", "description"]
+    assert positional(FuncXClient.create_batch) == ["task_group_id", "create_websocket_queue"]
+    assert positional(Batch.__init__) == ["task_group_id", "create_websocket_queue"]
+    assert positional(FuncXExecutor.register_function) == ["fn", "function_id"]
+    assert positional(FuncXExecutor.submit_to_registered_function) == ["function_id", "args", "kwargs"]
 
 
 def test_an_api_error_has_the_documented_attributes():
@@ -71,3 +127,16 @@ print(spent, [name for name in {HEAVY} if name in sys.modules])
     ]
     assert {loaded.strip() for _, loaded in tries} == {"[]"}
     assert min(float(spent) for spent, _ in tries) < 0.35
+
+
+def test_codes_are_compared_as_before_0_3_6():
+    from funcx.utils.response_errors import FuncxResponseError, ResponseErrorCode
+    from funcx_core import errors
+
+    with pytest.raises(FuncxResponseError) as raised:
+        raise errors.InvalidId("x")
+    assert raised.value.code == ResponseErrorCode.INVALID_UUID
+    assert errors.PermissionDenied.code == ResponseErrorCode.ENDPOINT_ACCESS_FORBIDDEN
+    classes = [cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, errors.FuncxError)]
+    known = {cls.code for cls in classes} | {"internal_error", "container_not_found"}
+    assert {str(code) for code in ResponseErrorCode} <= known

@@ -64,6 +64,11 @@ class FakeService:
         self.places: dict[str, str] = {}  # where each task ran
         self.messages: list = []
         self.requests: list[tuple[str, str]] = []
+        self.bodies: list = []
+        self.agents: list[str] = []
+        self.whitelist: list[str] = []
+        self.containers: dict[str, dict] = {}
+        self.broker: dict | None = None
         self.sockets: set[Stream] = set()
         self.held = False
         self.drop_accepted = 0
@@ -238,11 +243,13 @@ class Routes(RequestHandler):
     def prepare(self) -> None:
         check_token(self)
         self.service.requests.append((self.request.method, self.request.path))
+        self.service.bodies.append(json.loads(self.request.body) if self.request.body else self.request.query)
+        self.service.agents.append(self.request.headers["User-Agent"])
         if self.service.answer_status:
             self.set_status(self.service.answer_status.pop(0))
             self.finish({"status": "Failed", "code": 0, "reason": "Busy.", "name": "service_unavailable"})
 
-    def get(self, path: str) -> None:
+    def get(self, path: str) -> None:  # noqa: C901 - a case for each route
         match path.split("/"):
             case ["version"]:
                 self.finish(self.service.versions)
@@ -250,6 +257,21 @@ class Routes(RequestHandler):
                 self.finish(msgspec.json.encode(self.service.limits))
             case ["endpoints"]:
                 self.finish(json.dumps(self.service.endpoints))
+            case ["endpoints", _, "whitelist"]:
+                self.finish({"status": "Success", "result": self.service.whitelist})
+            case ["containers", container_id, kind]:
+                self.finish({"container": {**self.service.containers[container_id], "asked": kind}})
+            case ["functions"]:
+                self.finish(
+                    {
+                        "results": [{"function_name": "double", "function_uuid": "f", "function_source": "SRC"}],
+                        "total": 1,
+                    }
+                )
+            case ["functions", function_id]:
+                self.finish({"function_uuid": function_id, "function_name": "double"})
+            case ["get_amqp_result_connection_url"] if self.service.broker is not None:
+                self.finish(self.service.broker)
             case ["endpoints", uuid, "status"]:
                 self.finish({"status": "online", "uuid": uuid, "details": {}})
             case ["tasks", task_id]:
@@ -257,6 +279,16 @@ class Routes(RequestHandler):
             case ["taskgroup", group_id]:
                 tasks = [{"id": task_id} for task_id in self.service.groups.get(group_id, [])]
                 self.finish({"taskgroup_id": group_id, "tasks": tasks})
+            case _:
+                raise HTTPError(404)
+
+    def delete(self, path: str) -> None:
+        match path.split("/"):
+            case ["endpoints", _, "whitelist", function_id]:
+                self.service.whitelist.remove(function_id)
+                self.finish({"status": "Success", "result": function_id})
+            case ["functions", _] | ["endpoints", _]:
+                self.finish()
             case _:
                 raise HTTPError(404)
 
@@ -271,6 +303,17 @@ class Routes(RequestHandler):
                 self.finish(self.submit(body))
             case ["batch_status"]:
                 self.finish({"results": {task_id: self.task(task_id) for task_id in body["task_ids"]}})
+            case ["endpoints", _, "whitelist"]:
+                self.service.whitelist += body["func"]
+                self.finish({"status": "Success", "result": self.service.whitelist})
+            case ["endpoints", uuid, "lock"]:
+                self.finish({"endpoint_id": uuid, "locked": True})
+            case ["containers"]:
+                container_id = f"cccccccc-0000-4000-8000-{len(self.service.containers):012d}"
+                self.service.containers[container_id] = body
+                self.finish({"container_id": container_id})
+            case ["get_containers"]:
+                self.finish({"endpoint_uuid": "u", "endpoint_containers": list(self.service.containers.values())})
             case ["endpoints"]:
                 self.finish({"endpoint_id": body["endpoint_uuid"], **body})
             case ["tasks", task_id, "cancel"]:

@@ -23,7 +23,7 @@ from funcx_core.sdk import futures as futures_module
 from funcx_core.sdk.futures import FuncXFuture
 from funcx_core.sdk.ledger import Route
 from funcx_core.sdk.trust import TrustingReader
-from funcx_core.serialize import describe_exception, pack_value
+from funcx_core.serialize import describe_exception, pack_value, unpack_value
 
 
 def success(value=None, task_id="t"):
@@ -40,6 +40,9 @@ class Canceller:
 
     def cancel(self, task_ids, *, force=False):
         self.asked.append((task_ids, force))
+
+    def check_process(self):
+        pass
 
 
 def later(action, delay=0.05):
@@ -203,8 +206,7 @@ def test_wait_gives_up_after_the_timeout():
 def test_as_completed_yields_each_once_in_order_of_completion():
     futures = [FuncXFuture(str(n)) for n in range(3)]
     futures[1].end(success(1))
-    later(lambda: futures[2].end(success(2)), 0.02)
-    later(lambda: futures[0].end(success(0)), 0.06)
+    later(lambda: (futures[2].end(success(2)), futures[0].end(success(0))), 0.02)
     assert [future.result() for future in as_completed(futures, timeout=5)] == [1, 2, 0]
     with pytest.raises(TimeoutError):
         list(as_completed([FuncXFuture("x")], timeout=0.01))
@@ -228,6 +230,51 @@ def test_a_value_is_loaded_once_by_many_threads():
         for thread in threads:
             thread.join()
         assert all(value is seen[0] for value in seen)
+
+
+class SlowReader:
+    """Its first opening takes until `gate` is set, and is interrupted then if `is_interrupted`."""
+
+    def __init__(self, is_interrupted):
+        self.is_interrupted = is_interrupted
+        self.entered, self.gate = threading.Event(), threading.Event()
+        self.openings = 0
+
+    def open(self, outcome):
+        self.openings += 1
+        if self.openings == 1:
+            self.entered.set()
+            assert self.gate.wait(10)
+            if self.is_interrupted:
+                raise KeyboardInterrupt
+        return unpack_value(outcome.value), None
+
+
+@pytest.mark.parametrize("is_interrupted", [False, True])
+def test_who_waits_for_the_loading_of_another_thread_sees_its_end(is_interrupted):
+    reader, seen = SlowReader(is_interrupted), []
+    future = FuncXFuture("t", route=Route("e", "g", reader=reader))
+    future.end(success([1]))
+
+    def first():
+        try:
+            seen.append(future.result())
+        except KeyboardInterrupt:
+            seen.append("interrupted")
+
+    threads = [threading.Thread(target=first)]
+    threads[0].start()
+    assert reader.entered.wait(10)
+    threads.append(threading.Thread(target=lambda: seen.append(future.result())))
+    threads[1].start()
+    while future._made is None:  # the second thread is about to wait
+        time.sleep(0.001)
+    reader.gate.set()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert sorted(map(str, seen)) == (["[1]", "interrupted"] if is_interrupted else ["[1]", "[1]"])
+    assert reader.openings == (2 if is_interrupted else 1)
 
 
 def test_a_future_whose_first_waiter_comes_just_before_its_end_ends():

@@ -1,0 +1,1 @@
+"""Results for coroutines, under their documented names."""
