@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from funcx_core.sdk.asynchronous import FuncXTask
 
 _ACCEPTED = 200
+_STATUS = ("task_id", "status", "endpoint_id", "times", "completion_t")
+_PACKED = frozenset({"result", "exception", "error"})
+"""Of a task, as the service tells of it: what only means something to whoever opens it."""
 
 
 class TaskMethods(ClientCore):
@@ -99,12 +102,17 @@ class TaskMethods(ClientCore):
         return self.batch_run(batch)
 
     def get_task(self, task_id: str) -> dict[str, Any]:
-        """Return what the service knows of a task, as it tells it: ``task_id``, ``status``, ``times`` and more."""
-        return dict(self._web.get("tasks", parse_id(task_id, "task id")))
+        """Return what is known of a task: ``task_id``, ``status``, ``pending``, ``times`` and more.
+
+        Once it has ended also its ``completion_t`` and its ``result``, or the ``exception`` that `get_result` would raise.
+        """
+        task = self._task(task_id)
+        known = {name: value for name, value in task.items() if name not in _PACKED}
+        return {**known, **_opened(task, self._reader_of_task(task))}
 
     def get_task_status(self, task_id: str) -> dict[str, Any]:
-        """Return ``task_id``, ``status`` and ``pending`` of a task, and its ``times`` once there are some."""
-        return _status(self.get_task(task_id))
+        """Return ``task_id``, ``status``, ``pending``, ``endpoint_id`` and ``times`` of a task. Its result is not opened."""
+        return _status(self._task(task_id))
 
     def get_result(self, task_id: str) -> Any:
         """Return the value of a task, or raise the exception of its function.
@@ -113,7 +121,7 @@ class TaskMethods(ClientCore):
             TaskPending: it has not ended; `reason` is its state.
             TaskFailed: it ended without a value, by no fault of its function.
         """
-        task = self.get_task(task_id)
+        task = self._task(task_id)
         value, error = value_or_error(task, self._reader_of_task(task))
         if error is not None:
             raise error
@@ -139,6 +147,9 @@ class TaskMethods(ClientCore):
         """Return the ids of the tasks of a group."""
         answer = self._web.get("taskgroup", parse_id(task_group_id, "task group id"))
         return [str(task["id"]) for task in answer["tasks"]]
+
+    def _task(self, task_id: str) -> dict[str, Any]:
+        return dict(self._web.get("tasks", parse_id(task_id, "task id")))
 
     def _submit_to_await(self, batch: Batch) -> list[FuncXTask]:
         """Submit by the stream, on which the results come back, too."""
@@ -179,8 +190,7 @@ def _accepted(answer: dict[str, Any], task_ids: list[str]) -> list[str]:
 
 
 def _status(task: dict[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {name: task[name] for name in ("task_id", "status", "times", "completion_t") if name in task}
-    return {**kept, "pending": not is_ended(task)}
+    return {**{name: task[name] for name in _STATUS if name in task}, "pending": not is_ended(task)}
 
 
 def _opened(task: dict[str, Any], reader: Reader) -> dict[str, Any]:

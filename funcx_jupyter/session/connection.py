@@ -135,8 +135,8 @@ class ServiceConnection:
         self._open_stream().cancel([task_id])
 
     def task(self, task_id: str) -> dict[str, Any]:
-        """Return what the service tells of a task."""
-        found: dict[str, Any] = self.client.get_task(task_id)
+        """Return the status of a task, and where it runs."""
+        found: dict[str, Any] = self.client.get_task_status(task_id)
         return found
 
     def events(self, task_id: str) -> list[dict[str, Any]]:

@@ -68,6 +68,18 @@ def test_an_open_task_is_pending_with_its_reason(client, service):
     assert "result" not in client.get_batch_result([task_id])[task_id]
 
 
+def test_a_task_tells_what_became_of_it(client, service):
+    function_id = client.register_function(double)
+    ended = client.get_task(client.run(21, endpoint_id=THETA, function_id=function_id))
+    assert (ended["status"], ended["pending"], ended["result"], "completion_t" in ended) == ("success", False, 42, True)
+    failed = client.get_task(client.run("k", endpoint_id=THETA, function_id=client.register_function(fail)))
+    assert (failed["status"], failed["pending"], type(failed["exception"])) == ("failed", False, KeyError)
+    assert not {"result", "error"} & set(failed)
+    service.held = True
+    open_task = client.get_task(client.run(1, endpoint_id=THETA, function_id=function_id))
+    assert (open_task["pending"], "result" in open_task) == (True, False)
+
+
 def test_an_exception_of_the_function_is_raised_as_itself(client):
     task_id = client.run("k", endpoint_id=THETA, function_id=client.register_function(fail))
     with pytest.raises(KeyError) as raised:
