@@ -36,7 +36,15 @@ _COLOURS: Final = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b
 _QUIET: Final = ("asyncio", "parsl", "tornado.access", "urllib3")
 
 
-def configure(log_file: Path | None, *, console: bool, debug: bool, process: str) -> None:
+def configure(
+    log_file: Path | None,
+    *,
+    console: bool,
+    debug: bool,
+    process: str,
+    rotate_at: int = ROTATE_AT,
+    keep: int = KEEP,
+) -> None:
     """Set up logging for this process; calling it again replaces what was set up.
 
     Args:
@@ -44,6 +52,8 @@ def configure(log_file: Path | None, *, console: bool, debug: bool, process: str
         console: whether stderr gets text too. Tracebacks are shown there only with `debug`.
         debug: DEBUG instead of INFO.
         process: what this process is in the fabric, such as ``service`` or ``manager``.
+        rotate_at: bytes after which a new file is begun; 0 for never.
+        keep: older files that are kept.
     """
     root = logging.getLogger()
     for handler in list(root.handlers):
@@ -54,7 +64,7 @@ def configure(log_file: Path | None, *, console: bool, debug: bool, process: str
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.INFO if debug else logging.WARNING)
     if log_file is not None:
-        root.addHandler(_file_handler(log_file, process))
+        root.addHandler(_file_handler(log_file, process, rotate_at, keep))
     if console:
         root.addHandler(_console_handler(sys.stderr, debug=debug))
 
@@ -121,10 +131,10 @@ def _plain(value: object) -> object:
     return value if isinstance(value, int | float | bool | None) else _clean(str(value))
 
 
-def _file_handler(log_file: Path, process: str) -> logging.Handler:
+def _file_handler(log_file: Path, process: str, rotate_at: int, keep: int) -> logging.Handler:
     log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handler = _PrivateRotatingFile(
-        log_file, maxBytes=ROTATE_AT, backupCount=KEEP, encoding="utf-8", errors="backslashreplace"
+        log_file, maxBytes=rotate_at, backupCount=keep, encoding="utf-8", errors="backslashreplace"
     )
     handler.setFormatter(JsonLines(process))
     return handler

@@ -17,6 +17,7 @@ from funcx_core import __version__
 from funcx_core.errors import AuthRequired, RemoteProtocolError, ServiceUnavailable, UsageError
 from funcx_core.ids import EndpointId
 from funcx_core.protocol.endpoint import EndpointRegistration
+from funcx_core.sdk.certificates import raise_if_untrusted
 from funcx_core.sdk.settings import Settings, load_settings
 from funcx_endpoint.config import Config
 
@@ -77,6 +78,7 @@ def _post(settings: Settings, path: str, content: dict[str, Any]) -> bytes:
             raise _refusal(settings, error.code, error.read()) from None
     except (urllib.error.URLError, OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
+        raise_if_untrusted(settings.service_address, reason)
         raise ServiceUnavailable(
             f"The service at {settings.service_address} cannot be reached ({reason}). Start it with `funcx up`, or check the address."
         ) from None

@@ -27,7 +27,10 @@ from funcx_core.protocol.task import (
 class Throttle(msgspec.Struct, frozen=True, kw_only=True):
     """What a service asks its HTTP clients to keep to, beside what it enforces.
 
-    At most `requests` requests in any `seconds` seconds, of at most `bytes` bytes each.
+    Attributes:
+        requests: at most so many requests,
+        seconds: in any so many seconds,
+        bytes: of at most so many bytes each.
     """
 
     requests: int = 5
@@ -38,7 +41,14 @@ class Throttle(msgspec.Struct, frozen=True, kw_only=True):
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What the service accepts, so that clients can check before they send. Sizes in bytes.
 
-    `throttle` is what well-behaved clients keep to by themselves; None, which is usual on a service of one's own, for no such wish.
+    Attributes:
+        max_payload: of one task's function arguments.
+        max_result: of one task's result.
+        max_function: of a function's body.
+        max_frame: of one message on the stream.
+        max_batch: tasks in one request.
+        max_open_tasks: tasks of one user that have not ended.
+        throttle: what well-behaved clients keep to by themselves; None, which is usual on a service of one's own, for no such wish.
     """
 
     max_payload: int = 10 * 1024 * 1024

@@ -9,6 +9,7 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, WebSocketError, websocket_connect
 
 from funcx_core.errors import AuthRequired, ConfigError, FuncxError, PermissionDenied, ServiceUnavailable
+from funcx_core.sdk.certificates import raise_if_untrusted, trusted
 from funcx_core.sdk.settings import Settings
 
 _MOST_FRAME: Final = 256 * 1024 * 1024
@@ -24,7 +25,11 @@ async def open_socket(settings: Settings, receive: Callable[[str | bytes | None]
         AuthRequired, PermissionDenied, ConfigError: trying again will not help.
     """
     request = HTTPRequest(
-        settings.stream_address, headers=settings.headers, connect_timeout=_TIMEOUT, request_timeout=_TIMEOUT
+        settings.stream_address,
+        headers=settings.headers,
+        connect_timeout=_TIMEOUT,
+        request_timeout=_TIMEOUT,
+        ssl_options=trusted(settings.service_address),
     )
     try:
         socket = await websocket_connect(
@@ -37,6 +42,7 @@ async def open_socket(settings: Settings, receive: Callable[[str | bytes | None]
     except HTTPClientError as error:
         raise _refused(settings, error) from None
     except (OSError, WebSocketError) as error:
+        raise_if_untrusted(settings.service_address, error)
         raise ServiceUnavailable(
             f"Cannot reach {settings.service_address} ({error or type(error).__name__})."
         ) from None

@@ -20,6 +20,7 @@ import msgspec
 
 from funcx_core import __version__
 from funcx_core.errors import FuncxError, RemoteProtocolError, ServiceUnavailable, TryAgainLater
+from funcx_core.sdk.certificates import raise_if_untrusted
 from funcx_core.sdk.settings import Settings
 from funcx_core.sdk.wire_errors import error_from_response
 from funcx_core.transport.retry import Backoff
@@ -155,6 +156,7 @@ class _ConnectionPool:
         try:
             return self._exchange(connection, method, url, content)
         except (OSError, http.client.HTTPException) as error:
+            raise_if_untrusted(self._address, error)
             raise ServiceUnavailable(f"Cannot reach {self._address} ({str(error) or type(error).__name__})") from error
 
     def close(self) -> None:

@@ -110,19 +110,19 @@ class Service:
         outbox: MemoryQueue[FromForwarder],
         remembered: Ports,
     ) -> Forwarder:
-        asked = self._config.forwarder_ports
+        asked = self._config.forwarder.ports
         wished = [
             port or old
             for port, old in zip(asked, (remembered.tasks, remembered.results, remembered.commands), strict=True)
         ]
         for ports in (wished, asked):
             config = ForwarderConfig(
-                host=self._config.host,
+                host=self._config.forwarder_host,
                 tasks_port=ports[0],
                 results_port=ports[1],
                 commands_port=ports[2],
-                heartbeat_period=self._config.heartbeat_period,
-                heartbeat_threshold=self._config.heartbeat_threshold,
+                heartbeat_period=self._config.forwarder.heartbeat_period,
+                heartbeat_threshold=self._config.forwarder.heartbeat_threshold,
             )
             try:
                 return await parts.enter_async_context(
@@ -135,7 +135,7 @@ class Service:
         raise AssertionError("not reached")
 
     def _listen(self, remembered: Ports) -> socket.socket:
-        host, port = self._config.host, self._config.port
+        host, port = self._config.listen.host, self._config.listen.port
         if port:
             return listen(host, port)
         for candidate in (remembered.http, USUAL_PORT if port is None else 0):
@@ -153,7 +153,7 @@ class Service:
             raise RuntimeError("The forwarder is not open.")
         return ForwarderAddress(
             public_key=forwarder.public_key,
-            public_ip=self._config.host,
+            public_ip=self._config.forwarder_address,
             tasks_port=forwarder.tasks_port,
             results_port=forwarder.results_port,
             commands_port=forwarder.commands_port,
@@ -188,6 +188,17 @@ class Service:
         announcement.save(self._home / "service.json")
         parts.callback(announcement.remove, self._home / "service.json")
         _log.info("serving at %s", self.address)
+
+    def reload(self, config: ServiceConfig) -> None:
+        """Take what can change while the service runs: certificate and key, anew from their files.
+
+        Raises:
+            ConfigError: they cannot be used; nothing was changed.
+        """
+        if self._web is None:
+            raise RuntimeError("The service is not open.")
+        self._web.reload(config)
+        self._config = config
 
     async def wait(self) -> None:
         """Return when closed; raise what ended a part of the service otherwise."""

@@ -23,6 +23,7 @@ from funcx_core.service.operations.endpoints import ForwarderAddress
 from funcx_core.service.outcomes import Outcomes
 from funcx_core.service.routes import application
 from funcx_core.service.store.base import Store
+from funcx_core.service.tls import load_certificate, tls_context
 
 NO_LIMIT = 1 << 40
 """Handlers bound bodies themselves, so that too large a one gets an answer."""
@@ -69,21 +70,35 @@ class WebService:
             hosts=config.known_hosts,
             streams=self._streams,
         )
+        self._config = config
         self._listening = listening
+        self._tls = tls_context(config.listen)
         self._server: httpserver.HTTPServer | None = None
         self._routing: asyncio.Task[None] | None = None
 
     @property
     def address(self) -> str:
         """What clients are configured with."""
-        host, port = self._listening.getsockname()[:2]
-        return f"http://[{host}]:{port}/v2" if ":" in host else f"http://{host}:{port}/v2"
+        port = self._listening.getsockname()[1]
+        name = self._config.listen.name
+        host = f"[{name}]" if ":" in name else name
+        return f"{self._config.listen.scheme}://{host}:{port}/v2"
+
+    def reload(self, config: ServiceConfig) -> None:
+        """Take what can change while the service runs: connections that are opened from now on see a renewed certificate.
+
+        Raises:
+            ConfigError: certificate or key cannot be used; nothing was changed.
+        """
+        tls_context(config.listen)  # Tried on a new context first: half a change would refuse every connection.
+        if self._tls is not None:
+            load_certificate(self._tls, config.listen)
 
     async def open(self) -> None:
         """Start to serve."""
         self._routing = asyncio.get_running_loop().create_task(self._outcomes.run())
         self._server = httpserver.HTTPServer(
-            application(self._context), max_body_size=NO_LIMIT, idle_connection_timeout=300
+            application(self._context), max_body_size=NO_LIMIT, idle_connection_timeout=300, ssl_options=self._tls
         )
         self._server.add_socket(self._listening)
 

@@ -62,8 +62,10 @@ class Fabric:
         workers: int = 2,
         heartbeat_period: float = HEARTBEAT_PERIOD,
         heartbeat_threshold: float = HEARTBEAT_THRESHOLD,
+        service_flags: tuple[str, ...] = (),
     ) -> None:
         self.home = home
+        self.service_flags = service_flags
         self.workers = workers
         self.endpoint_names = endpoints
         self.period = heartbeat_period
@@ -95,6 +97,7 @@ class Fabric:
             f"--port={self._port}",
             f"--heartbeat-period={self.period}",
             f"--heartbeat-threshold={self.threshold}",
+            *self.service_flags,
             *flags,
         ]
         with (self.home / "service.out").open("ab") as output:

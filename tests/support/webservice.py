@@ -142,9 +142,9 @@ class TestedService:
 
 @asynccontextmanager
 async def a_service(
-    folder: Path, limits: Limits | None = None, inbox_limit: int = 1000
+    folder: Path, limits: Limits | None = None, inbox_limit: int = 1000, **settings: Any
 ) -> AsyncIterator[TestedService]:
-    config = ServiceConfig(data_dir=folder, limits=limits or Limits())
+    config = ServiceConfig(data_dir=folder, limits=limits or Limits(), **settings)
     inbox, outbox = MemoryQueue(inbox_limit), MemoryQueue()
     await inbox.connect()
     await outbox.connect()

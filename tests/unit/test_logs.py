@@ -91,10 +91,9 @@ def test_a_traceback_is_a_field_of_the_line(tmp_path):
     assert "s3cr3t-canary" not in line["exception"]
 
 
-def test_the_file_rotates(tmp_path, monkeypatch):
-    monkeypatch.setattr(logs, "ROTATE_AT", 2000)
+def test_the_file_rotates(tmp_path):
     path = tmp_path / "a.log"
-    logs.configure(path, console=False, debug=False, process="agent")
+    logs.configure(path, console=False, debug=False, process="agent", rotate_at=2000)
     for number in range(100):
         logging.getLogger("x").info("number %d", number)
     assert path.stat().st_size <= 2000
