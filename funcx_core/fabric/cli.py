@@ -74,11 +74,15 @@ def down() -> None:
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for scripts.")
+@click.option("--web", is_flag=True, help="In a browser: the same as `funcx open`.")
 @_typed_errors
-def status(as_json: bool) -> None:
+def status(*, as_json: bool, web: bool) -> None:
     """Show what runs."""
     from funcx_core.fabric import compose
 
+    if web:
+        _open_page(no_browser=False)
+        return
     found = compose.status(home())
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
@@ -100,6 +104,28 @@ def token() -> None:
     from funcx_core.fabric import compose
 
     click.echo(compose.token(home()))
+
+
+@main.command("open")
+@click.option("--no-browser", is_flag=True, help="Print the link and open nothing.")
+@_typed_errors
+def open_page(*, no_browser: bool) -> None:
+    """Open the status page in a browser, signed in.
+
+    The link works once, for a minute.
+    """
+    _open_page(no_browser=no_browser)
+
+
+def _open_page(*, no_browser: bool) -> None:
+    import webbrowser
+
+    from funcx_core.fabric import compose
+
+    link = compose.page_link(home())
+    click.echo(link)
+    if not no_browser and not webbrowser.open(link):
+        click.echo("No browser was found here: open the link in one. It works once, for a minute.", err=True)
 
 
 @main.command()

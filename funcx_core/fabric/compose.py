@@ -7,7 +7,7 @@ import importlib.util
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ import msgspec
 from funcx_core.errors import Conflict, FuncxError, UsageError
 from funcx_core.fabric import endpoint_process, leftovers, service_process
 from funcx_core.sdk.settings import load_settings
+from funcx_core.sdk.web import WebClient
 
 ENDPOINT: Final = "local"
 LOCK_TIMEOUT: Final = 120.0
@@ -105,6 +106,21 @@ def token(home: Path) -> str:
     """
     service = service_process.running_service(home)
     return load_settings(service.service_address if service else None).require_token().token
+
+
+def page_link(home: Path) -> str:
+    """Return a link that opens the status page, signed in; it works once, for a minute.
+
+    The code is behind the ``#``, which browsers keep to themselves: it is in no log and in no Referer.
+
+    Raises:
+        FuncxError: if no service or no token is known, with what to type.
+    """
+    service = service_process.running_service(home)
+    settings = load_settings(service.service_address if service else None).require_token()
+    with closing(WebClient(settings)) as web:
+        code = web.post("login_codes", body={})["code"]
+    return f"{settings.service_address.removesuffix('/v2')}/#code={code}"
 
 
 def require_extras() -> None:

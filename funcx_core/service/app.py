@@ -94,6 +94,7 @@ class Service:
                 outbox=outbox,
                 forwarder=self._forwarder_address,
                 listening=listening,
+                forwarder_counters=self._forwarder.counters,
             )
         )
         self._ports(listening).save(data_dir / "ports.json")

@@ -5,8 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from funcx_core.service.auth.base import Authenticator
+from funcx_core.service.auth.local import LocalTokens
+from funcx_core.service.http_log import HttpLog
+from funcx_core.service.login_codes import LoginCodes
+from funcx_core.service.metrics import Metrics
 from funcx_core.service.operations import Operations
 from funcx_core.service.outcomes import Outcomes
+from funcx_core.service.overviews import Overviews
+from funcx_core.service.rates import Rates
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -18,6 +24,13 @@ class Context(msgspec.Struct, frozen=True):
         outcomes: news of tasks.
         hosts: names that requests may call the service by.
         streams: the streams that are open.
+        rates: how fast requests may come.
+        http: counts and logs requests.
+        overviews: what the status page shows.
+        codes: one-time codes that open the status page.
+        tokens: makes tokens.
+        metrics: numbers for Prometheus, if they are wanted.
+        metrics_from_loopback: whether this machine reads them without a token.
     """
 
     operations: Operations
@@ -25,3 +38,10 @@ class Context(msgspec.Struct, frozen=True):
     outcomes: Outcomes
     hosts: frozenset[str]
     streams: set[object]
+    rates: Rates
+    http: HttpLog
+    overviews: Overviews
+    codes: LoginCodes
+    tokens: LocalTokens
+    metrics: Metrics | None
+    metrics_from_loopback: bool

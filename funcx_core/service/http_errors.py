@@ -46,6 +46,7 @@ class ErrorBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fields: dict[str, Any] = {}
     retry_after: float | None = None
     task_uuid: str | None = None
+    request_id: str | None = None
 
 
 def error_body(error: FuncxError, *, task_uuid: str | None = None) -> ErrorBody:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import time
 from abc import ABC, abstractmethod
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -12,10 +14,14 @@ from typing import Final
 from funcx_core.ids import GroupId, TaskId, UserId
 from funcx_core.protocol.client import StateChange
 from funcx_core.protocol.handoff import Changed, Ended, EndpointChanged, FromForwarder, Logged, outcomes_topic
-from funcx_core.protocol.task import TaskEvent, TaskResult
+from funcx_core.protocol.task import TERMINAL, TaskEvent, TaskResult, TaskState
 from funcx_core.queues.base import FuncxQueue, NotConnected
+from funcx_core.service.histogram import Times
 
 AT_MOST: Final = 1000
+ENDS: Final = tuple(TERMINAL)
+HOPS: Final = ("agent", "manager", "run", "return")
+"""Where a task's time goes: waiting in the agent, waiting in the manager, running, the way back to this process."""
 
 
 class Listener(ABC):
@@ -35,7 +41,10 @@ class Listener(ABC):
 
 
 class Outcomes:
-    """Routes messages of the forwarder. A group is known by its owner and id, so nobody hears of another's tasks."""
+    """Routes messages of the forwarder. A group is known by its owner and id, so nobody hears of another's tasks.
+
+    `ended` counts, by owner, what has ended since the start; `hops` tells of a sample how long each part of the way took.
+    """
 
     def __init__(self, queue: FuncxQueue[FromForwarder], service: str = "main") -> None:
         self._queue = queue
@@ -43,6 +52,8 @@ class Outcomes:
         self._listeners: dict[tuple[UserId, GroupId], set[Listener]] = defaultdict(set)
         self._followed: dict[Listener, set[tuple[UserId, GroupId]]] = defaultdict(set)
         self._waiters: dict[TaskId, set[asyncio.Event]] = {}
+        self.ended: dict[UserId, Counter[TaskState]] = defaultdict(Counter)
+        self.hops = {hop: Times() for hop in HOPS}
 
     async def run(self) -> None:
         """Route until the queue is closed."""
@@ -86,6 +97,7 @@ class Outcomes:
         listeners = self._listeners.get((message.owner_id, message.group_id), ())
         match message:
             case Ended(results=results):
+                self._count(message.owner_id, results)
                 for listener in listeners:
                     listener.on_results(results)
                 self._wake(result.task_id for result in results)
@@ -97,6 +109,18 @@ class Outcomes:
                 for listener in listeners:
                     listener.on_changes(changes)
                 self._wake(change.task_id for change in changes)
+
+    def _count(self, owner_id: UserId, results: list[TaskResult]) -> None:
+        """Count results by state, and where the first of them spent its time: one of a message is sample enough."""
+        states = [result.state for result in results]
+        counts = self.ended[owner_id]
+        for state in ENDS:
+            counts[state] += states.count(state)
+        times = results[0].times
+        passed = (times.interchange, times.manager, times.started, times.ended, time.time_ns())
+        if all(passed):
+            for hop, (begun, done) in zip(HOPS, itertools.pairwise(passed), strict=True):
+                self.hops[hop].add(max(0.0, (done - begun) / 1e9))  # Clocks of two machines may disagree.
 
     def _wake(self, task_ids: Iterable[TaskId]) -> None:
         if not self._waiters:

@@ -7,13 +7,17 @@ from typing import Any, Final
 from tornado import web
 
 from funcx_core.service.context import Context
-from funcx_core.service.handlers import description, endpoints, functions, meta, stream, submit, tasks
+from funcx_core.service.handlers import description, endpoints, functions, meta, pages, stream, submit, tasks, watching
 from funcx_core.service.handlers.base import Guard, NoSuchRoute
 from funcx_core.service.openapi import document
 from funcx_core.service.route import Route
 
 _ROOT: Final[list[tuple[str, type[Guard]]]] = [
+    ("", pages.StatusPage),
+    ("docs", pages.DocsPage),
+    ("static/{name}", pages.Asset),
     ("openapi.json", description.OpenApi),
+    ("metrics", watching.MetricsHandler),
 ]
 _V2: Final[list[tuple[str, type[Guard]]]] = [
     ("version", meta.Version),
@@ -32,6 +36,9 @@ _V2: Final[list[tuple[str, type[Guard]]]] = [
     ("tasks/{task_id}/events", tasks.Events),
     ("taskgroup/{group_id}", tasks.TaskGroup),
     ("stream", stream.Stream),
+    ("overview", watching.OverviewHandler),
+    ("login_codes", watching.LoginCode),
+    ("login_codes/exchange", watching.ExchangeCode),
 ]
 ROUTES: Final = [
     *(Route(f"/{path}", handler) for path, handler in _ROOT),
@@ -47,12 +54,13 @@ def application(context: Context) -> web.Application:
     """
     given: dict[str, Any] = {"context": context}
     described = document(ROUTES)
+    context.http.know(ROUTES)
     return web.Application(
         [(route.pattern, route.handler, given) for route in ROUTES],
         default_handler_class=NoSuchRoute,
         default_handler_args=given,
         openapi=described,
-        log_function=lambda _: None,
+        log_function=context.http.finished,
         compress_response=False,
         websocket_max_message_size=32 * 1024 * 1024,
         websocket_ping_interval=20,

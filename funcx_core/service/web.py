@@ -11,16 +11,23 @@ from typing import Self
 from tornado import httpserver, netutil
 
 from funcx_core.errors import ConfigError
+from funcx_core.forwarder.counters import Counters
 from funcx_core.protocol.handoff import FromForwarder, ToForwarder
 from funcx_core.queues.base import FuncxQueue
 from funcx_core.service.auth.base import Authenticator
+from funcx_core.service.auth.local import LocalTokens
 from funcx_core.service.config import ServiceConfig
 from funcx_core.service.context import Context
 from funcx_core.service.handlers.stream import Stream
 from funcx_core.service.handoff import Handoff
+from funcx_core.service.http_log import HttpLog
+from funcx_core.service.login_codes import LoginCodes
+from funcx_core.service.metrics import Counted, Metrics
 from funcx_core.service.operations import Operations
 from funcx_core.service.operations.endpoints import ForwarderAddress
 from funcx_core.service.outcomes import Outcomes
+from funcx_core.service.overviews import Overviews
+from funcx_core.service.rates import Rates
 from funcx_core.service.routes import application
 from funcx_core.service.store.base import Store
 from funcx_core.service.tls import load_certificate, tls_context
@@ -59,16 +66,33 @@ class WebService:
         outbox: FuncxQueue[FromForwarder],
         forwarder: ForwarderAddress,
         listening: socket.socket,
+        forwarder_counters: Counters | None = None,
     ) -> None:
         self._handoff = Handoff(inbox)
         self._outcomes = Outcomes(outbox)
         self._streams: set[object] = set()
+        self._rates = Rates(config.rate)
+        self._http = HttpLog(config.logs.slow_request)
+        counted = Counted(
+            http=self._http,
+            rates=self._rates,
+            outcomes=self._outcomes,
+            streams=lambda: len(self._streams),
+            forwarder=forwarder_counters,
+        )
         self._context = Context(
             operations=Operations(store, self._handoff, forwarder, config.limits),
             authenticator=authenticator,
             outcomes=self._outcomes,
             hosts=config.known_hosts,
             streams=self._streams,
+            rates=self._rates,
+            http=self._http,
+            overviews=Overviews(store, self._outcomes),
+            codes=LoginCodes(),
+            tokens=LocalTokens(store),
+            metrics=Metrics(store, counted) if config.metrics.enabled else None,
+            metrics_from_loopback=config.metrics.from_loopback,
         )
         self._config = config
         self._listening = listening
@@ -93,6 +117,8 @@ class WebService:
         tls_context(config.listen)  # Tried on a new context first: half a change would refuse every connection.
         if self._tls is not None:
             load_certificate(self._tls, config.listen)
+        self._rates.change(config.rate)
+        self._http.slow = config.logs.slow_request
 
     async def open(self) -> None:
         """Start to serve."""

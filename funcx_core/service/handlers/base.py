@@ -10,13 +10,14 @@ from urllib.parse import urlsplit
 import msgspec
 from tornado import web
 
-from funcx_core.errors import FuncxError, InvalidRequest, PayloadTooLarge, PermissionDenied
+from funcx_core.errors import AuthRequired, FuncxError, InvalidRequest, PayloadTooLarge, PermissionDenied
 from funcx_core.service.auth.base import Identity
-from funcx_core.service.auth.local import no_token
+from funcx_core.service.auth.local import digest_of, no_token
 from funcx_core.service.auth.scopes import Scope
 from funcx_core.service.config import MAX_HTTP_BODY
 from funcx_core.service.context import Context
 from funcx_core.service.http_errors import ErrorBody, body_of_code, error_body, internal_error
+from funcx_core.service.http_log import request_id
 from funcx_core.service.route import Operation, declared_operations
 from funcx_core.service.store.records import User
 
@@ -40,10 +41,18 @@ class Guard(web.RequestHandler):
 
     context: Context
     identity: Identity
+    _request_id: str | None = None
 
     def initialize(self, context: Context) -> None:
         """Tornado calls this with the keywords of the route."""
         self.context = context
+
+    @property
+    def request_id(self) -> str:
+        """What the caller's error, the answer's header and the log have in common."""
+        if self._request_id is None:
+            self._request_id = request_id(self.request.headers.get("X-Request-Id"))
+        return self._request_id
 
     def set_default_headers(self) -> None:
         """Nothing that this service sends is a page."""
@@ -52,6 +61,7 @@ class Guard(web.RequestHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
         self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Request-Id", self.request_id)
 
     async def prepare(self) -> None:
         """Raise unless the request may be served."""
@@ -65,9 +75,27 @@ class Guard(web.RequestHandler):
         scopes = [each.scope for each in (operations.values() if declared is None else [declared])]
         # A method that is not there is told only to those who may use one that is.
         if scopes and None not in scopes:
-            self.identity = await self.context.authenticator.authenticate(self.token)
+            await self.authenticate()
         if declared is not None and declared.scope is not None:
             self.require(declared.scope)
+
+    async def authenticate(self) -> None:
+        """Find out who calls.
+
+        Raises:
+            AuthRequired: there is no token, or it is not good.
+            RateLimited: this token, or its address with unknown ones, came too often.
+        """
+        rates = self.context.rates
+        key, address = digest_of(self.token), self.request.remote_ip or ""
+        rates.check_address(address, key)
+        try:
+            self.identity = await self.context.authenticator.authenticate(self.token)
+        except AuthRequired:
+            rates.failed(address)
+            raise
+        rates.succeeded(key)
+        rates.request(key)
 
     @property
     def user(self) -> User:
@@ -105,7 +133,7 @@ class Guard(web.RequestHandler):
         if body.http_status_code == 405:  # noqa: PLR2004 - the HTTP status
             self.set_header("Allow", ", ".join(self._methods()))
         self.set_status(body.http_status_code)
-        self.finish(msgspec.json.encode(body))
+        self.finish(msgspec.json.encode(msgspec.structs.replace(body, request_id=self.request_id)))
 
     def _error_body(self, status_code: int, raised: BaseException | None) -> ErrorBody:
         match raised:
@@ -126,7 +154,8 @@ class Guard(web.RequestHandler):
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Log faults of ours; what a caller did wrong is told to the caller."""
         if not isinstance(value, FuncxError | web.HTTPError):
-            _log.error("%s %s failed", self.request.method, self.request.path, exc_info=(typ, value, tb))
+            facts = {"request_id": self.request_id, "route": self.request.path}
+            _log.error("%s %s failed", self.request.method, self.request.path, exc_info=(typ, value, tb), extra=facts)
 
 
 @web.stream_request_body

@@ -30,6 +30,7 @@ from funcx_core.protocol.client import (
 )
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.task import TaskEvent, TaskResult
+from funcx_core.service.auth.local import digest_of
 from funcx_core.service.auth.scopes import Scope
 from funcx_core.service.handlers.base import Guard, host_name
 from funcx_core.service.outbox import FRAME, Outbox
@@ -118,6 +119,9 @@ class Stream(Guard, websocket.WebSocketHandler):
             async with self._in_order:
                 # A token that was revoked stops working on open streams, too.
                 self.identity = await self.context.authenticator.authenticate(self.token)
+            if self.context.rates.limits_requests and isinstance(request, Submit):
+                # A function is let through, so that the submits that follow find it.
+                self.context.rates.request(digest_of(self.token))
             if not isinstance(request, Watch):
                 self.require(Scope.SUBMIT)
             await self._perform(request)

@@ -14,11 +14,13 @@ from funcx_core.protocol.task import Function, Lease, TaskEvent, TaskResult, Tra
 from funcx_core.service.store.records import (
     Endpoint,
     OpenTask,
+    Overview,
     Receipt,
     StoredFunction,
     Submission,
     TaskRow,
     Token,
+    Totals,
     User,
 )
 
@@ -151,6 +153,16 @@ class Store(LeaseStore, ABC):
     @abstractmethod
     async def events(self, task_id: TaskId, *, after: int, at_most: int) -> list[TaskEvent]:
         """Return entries of a task's log with a higher `seq` than `after`, lowest first."""
+
+    # --- numbers -----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def overview(self, owner_id: UserId, *, at_most: int) -> Overview:
+        """Return what an owner has, with the newest `at_most` tasks and functions."""
+
+    @abstractmethod
+    async def totals(self) -> Totals:
+        """Return what there is of everybody, and what was counted."""
 
     # --- leases: see `LeaseStore` ------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, UserId
 from funcx_core.protocol.endpoint import EndpointStatus
 from funcx_core.protocol.task import DEFAULT_OPTIONS, Call, Function, TaskError, TaskOptions, TaskState, TaskTimes
 from funcx_core.service.auth.scopes import ALL, Scope
+from funcx_core.service.histogram import Times
 
 
 class User(msgspec.Struct, frozen=True):
@@ -104,3 +105,70 @@ class OpenTask(msgspec.Struct, frozen=True, array_like=True):
 
     task_id: TaskId
     endpoint_id: EndpointId
+
+
+class OpenCount(msgspec.Struct, frozen=True):
+    """How many open tasks an endpoint has in a state."""
+
+    endpoint_id: EndpointId
+    state: TaskState
+    count: int
+
+
+class TaskLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A task in a list. Times are Unix nanoseconds, 0 where it never came."""
+
+    task_id: TaskId
+    state: TaskState
+    function_name: str
+    endpoint_id: EndpointId
+    attempt: int
+    received_at: int
+    times: TaskTimes
+    completed_at: int
+
+
+class FunctionRow(msgspec.Struct, frozen=True):
+    """A function in a list."""
+
+    function_id: FunctionId
+    name: str
+    description: str
+    created_at: float
+
+
+class Overview(msgspec.Struct, frozen=True, kw_only=True):
+    """What an owner has, as far as a page can show it."""
+
+    endpoints: list[Endpoint]
+    open: list[OpenCount]
+    tasks: list[TaskLine]
+    functions: list[FunctionRow]
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is of everybody, and what this process has counted since its start.
+
+    Attributes:
+        open: open tasks.
+        endpoints: that are registered.
+        endpoints_online: that are connected.
+        workers: of endpoints that are connected.
+        idle_workers: those of them that do nothing.
+        database_bytes: size of the database, with its log.
+        submitted: tasks accepted since the start.
+        ended: tasks ended since the start, by state.
+        commit_operations: operations in all transactions since the start.
+        commit_times: how long these took.
+    """
+
+    open: list[OpenCount]
+    endpoints: int
+    endpoints_online: int
+    workers: int
+    idle_workers: int
+    database_bytes: int
+    submitted: int
+    ended: dict[str, int]
+    commit_operations: int
+    commit_times: Times

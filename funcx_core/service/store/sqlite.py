@@ -20,18 +20,21 @@ from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, UserId
 from funcx_core.protocol.endpoint import EndpointStatus
 from funcx_core.protocol.handoff import Offer
 from funcx_core.protocol.task import Function, Lease, TaskEvent, TaskResult, Transition
-from funcx_core.service.store import registry, schema, task_reads
+from funcx_core.service.store import overview_reads, registry, schema, task_reads
 from funcx_core.service.store.additions import add_missing
 from funcx_core.service.store.base import Store
 from funcx_core.service.store.blobs import BlobFolder
 from funcx_core.service.store.records import (
     Endpoint,
+    OpenCount,
     OpenTask,
+    Overview,
     Receipt,
     StoredFunction,
     Submission,
     TaskRow,
     Token,
+    Totals,
     User,
 )
 from funcx_core.service.store.task_writes import TaskWrites
@@ -246,6 +249,31 @@ class SqliteStore(Store):
         """Return entries of a task's log."""
         found: list[TaskEvent] = await self._read(task_reads.event_log, task_id, after, at_most)
         return found
+
+    # --- numbers -----------------------------------------------------------------------------------------------
+
+    async def overview(self, owner_id: UserId, *, at_most: int) -> Overview:
+        """Return what an owner has."""
+        found: Overview = await self._read(overview_reads.overview, owner_id, at_most)
+        return found
+
+    async def totals(self) -> Totals:
+        """Return what there is of everybody, and what was counted."""
+        counts: list[OpenCount] = await self._read(overview_reads.open_counts)
+        fleet: dict[str, int] = await self._read(overview_reads.fleet)
+        files = [self._path, self._path.with_name(f"{self._path.name}-wal")]
+        return Totals(
+            open=counts,
+            endpoints=fleet["endpoints"],
+            endpoints_online=fleet["endpoints_online"],
+            workers=fleet["workers"],
+            idle_workers=fleet["idle_workers"],
+            database_bytes=sum(file.stat().st_size for file in files if file.exists()),
+            submitted=self._writes.submitted,
+            ended={state.value: count for state, count in self._writes.ended.items()},
+            commit_operations=self._writer.operations,
+            commit_times=self._writer.times,
+        )
 
     # --- leases ------------------------------------------------------------------------------------------------
 

@@ -68,6 +68,8 @@ class TaskWrites:
         self._next_position = 1
         self._next_submit = 1
         self._payload_blobs: dict[TaskId, str] = {}
+        self.submitted = 0
+        self.ended = dict.fromkeys(TERMINAL, 0)
 
     def resume(self, connection: sa.Connection) -> None:
         """Find out where an earlier process stopped."""
@@ -93,6 +95,7 @@ class TaskWrites:
             for position, (call, request_hash, payload) in enumerate(zip(calls, hashes, payloads, strict=True), first)
         ]
         inserted = sum(transaction.run(_insert(len(chunk)), flat(chunk)).rowcount for chunk in chunks(rows))
+        self.submitted += inserted
         if inserted:
             transaction.run(
                 "INSERT INTO submits (submit_id, owner_id, endpoint_id, group_id, options, received_at,"
@@ -142,6 +145,10 @@ class TaskWrites:
                 (result.task_id, result.attempt, result.state, value, blob, error, encode(result.times), now)
             )  # fmt: skip
         ended = sum(transaction.run(_end(len(chunk)), flat(chunk, endpoint_id)).rowcount for chunk in chunks(rows))
+        # Too late ones are rare, so these numbers are those of the results as a whole: a rollback counts twice.
+        states = [result.state for result in results]
+        for state in TERMINAL:
+            self.ended[state] += states.count(state)
         if blobs and ended < len(rows):
             _drop_unnamed(transaction, blobs)
         if self._payload_blobs:

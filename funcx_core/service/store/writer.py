@@ -24,6 +24,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import sqlalchemy as sa
 
 from funcx_core.errors import FuncxError, ServiceUnavailable, StorageFull
+from funcx_core.service.histogram import Times
 from funcx_core.service.store.blobs import BlobFolder
 
 T = TypeVar("T")
@@ -86,7 +87,10 @@ class _Waiting(NamedTuple):
 
 
 class GroupCommit:
-    """Owns the writing connection. Everything but `_work` belongs to the loop on which `open` was called."""
+    """Owns the writing connection. Everything but `_work` belongs to the loop on which `open` was called.
+
+    `operations` and `times` tell what was done since the start; loop and thread take turns in writing them.
+    """
 
     def __init__(self, engine: sa.Engine, blobs: BlobFolder) -> None:
         self._engine = engine
@@ -97,6 +101,8 @@ class GroupCommit:
         self._thread_is_busy = False
         self._turn_is_scheduled = False
         self._expected = 0.0
+        self.operations = 0
+        self.times = Times()
 
     def open(self) -> None:
         """Connect and start the thread."""
@@ -154,9 +160,15 @@ class GroupCommit:
             outcomes = self._commit(group)
         except _DatabaseBusy:
             return False
-        self._learn(time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self._learn(seconds)
+        self._count(group, seconds)
         _resolve(outcomes)
         return True
+
+    def _count(self, group: list[_Waiting], seconds: float) -> None:
+        self.operations += len(group)
+        self.times.add(seconds)
 
     def _learn(self, seconds: float) -> None:
         self._expected += (seconds - self._expected) * (1 - WEIGHT_OF_OLD)
@@ -175,7 +187,9 @@ class GroupCommit:
         while (group := self._groups.get()) is not None:
             started = time.perf_counter()
             outcomes = self._commit_patiently(group)
-            seconds = time.perf_counter() - started if _is_light(group) else None
+            taken = time.perf_counter() - started
+            self._count(group, taken)
+            seconds = taken if _is_light(group) else None
             with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
                 self._loop.call_soon_threadsafe(self._committed, outcomes, seconds)
 
