@@ -351,9 +351,20 @@ class EndpointLeases:
         return [*effects, *self.deal()]
 
     def _acknowledge(self, leases: list[Lease]) -> list[Effect]:
-        if not leases or self.session is None or self.session.results_route is None:
+        if not leases or self.session is None:
             return []  # The endpoint sends them again when it has registered.
+        if self.session.results_route is None:
+            self.session.owed_acks += leases  # What it registered as lost may be committed before it is attached.
+            return []
         return [SendAck(self.session.results_route, leases)]
+
+    def attach_results(self, route: bytes) -> list[Effect]:
+        """The results channel of the session is `route`: send it what is owed."""
+        if self.session is None:
+            return []
+        self.session.results_route = route
+        owed, self.session.owed_acks = self.session.owed_acks, []
+        return self._acknowledge(owed)
 
     def _commit(self, results: list[TaskResult], *, acknowledge: bool = False) -> list[Effect]:
         """End tasks by a decision made here.

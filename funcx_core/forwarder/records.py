@@ -10,7 +10,7 @@ import msgspec
 from funcx_core.ids import FunctionId, GroupId, TaskId, UserId
 from funcx_core.protocol.functions import SentFunctions
 from funcx_core.protocol.handoff import Offer
-from funcx_core.protocol.task import Task
+from funcx_core.protocol.task import Lease, Task
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +39,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class Session:
     """One registration of an agent.
 
-    Routes are where its channels answer, None until they are attached. `leaving`: it said goodbye.
+    Routes are where its channels answer, None until they are attached. `leaving`: it said goodbye. `owed_acks`: committed
+    before the results channel was attached.
     """
 
     number: int
@@ -49,6 +50,7 @@ class Session:
     tasks_route: bytes | None = None
     results_route: bytes | None = None
     leaving: bool = False
+    owed_acks: list[Lease] = field(default_factory=list)
     functions: SentFunctions = field(default_factory=SentFunctions)
 
 

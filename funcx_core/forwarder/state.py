@@ -237,8 +237,7 @@ class ForwarderState:
             return []
         if session.results_route not in (None, route):
             return self._register_again(endpoint_id)
-        session.results_route = route
-        return []
+        return self._endpoints[endpoint_id].leases.attach_results(route)
 
     def _attaching(self, endpoint_id: EndpointId, message: Attach, now: float) -> Session | None:
         endpoint = self._endpoint(endpoint_id)

@@ -553,6 +553,13 @@ def test_what_an_agent_lost_when_it_died_is_treated_as_lost() -> None:
     assert outcomes(effects) == [("t1", TaskState.FAILED, "endpoint_lost")]
 
 
+def test_a_loss_that_is_committed_before_the_results_channel_is_attached_is_acknowledged_then() -> None:
+    state = a_forwarder(leased=("t1",))
+    effects = opened(state, a_register(epoch=2, lost=[a_lease("t1")]), headers=[an_offer("t1")])
+    assert [effect for effect in committed(state, effects) if isinstance(effect, SendAck)] == []
+    assert state.result_message(A, RESULTS, Attach(2), now=0) == [SendAck(RESULTS, [a_lease("t1")])]
+
+
 def test_a_loss_of_an_earlier_attempt_need_not_be_reported_again() -> None:
     state = ForwarderState(CONFIG)
     answer = opened(state, a_register(lost=[a_lease("t1")]), headers=[])[0]
