@@ -49,6 +49,10 @@ config = Config(
 _EXECUTOR_SETTINGS: Final = {field.name for field in dataclasses.fields(HighThroughputExecutor)} | {"max_workers"}
 
 
+_OLD: Final = frozenset({"redis_host", "redis_port"})
+"""Settings for the debugging path of version 0.0, whose forwarder kept its queues in Redis; now they are in its memory."""
+
+
 @checked
 @dataclasses.dataclass(kw_only=True, frozen=True)
 class Config:
@@ -57,6 +61,8 @@ class Config:
     Attributes:
         executors: where tasks run; one `HighThroughputExecutor`.
         funcx_service_address: address of the service; None for the one that `funcx up` or the environment names.
+        broker_address: address of a `forwarder-service`, such as ``http://127.0.0.1:50005``; used if `broker_test` is set.
+        broker_test: connect to the `forwarder-service` directly, with no web service.
         description: shown to people who pick an endpoint.
         heartbeat_period: seconds between this endpoint's heartbeats to the service.
         heartbeat_threshold: seconds of the service's silence after which the endpoint registers again.
@@ -70,6 +76,8 @@ class Config:
 
     executors: tuple[HighThroughputExecutor, ...] = ()
     funcx_service_address: str | None = None
+    broker_address: str | None = None
+    broker_test: bool = False
     description: str = ""
     heartbeat_period: float = 5.0
     heartbeat_threshold: float = 30.0
@@ -83,7 +91,7 @@ class Config:
     @staticmethod
     def translate_old(given: dict[str, Any]) -> dict[str, Any]:
         """Accept the form of version 0.1, which had the settings of the executor at the top level."""
-        given = without_old("Config", given, OLD_SETTINGS)
+        given = without_old("Config", given, OLD_SETTINGS | _OLD)
         own = {field.name for field in dataclasses.fields(Config)}
         moved = {name: value for name, value in given.items() if name in _EXECUTOR_SETTINGS and name not in own}
         if not moved:
@@ -108,6 +116,8 @@ class Config:
         positive(self, "heartbeat_period", "heartbeat_threshold", "window")
         if self.heartbeat_threshold <= self.heartbeat_period:
             raise ConfigError("heartbeat_threshold must be longer than heartbeat_period.")
+        if self.broker_test and not self.broker_address:
+            raise ConfigError("broker_test needs broker_address, such as 'http://127.0.0.1:50005'.")
         if self.grace < 0:
             raise ConfigError(f"grace is {self.grace}; it must be 0 or more seconds.")
 

@@ -18,7 +18,7 @@ from funcx_core.errors import AuthRequired, RemoteProtocolError, ServiceUnavaila
 from funcx_core.ids import EndpointId
 from funcx_core.protocol.endpoint import EndpointRegistration
 from funcx_core.sdk.certificates import raise_if_untrusted
-from funcx_core.sdk.settings import Settings, load_settings
+from funcx_core.sdk.settings import Settings, broker_settings, load_settings
 from funcx_endpoint.config import Config
 
 TIMEOUT: Final = 10.0
@@ -52,8 +52,11 @@ class Registrar:
             UsageError: the service refuses, or nobody said where it is.
             RemoteProtocolError: what answers is not a funcX service.
         """
-        settings = load_settings(self._config.funcx_service_address).require_token()
-        body = _post(settings, "/endpoints", self._request)
+        if self._config.broker_test:
+            settings, path = broker_settings(str(self._config.broker_address)), "/register"
+        else:
+            settings, path = load_settings(self._config.funcx_service_address).require_token(), "/endpoints"
+        body = _post(settings, path, self._request)
         try:
             return msgspec.json.decode(body, type=EndpointRegistration)
         except msgspec.MsgspecError:

@@ -15,6 +15,7 @@ from funcx_core.home import home, read_private, write_private
 LOCAL_ADDRESS: Final = "http://localhost:5000/v2"
 SERVICE_FILE: Final = "service.json"
 CREDENTIALS_FILE: Final = "credentials.json"
+BROKER_FILE: Final = "forwarder-service.json"
 
 
 class Authorizer(Protocol):
@@ -98,6 +99,26 @@ def load_settings(
     return Settings(found, token or os.environ.get("FUNCX_TOKEN") or _saved_token(found, folder))
 
 
+def broker_settings(address: str | None = None) -> Settings:
+    """Return where the `forwarder-service` of this user listens, and its token.
+
+    Args:
+        address: where it is said to be; None for wherever it is.
+
+    Raises:
+        NotConfigured: none runs, or it runs elsewhere.
+    """
+    found = _read_object(home() / BROKER_FILE)
+    runs_at = str(found.get("address", ""))
+    wanted = runs_at if address is None else address.rstrip("/") if "//" in address else f"http://{address}"
+    if not runs_at or wanted != runs_at:
+        place = (
+            f" It runs at {runs_at}." if runs_at else " Start it: forwarder-service --address 127.0.0.1 --port 50005"
+        )
+        raise NotConfigured(f"There is no forwarder-service{' at ' + wanted if wanted else ''}.{place}")
+    return Settings(runs_at, str(found.get("token", "")))
+
+
 def save_credentials(address: str, token: str) -> None:
     """Remember the token for a service, for this user only."""
     tokens = _read_object(home() / CREDENTIALS_FILE)
@@ -153,7 +174,7 @@ def _saved_token(address: str, folder: Path | None) -> str:
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        content = read_private(path) if path.name == CREDENTIALS_FILE else path.read_bytes()
+        content = read_private(path) if path.name in {CREDENTIALS_FILE, BROKER_FILE} else path.read_bytes()
         return msgspec.json.decode(content, type=dict[str, Any])
     except FileNotFoundError:
         return {}

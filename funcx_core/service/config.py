@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from pathlib import Path
 from typing import Final
@@ -11,6 +10,7 @@ import msgspec
 
 from funcx_core.errors import ConfigError
 from funcx_core.protocol.client import Limits
+from funcx_core.transport.loopback import is_loopback
 
 USUAL_PORT: Final = 5000
 """Where published clients look for a local service."""
@@ -223,11 +223,3 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
 def _sections(config: ServiceConfig) -> list[tuple[str, msgspec.Struct]]:
     named = [(name, getattr(config, name)) for name in config.__struct_fields__]
     return [(name, value) for name, value in named if isinstance(value, msgspec.Struct)]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only processes of this machine can reach `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -1,139 +1,34 @@
-"""A `LeaseStore` in memory, with the rules of the real one and a switch that makes it fail."""
+"""A `LeaseStore` in memory with a switch that makes it fail."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-
-import msgspec
+from typing import Any
 
 from funcx_core.errors import ServiceUnavailable
-from funcx_core.ids import EndpointId, FunctionId, TaskId
-from funcx_core.protocol.endpoint import EndpointStatus
-from funcx_core.protocol.handoff import Offer
-from funcx_core.protocol.task import (
-    TERMINAL,
-    Function,
-    Lease,
-    TaskEvent,
-    TaskResult,
-    TaskState,
-    Transition,
-    event_seq,
-    may_become,
-)
+from funcx_core.forwarder.memory_store import MemoryLeaseStore
+from funcx_core.forwarder.store import LeaseStore
+from funcx_core.ids import TaskId
+from funcx_core.protocol.task import TaskState
+
+_CALLS = frozenset(name for name in vars(LeaseStore) if not name.startswith("_"))
 
 
-@dataclass
-class Row:
-    endpoint_id: EndpointId
-    offer: Offer
-    attempt: int = 1
-    state: TaskState = TaskState.WAITING_FOR_EP
-    result: TaskResult | None = None
-    events: list[TaskEvent] = field(default_factory=list)
+class MemoryStore(MemoryLeaseStore):
+    """While `broken` is True every call raises `ServiceUnavailable`."""
 
-    @property
-    def is_open(self) -> bool:
-        return self.state not in TERMINAL
-
-    def current_offer(self) -> Offer:
-        task = msgspec.structs.replace(self.offer.task, attempt=self.attempt)
-        return msgspec.structs.replace(self.offer, task=task, cancelling=self.state is TaskState.CANCELLING)
-
-
-class MemoryStore:
-    """Rows in a dict. While `broken` is True every call raises `ServiceUnavailable`."""
-
-    def __init__(self) -> None:
-        self.rows: dict[TaskId, Row] = {}
-        self.keys: dict[str, EndpointId] = {}
-        self.bodies: dict[FunctionId, Function] = {}
-        self.online: dict[EndpointId, bool] = {}
-        self.seen: dict[EndpointId, EndpointStatus | None] = {}
-        self.broken = False
-
-    def accept(self, endpoint_id: EndpointId, offers: Sequence[Offer]) -> None:
-        for offer in offers:
-            self.rows[offer.task.task_id] = Row(endpoint_id, offer)
-
-    def mark_cancelling(self, task_ids: Sequence[TaskId]) -> None:
-        for task_id in task_ids:
-            if self.rows[task_id].is_open:
-                self.rows[task_id].state = TaskState.CANCELLING
+    broken = False
 
     def states(self) -> dict[TaskId, TaskState]:
         return {task_id: row.state for task_id, row in self.rows.items()}
 
-    def _check(self) -> None:
-        if self.broken:
-            raise ServiceUnavailable("The test broke the store.")
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name not in _CALLS:
+            return found
 
-    def _current(self, endpoint_id: EndpointId, task_id: TaskId, attempt: int) -> Row | None:
-        row = self.rows.get(task_id)
-        if row is None or row.endpoint_id != endpoint_id or row.attempt != attempt or not row.is_open:
-            return None
-        return row
+        async def call(*args: object, **more: object) -> Any:
+            if self.broken:
+                raise ServiceUnavailable("The test broke the store.")
+            return await found(*args, **more)
 
-    # --- LeaseStore ---
-
-    async def endpoint_by_key(self, public_key: str) -> EndpointId | None:
-        self._check()
-        return self.keys.get(public_key)
-
-    async def open_tasks(self, endpoint_id: EndpointId, *, at_most: int) -> list[TaskId]:
-        self._check()
-        mine = [task_id for task_id, row in self.rows.items() if row.endpoint_id == endpoint_id and row.is_open]
-        return mine[:at_most]
-
-    async def offers(self, task_ids: Sequence[TaskId]) -> list[Offer]:
-        self._check()
-        return [self.rows[task_id].current_offer() for task_id in task_ids if self.rows[task_id].is_open]
-
-    async def headers(self, endpoint_id: EndpointId, leases: Sequence[Lease]) -> list[Offer]:
-        self._check()
-        rows = [self._current(endpoint_id, lease.task_id, lease.attempt) for lease in leases]
-        offers = [row.current_offer() for row in rows if row is not None]
-        return [
-            msgspec.structs.replace(offer, task=msgspec.structs.replace(offer.task, payload=b"")) for offer in offers
-        ]
-
-    async def functions(self, function_ids: Sequence[FunctionId]) -> list[Function]:
-        self._check()
-        return [self.bodies[function_id] for function_id in function_ids if function_id in self.bodies]
-
-    async def begin_attempts(self, leases: Sequence[Lease]) -> None:
-        self._check()
-        for lease in leases:
-            row = self.rows[lease.task_id]
-            if row.is_open and row.attempt < lease.attempt:
-                row.attempt = lease.attempt
-
-    async def complete(self, endpoint_id: EndpointId, results: Sequence[TaskResult]) -> None:
-        self._check()
-        for result in results:
-            row = self._current(endpoint_id, result.task_id, result.attempt)
-            if row is not None:
-                row.state, row.result = result.state, result
-
-    async def transition(self, endpoint_id: EndpointId, transitions: Sequence[Transition]) -> None:
-        self._check()
-        for transition in transitions:
-            row = self._current(endpoint_id, transition.task_id, transition.attempt)
-            if row is not None and may_become(row.state, transition.state):
-                row.state = transition.state
-
-    async def append_events(self, endpoint_id: EndpointId, events: Sequence[TaskEvent]) -> None:
-        self._check()
-        for event in events:
-            row = self.rows.get(event.task_id)
-            if row is not None and row.is_open and event.seq < event_seq(row.attempt + 1, 0):
-                row.events.append(event)
-
-    async def endpoint_seen(
-        self, endpoint_id: EndpointId, status: EndpointStatus | None, *, online: bool, epoch: int
-    ) -> None:
-        self._check()
-        self.online[endpoint_id] = online
-        if status is not None:
-            self.seen[endpoint_id] = status
+        return call
