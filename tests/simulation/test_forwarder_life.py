@@ -93,6 +93,7 @@ class Agent:
         self.started: set[Lease] = set()
         self.results: dict[Lease, TaskResult] = {}
         self.lost: dict[Lease, None] = {}
+        self.given_back: list[GiveBack] = []  # since the last registration
         self.gone = False
 
     def next_agent(self) -> Agent:
@@ -104,6 +105,7 @@ class Agent:
 
     def registration(self) -> Register:
         self.session = -1
+        self.given_back = []
         return Register(
             endpoint_id=A,
             epoch=self.epoch,
@@ -331,8 +333,15 @@ class ForwarderLife(RuleBasedStateMachine):
         agent.forget(registered.release)
         for channel in ("tasks", "results"):
             self.links[channel].up.append(Attach(agent.epoch, registered.session))
+        self.links["results"].up.extend(agent.given_back)
         if agent.results:
             self.links["results"].up.append(Results(list(agent.results.values())))
+
+    def _give_back(self, message: GiveBack) -> None:
+        if self.agent.session == -1:
+            self.agent.given_back.append(message)
+        else:
+            self.links["results"].up.append(message)
 
     @rule(channel=st.sampled_from(CHANNELS))
     def renew_connection(self, channel: str) -> None:
@@ -390,7 +399,7 @@ class ForwarderLife(RuleBasedStateMachine):
         if waiting:
             lease = waiting[pick % len(waiting)]
             del self.agent.held[lease]
-            self.links["results"].up.append(GiveBack(unstarted=[lease]))
+            self._give_back(GiveBack(unstarted=[lease]))
 
     @rule(pick=st.integers(0, 1000), reason=st.sampled_from(["worker_lost", "manager_lost"]))
     def lose_started(self, pick: int, reason: str) -> None:
@@ -399,7 +408,7 @@ class ForwarderLife(RuleBasedStateMachine):
             lease = running[pick % len(running)]
             del self.agent.held[lease]
             self.agent.lost[lease] = None
-            self.links["results"].up.append(GiveBack(lost=[lease], reason=reason))
+            self._give_back(GiveBack(lost=[lease], reason=reason))
 
     @rule(window=st.integers(0, 6))
     def change_window(self, window: int) -> None:
@@ -412,7 +421,7 @@ class ForwarderLife(RuleBasedStateMachine):
         unstarted = [lease for lease in self.agent.held if lease not in self.agent.started]
         for lease in unstarted:
             del self.agent.held[lease]
-        self.links["results"].up.append(GiveBack(unstarted=unstarted))
+        self._give_back(GiveBack(unstarted=unstarted))
         self.links["commands"].up.append(Goodbye(self.agent.epoch))
         self.agent.gone = True
 

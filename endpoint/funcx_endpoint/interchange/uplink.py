@@ -104,6 +104,7 @@ class Uplink:
         self._registered_at = 0.0
         self._over: asyncio.Future[None] | None = None
         self._again_scheduled = False
+        self._given_back: list[GiveBack] = []  # since the last registration was made up, which does not know of them
         self.is_open = False
         self.was_open = False
         self.malformed_messages = 0
@@ -167,9 +168,11 @@ class Uplink:
             self._channels[1].send(record)
 
     def report(self, message: Events | Transitions | GiveBack) -> None:
-        """Send on the results channel, if a session is open."""
+        """Send on the results channel, if a session is open. What is given back meanwhile is sent once it is."""
         if self.is_open:
             self._channels[1].send(encode(message))
+        elif isinstance(message, GiveBack):
+            self._given_back.append(message)
 
     def heartbeat(self, status: Any) -> None:
         """Say that the endpoint is alive, and how it is."""
@@ -212,6 +215,7 @@ class Uplink:
 
     def _register(self) -> None:
         self._registered_at = asyncio.get_running_loop().time()
+        self._given_back.clear()
         self._channels[2].send(encode(self._handler.registration()))
 
     def _register_again(self) -> None:
@@ -266,6 +270,9 @@ class Uplink:
         attach = encode(Attach(self._epoch, registered.session))
         self._channels[0].send(attach)
         self._channels[1].send(attach)
+        # Kept until the next registration: this may be the answer to one before the last, whose session is void.
+        for message in self._given_back:
+            self._channels[1].send(encode(message))
         self._handler.session_opened(registered)
 
     def _refused(self, refused: Refused) -> None:
