@@ -9,12 +9,12 @@ from tornado import web
 
 from funcx_core.errors import AuthRequired
 from funcx_core.service.auth.scopes import Scope
-from funcx_core.service.config import is_loopback
 from funcx_core.service.handlers.base import ApiHandler
 from funcx_core.service.login_codes import LIFETIME
 from funcx_core.service.metrics import CONTENT_TYPE
 from funcx_core.service.overviews import OverviewReply
 from funcx_core.service.route import PUBLIC, operation
+from funcx_core.transport.loopback import is_loopback
 
 PAGE_TOKEN_SECONDS: Final = 12 * 3600.0
 _FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via")
