@@ -1,6 +1,6 @@
 # Each target prepares .venv by itself; all it needs is Python 3.11 or newer, git and make.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab test test-old-ipython bench check chaos lock clean
+.PHONY: help setup demo lab test test-old-ipython bench check chaos conformance lock clean
 SHELL := /bin/bash
 # Without cached byte code every process of the fabric compiles its imports anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -45,6 +45,9 @@ test-old-ipython: .venv-old/.ready ## Run the tests of the magics on the oldest 
 chaos: .venv/.dev ## Kill and freeze real processes, many rounds (ROUNDS=20, SEED=...)
 	CHAOS_ROUNDS=$(or $(ROUNDS),20) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest -m chaos --timeout 1800 tests/chaos $(PYTEST_ARGS)
 
+conformance: .venv/.dev ## Run published clients, each in an environment of its own, and print what works with which
+	CONFORMANCE_CLIENTS=all $(BIN)/python -m pytest -m conformance --timeout 600 tests/conformance $(PYTEST_ARGS)
+
 bench: .venv/.dev .venv-bench/.ready ## Measure ours beside ProcessPoolExecutor and Parsl (BENCH_ARGS=--quick)
 	$(BIN)/python -m bench $(BENCH_ARGS)
 
@@ -55,5 +58,5 @@ lock: .venv/.dev ## Renew the pinned versions in requirements/
 	@scripts/lock
 
 clean: ## Remove environments, caches and build products
-	rm -rf .venv .venv-bench .venv-old build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache bench/results.json
+	rm -rf .venv .venv-bench .venv-conformance .venv-old build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache bench/results.json
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from funcx_core.errors import FuncxError, InvalidId, NotFound, TryAgainLater, error_class
+from funcx_core.errors import FuncxError, TryAgainLater, error_class
 
 UNKNOWN: Final = 0
 INTERNAL: Final = 18
@@ -25,7 +25,20 @@ _NUMBERS: Final[dict[str, int]] = {
     "resource_conflict": 26,
     "task_payload_too_large": 28,
 }
-_WITHOUT_ARGUMENTS: Final = frozenset({"user_unauthenticated", "task_payload_too_large"})
+_WITHOUT_ARGUMENTS: Final = frozenset({"user_unauthenticated", "task_payload_too_large", "batch_run_too_large"})
+_ARGUMENTS: Final[dict[str, tuple[str, ...]]] = {
+    "user_not_found": ("name",),
+    "function_not_found": ("name",),
+    "endpoint_not_found": ("name",),
+    "container_not_found": ("name",),
+    "task_not_found": ("name",),
+    "auth_group_not_found": ("name",),
+    "task_group_not_found": ("name",),
+    "invalid_uuid": ("text",),
+    "function_not_permitted": ("function_id", "endpoint_id"),
+    "resource_locked": ("endpoint_id",),
+}
+"""Fields of ours from which published clients build the exceptions of their table; for all others it is the text."""
 
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -54,7 +67,6 @@ def error_body(error: FuncxError, *, task_uuid: str | None = None) -> ErrorBody:
     return body_of_code(
         error.code,
         str(error),
-        arguments=_arguments(error),
         fields=error.fields,
         retry_after=error.retry_after if isinstance(error, TryAgainLater) else None,
         task_uuid=task_uuid,
@@ -65,7 +77,6 @@ def body_of_code(
     name: str,
     text: str,
     *,
-    arguments: list[Any] | None = None,
     fields: dict[str, Any] | None = None,
     http_status: int | None = None,
     retry_after: float | None = None,
@@ -75,7 +86,7 @@ def body_of_code(
     return ErrorBody(
         status="Failed",
         code=_NUMBERS.get(name, UNKNOWN),
-        error_args=arguments if arguments is not None else [] if name in _WITHOUT_ARGUMENTS else [text],
+        error_args=_arguments(name, text, fields or {}),
         reason=text,
         message=text,
         http_status_code=http_status or error_class(name).http_status,
@@ -91,9 +102,8 @@ def internal_error() -> ErrorBody:
     return body_of_code("internal_error", "The service failed on this request; its log says why.", http_status=500)
 
 
-def _arguments(error: FuncxError) -> list[Any] | None:
-    if isinstance(error, NotFound):
-        return [error.name]
-    if isinstance(error, InvalidId):
-        return [error.text]
-    return None
+def _arguments(name: str, text: str, fields: dict[str, Any]) -> list[Any]:
+    if name in _WITHOUT_ARGUMENTS:
+        return []
+    wanted = _ARGUMENTS.get(name, ())
+    return [fields[field] for field in wanted] if wanted and set(wanted) <= fields.keys() else [text]

@@ -7,7 +7,20 @@ from typing import Any, Final
 from tornado import web
 
 from funcx_core.service.context import Context
-from funcx_core.service.handlers import description, endpoints, functions, meta, pages, stream, submit, tasks, watching
+from funcx_core.service.handlers import (
+    description,
+    endpoints,
+    functions,
+    meta,
+    pages,
+    published,
+    results_socket,
+    stream,
+    submit,
+    tasks,
+    v3,
+    watching,
+)
 from funcx_core.service.handlers.base import Guard, NoSuchRoute
 from funcx_core.service.openapi import document
 from funcx_core.service.route import Route
@@ -18,6 +31,17 @@ _ROOT: Final[list[tuple[str, type[Guard]]]] = [
     ("static/{name}", pages.Asset),
     ("openapi.json", description.OpenApi),
     ("metrics", watching.MetricsHandler),
+    ("ws/v2/", results_socket.ResultsSocket),
+]
+_V1: Final[list[tuple[str, type[Guard]]]] = [
+    ("version", meta.Version),
+    ("register_function", functions.Functions),
+    ("register_endpoint_2", endpoints.Registration),
+    ("endpoints/{endpoint_id}/status", endpoints.EndpointStatusHandler),
+    ("submit", published.SubmitV1),
+    ("submit_batch", published.SubmitBatch),
+    ("batch_status", tasks.BatchStatus),
+    ("tasks/{task_id}", tasks.OneTask),
 ]
 _V2: Final[list[tuple[str, type[Guard]]]] = [
     ("version", meta.Version),
@@ -29,20 +53,32 @@ _V2: Final[list[tuple[str, type[Guard]]]] = [
     ("endpoints/{endpoint_id}", endpoints.OneEndpoint),
     ("endpoints/{endpoint_id}/status", endpoints.EndpointStatusHandler),
     ("submit", submit.SubmitHandler),
+    ("submit_batch", published.SubmitBatch),
     ("batch_status", tasks.BatchStatus),
     ("tasks", tasks.NewestTasks),
     ("tasks/{task_id}", tasks.OneTask),
     ("tasks/{task_id}/cancel", tasks.CancelTask),
     ("tasks/{task_id}/events", tasks.Events),
     ("taskgroup/{group_id}", tasks.TaskGroup),
+    ("task_groups/{group_id}", tasks.TaskGroup),
     ("stream", stream.Stream),
     ("overview", watching.OverviewHandler),
     ("login_codes", watching.LoginCode),
     ("login_codes/exchange", watching.ExchangeCode),
+    ("authenticate", published.Authenticate),
+    ("get_amqp_result_connection_url", published.Broker),
+]
+_V3: Final[list[tuple[str, type[Guard]]]] = [
+    ("functions", v3.Functions),
+    ("endpoints", v3.Endpoints),
+    ("endpoints/{endpoint_id}", v3.OneEndpoint),
+    ("endpoints/{endpoint_id}/submit", v3.Submit),
 ]
 ROUTES: Final = [
     *(Route(f"/{path}", handler) for path, handler in _ROOT),
+    *(Route(f"/v1/{path}", handler) for path, handler in _V1),
     *(Route(f"/v2/{path}", handler) for path, handler in _V2),
+    *(Route(f"/v3/{path}", handler) for path, handler in _V3),
 ]
 
 

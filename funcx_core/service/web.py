@@ -18,6 +18,7 @@ from funcx_core.service.auth.base import Authenticator
 from funcx_core.service.auth.local import LocalTokens
 from funcx_core.service.config import ServiceConfig
 from funcx_core.service.context import Context
+from funcx_core.service.handlers.results_socket import ResultsSocket
 from funcx_core.service.handlers.stream import Stream
 from funcx_core.service.handoff import Handoff
 from funcx_core.service.http_log import HttpLog
@@ -132,7 +133,7 @@ class WebService:
         """Take nothing new, finish what was asked for, end the streams."""
         if self._server is not None:
             self._server.stop()
-            streams = [stream for stream in self._streams if isinstance(stream, Stream)]
+            streams = [stream for stream in self._streams if isinstance(stream, Stream | ResultsSocket)]
             await asyncio.gather(*(stream.finish_requests() for stream in streams))
             for stream in streams:
                 stream.end_for_restart()

@@ -56,6 +56,7 @@ def test_few_routes_are_open_to_all() -> None:
     pages = {"/", "/docs", "/static/{name}", "/openapi.json"}
     assert {route.path for route in ROUTES} - set(NEED_A_TOKEN) == pages | {
         "/metrics",  # to this machine only
+        "/v1/version",
         "/v2/version",
         "/v2/health",
         "/v2/login_codes/exchange",
@@ -443,19 +444,26 @@ async def test_what_is_somebody_elses_does_not_exist(service: TestedService) -> 
     task_id, endpoint_id = await submitted(service, task_group_id=group_id)
     (function_id,) = {offer.task.function_id for _, offer in await service.offers(1)}
     paths = {
-        f"functions/{function_id}": "GET",
-        f"endpoints/{endpoint_id}": "GET DELETE",
-        f"endpoints/{endpoint_id}/status": "GET",
-        f"tasks/{task_id}": "GET",
-        f"tasks/{task_id}/cancel": "POST",
-        f"tasks/{task_id}/events": "GET",
-        f"taskgroup/{group_id}": "GET",
+        f"/v2/functions/{function_id}": "GET",
+        f"/v2/endpoints/{endpoint_id}": "GET DELETE",
+        f"/v2/endpoints/{endpoint_id}/status": "GET",
+        f"/v2/tasks/{task_id}": "GET",
+        f"/v2/tasks/{task_id}/cancel": "POST",
+        f"/v2/tasks/{task_id}/events": "GET",
+        f"/v2/taskgroup/{group_id}": "GET",
+        f"/v2/task_groups/{group_id}": "GET",
+        f"/v1/endpoints/{endpoint_id}/status": "GET",
+        f"/v1/tasks/{task_id}": "GET",
+        f"/v3/endpoints/{endpoint_id}": "PUT",
+        f"/v3/endpoints/{endpoint_id}/submit": "POST",
     }
+    bodies = {"PUT": {"endpoint_name": "mine"}, f"/v3/endpoints/{endpoint_id}/submit": {"tasks": {function_id: ["x"]}}}
     patterns = {route.pattern for route in ROUTES if any(name.endswith("_id") for name in route.parameters)}
-    assert all(any(re.fullmatch(pattern, f"/v2/{path}") for path in paths) for pattern in patterns)
+    assert {pattern for pattern in patterns if not any(re.fullmatch(pattern, path) for path in paths)} == set()
     for path, methods in paths.items():
         for method in methods.split():
-            response = await service.request(method, path, token=service.bob)
+            body = bodies.get(path, bodies.get(method))
+            response = await service.request(method, path, body, token=service.bob)
             assert response.code == 404, (method, path)
     assert await service.get("endpoints", token=service.bob) == []
     results = (await service.post("batch_status", {"task_ids": [task_id]}, token=service.bob))["results"]

@@ -54,7 +54,7 @@ class TestedService:
         self.outbox = outbox
         self.alice = ""
         self.bob = ""
-        self._streams: list[Stream] = []
+        self._connections: list[WebSocketClientConnection] = []
 
     async def request(
         self,
@@ -103,7 +103,7 @@ class TestedService:
             headers={"Authorization": f"Bearer {self.alice if token is None else token}"},
         )
         stream = Stream(await websocket_connect(request, max_message_size=1 << 30))
-        self._streams.append(stream)
+        self.close_later(stream.connection)
         assert isinstance(await stream.receive(), Welcome)
         return stream
 
@@ -135,9 +135,12 @@ class TestedService:
     async def tell(self, *messages: Any) -> None:
         assert await self.outbox.put(outcomes_topic(), list(messages))
 
+    def close_later(self, connection: WebSocketClientConnection) -> None:
+        self._connections.append(connection)
+
     async def close_streams(self) -> None:
-        for stream in self._streams:
-            stream.connection.close()
+        for connection in self._connections:
+            connection.close()
 
 
 @asynccontextmanager

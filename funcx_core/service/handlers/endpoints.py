@@ -27,14 +27,8 @@ class RegisterBody(msgspec.Struct, frozen=True, kw_only=True):
     meta: Any = None
 
 
-class Endpoints(ApiHandler):
-    """GET and POST endpoints."""
-
-    @operation(Scope.READ)
-    async def get(self) -> None:
-        """Reply with the caller's endpoints, newest first."""
-        found = await self.context.operations.endpoints.all(self.user)
-        self.reply([endpoint_view(endpoint) for endpoint in found])
+class Registration(ApiHandler):
+    """POST, wherever endpoints register."""
 
     @operation(Scope.ENDPOINTS, body=RegisterBody)
     async def post(self) -> None:
@@ -54,6 +48,16 @@ class Endpoints(ApiHandler):
             meta=meta,
         )
         self.reply(await self.context.operations.endpoints.register(self.user, request))
+
+
+class Endpoints(Registration):
+    """GET and POST endpoints."""
+
+    @operation(Scope.READ)
+    async def get(self) -> None:
+        """Reply with the caller's endpoints, newest first."""
+        found = await self.context.operations.endpoints.all(self.user)
+        self.reply([endpoint_view(endpoint) for endpoint in found])
 
 
 class OneEndpoint(ApiHandler):

@@ -13,9 +13,11 @@ from funcx_core.ids import GroupId, TaskId, parse_id
 from funcx_core.protocol.task import TaskEvent
 from funcx_core.service.auth.scopes import Scope
 from funcx_core.service.handlers.base import ApiHandler
+from funcx_core.service.legacy.dialect import Dialect, dialect_of
+from funcx_core.service.legacy.views import translated_task
 from funcx_core.service.route import operation
 from funcx_core.service.store.records import TaskRow
-from funcx_core.service.views import events_view, task_summary, task_view, unknown_task
+from funcx_core.service.views import events_view, task_summary, unknown_task
 
 MAX_WAIT = 60.0
 MOST_LISTED = 200
@@ -25,6 +27,10 @@ SETTLE_SECONDS = 0.02
 
 def _task_id(text: str) -> TaskId:
     return TaskId(parse_id(text, "task id"))
+
+
+def _dialect(handler: ApiHandler) -> Dialect:
+    return dialect_of(handler.request.path, handler.request.headers.get("User-Agent", ""))
 
 
 class NewestQuery(msgspec.Struct, frozen=True):
@@ -50,7 +56,8 @@ class OneTask(ApiHandler):
     @operation(Scope.READ)
     async def get(self, task_id: str) -> None:
         """Reply with a task and, once it ended, its result or exception."""
-        self.reply(task_view(await self.context.operations.tasks.get(self.user, _task_id(task_id))))
+        row = await self.context.operations.tasks.get(self.user, _task_id(task_id))
+        self.reply(translated_task(row, _dialect(self)))
 
 
 class CancelBody(msgspec.Struct, frozen=True):
@@ -91,8 +98,9 @@ class BatchStatus(ApiHandler):
             raise InvalidRequest(f"{len(task_ids):,} task ids in one request; ask for fewer at a time.")
         known = [_task_id(text) for text in task_ids]
         rows = await self.context.operations.tasks.many(self.user, known)
+        dialect = _dialect(self)
         results = {
-            text: task_view(rows[task_id]) if task_id in rows else unknown_task(text)
+            text: translated_task(rows[task_id], dialect) if task_id in rows else unknown_task(text)
             for text, task_id in zip(task_ids, known, strict=True)
         }
         self.reply({"response": "batch", "results": results})

@@ -42,10 +42,7 @@ class Tasks:
         Raises:
             FuncxError: nothing at all was accepted.
         """
-        check_submit(submit, self._limits)
-        await self._endpoints.check_usable(user, submit.endpoint_id)
-        functions, rejected = await self._functions_for(user, submit.calls)
-        calls = self._acceptable(submit.calls, functions, rejected)
+        functions, calls, rejected = await self._examine(user, submit)
         if not calls:
             return rejected
         await self._quota.take(user.user_id, len(calls))
@@ -65,6 +62,39 @@ class Tasks:
             # The first time we may have died between the commit and the handing over.
             await self._handoff.put(More(submit.endpoint_id))
         return rejected
+
+    async def submit_whole(self, user: User, submits: Sequence[Submit]) -> Rejection | None:
+        """Accept all calls of these requests or none; returns the first reason why none was accepted.
+
+        Raises:
+            FuncxError: nothing at all was accepted.
+        """
+        for submit in submits:
+            _, _, rejected = await self._examine(user, submit)
+            if rejected:
+                return rejected[0]
+        accepted: list[TaskId] = []
+        for submit in submits:
+            try:
+                rejected = await self.submit(user, submit)
+            except FuncxError:
+                await self.cancel(user, accepted)
+                raise
+            accepted += [call.task_id for call in submit.calls]
+            if rejected:  # Something was deleted or revoked since we looked.
+                await self.cancel(user, accepted)
+                return rejected[0]
+        return None
+
+    async def _examine(
+        self, user: User, submit: Submit
+    ) -> tuple[dict[FunctionId, Function], list[Call], list[Rejection]]:
+        """Return the functions that are called, the calls that can be accepted, and why the others cannot."""
+        check_submit(submit, self._limits)
+        await self._endpoints.check_usable(user, submit.endpoint_id)
+        functions, rejected = await self._functions_for(user, submit.calls)
+        calls = self._acceptable(submit.calls, functions, rejected)
+        return functions, calls, rejected
 
     async def _functions_for(
         self, user: User, calls: Sequence[Call]

@@ -1,0 +1,1 @@
+"""What published clients read and send where it differs from our own: recognised, translated, and nothing else."""

@@ -1,0 +1,154 @@
+"""Published clients, unmodified and each in an environment of its own, against a real service and a real endpoint.
+
+``make conformance`` tries all of them. Otherwise only those marked as smoke are tried, if they can be installed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from funcx_core.ids import UserId, new_endpoint_id
+from funcx_core.service.auth.local import LocalTokens
+from funcx_core.service.store import SqliteStore
+from funcx_core.service.store.records import User
+from tests.conformance.clients import CLIENTS, FEATURES, Client
+from tests.conformance.environments import NotInstalled, interpreter
+from tests.conformance.table import TABLE, Outcome
+from tests.support.fabric import Fabric
+
+SCRIPTS = Path(__file__).parent / "scripts"
+ALL = os.environ.get("CONFORMANCE_CLIENTS") == "all"
+TRIED = [client for client in CLIENTS if ALL or client.smoke]
+
+pytestmark = [pytest.mark.conformance, pytest.mark.timeout(600), pytest.mark.xdist_group("conformance")]
+
+
+@dataclass(frozen=True)
+class Site:
+    """A fabric, and what another user has there."""
+
+    fabric: Fabric
+    auth: str
+    private_function: str
+    public_function: str
+
+    @property
+    def origin(self) -> str:
+        return self.fabric.address.removesuffix("/v2")
+
+
+def from_bob(x: object) -> str:
+    return f"from bob: {x}"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with Fabric(tmp_path_factory.mktemp("published")) as fabric:
+        private, public = asyncio.run(bobs_functions(fabric))
+        with user_info() as auth:
+            yield Site(fabric, auth, private, public)
+
+
+class UserInfo(BaseHTTPRequestHandler):
+    """The one question that clients before 1.0 ask of Globus Auth when they begin: who am I?"""
+
+    def do_GET(self) -> None:
+        body = b'{"sub": "4f7e9a40-2c45-4a3e-9d50-1f7d7e6c9a01"}'
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def user_info() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), UserInfo)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+async def bobs_functions(fabric: Fabric) -> tuple[str, str]:
+    from funcx import FuncXClient
+
+    async with SqliteStore(fabric.home / "service") as store:
+        bob = await store.ensure_user(User(UserId(str(new_endpoint_id())), "bob"))
+        token = await LocalTokens(store).mint(bob, label="conformance")
+    client = FuncXClient(funcx_service_address=fabric.address, token=token)
+    return client.register_function(from_bob), client.register_function(from_bob, public=True)
+
+
+@pytest.mark.parametrize("client", TRIED, ids=lambda client: client.name)
+def test_a_published_client_works_unmodified(client: Client, site: Site, tmp_path: Path) -> None:
+    outcomes = played(client, python_of(client), site, tmp_path)
+    TABLE.add(client, outcomes)
+    wrong = {
+        name: outcomes[name].reason if name in outcomes else "not tried"
+        for name in FEATURES
+        if name not in client.cannot and not (name in outcomes and outcomes[name].works)
+    }
+    assert wrong == {}, "\n".join(f"{name}: {reason}" for name, reason in wrong.items())
+    assert [name for name in client.cannot if name in outcomes and outcomes[name].works] == []
+
+
+def python_of(client: Client) -> Path:
+    try:
+        return interpreter(client)
+    except NotInstalled as error:
+        if ALL:
+            raise
+        pytest.skip(f"{client.name} is not to be had here: {str(error).splitlines()[-1]}")
+
+
+def played(client: Client, python: Path, site: Site, folder: Path) -> dict[str, Outcome]:
+    """Run the script of a client; return how each feature went."""
+    report = folder / "report.jsonl"
+    given = {
+        "report": str(report),
+        "origin": site.origin,
+        "address": f"{site.origin}{client.base}",
+        "token": site.fabric.token,
+        "endpoint": site.fabric.endpoint_id,
+        "private_function": site.private_function,
+        "public_function": site.public_function,
+    }
+    (folder / ".globus.cfg").write_text(f"[environment default]\nauth_service = {site.auth}\n")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FUNCX_", "GLOBUS_", "PYTHON"))}
+    done = subprocess.run(
+        [str(python), str(SCRIPTS / "play.py"), client.script],
+        env={
+            **kept,
+            "HOME": str(folder),
+            "PATH": f"{python.parent}:{kept.get('PATH', '')}",
+            "GLOBUS_SDK_SERVICE_URL_AUTH": site.auth,
+            "CONFORMANCE": json.dumps(given),
+        },
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    lines: list[dict[str, Any]] = [json.loads(line) for line in report.read_text().splitlines()]
+    return {line["feature"]: Outcome(line["works"], line["reason"]) for line in lines}
