@@ -62,6 +62,10 @@ class EndpointMethods(ClientCore):
         """Refuse the registration of an endpoint of yours for a while; an agent that runs ends by itself."""
         return dict(self._web.post("endpoints", self.find_endpoint(endpoint_id), "lock", body={}) or {})
 
+    def unlock_endpoint(self, endpoint_id: str) -> dict[str, Any]:
+        """Let an endpoint of yours register again before its lock expires."""
+        return dict(self._web.delete("endpoints", self.find_endpoint(endpoint_id), "lock") or {})
+
     def delete_endpoint(self, endpoint_id: str) -> None:
         """Remove an endpoint of yours from the service. Its open tasks are cancelled."""
         found = self.find_endpoint(endpoint_id)
@@ -78,7 +82,12 @@ class EndpointMethods(ClientCore):
         return dict(self._web.get("endpoints", self.find_endpoint(endpoint_id), "whitelist"))
 
     def add_to_whitelist(self, endpoint_id: str, function_ids: str | Iterable[str]) -> dict[str, Any]:
-        """Let an endpoint of yours run these functions, and from now on no others but those on its list."""
+        """Let an endpoint of yours run these functions, and from now on no others but those on its list.
+
+        Args:
+            endpoint_id: id or name of the endpoint.
+            function_ids: ids of functions; ``sha256:…`` allows whatever function has that content.
+        """
         body = {"func": _ids(function_ids)}
         return dict(self._web.post("endpoints", self.find_endpoint(endpoint_id), "whitelist", body=body))
 
@@ -129,5 +138,5 @@ class EndpointMethods(ClientCore):
 
 
 def _ids(function_ids: str | Iterable[str]) -> list[str]:
-    one = isinstance(function_ids, str)
-    return [parse_id(str(text), "function id") for text in ([function_ids] if one else function_ids)]
+    texts = [function_ids] if isinstance(function_ids, str) else [str(text) for text in function_ids]
+    return [text if text.startswith("sha256:") else parse_id(text, "function id") for text in texts]

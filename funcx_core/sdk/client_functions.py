@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+import textwrap
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from funcx_core.errors import UsageError
-from funcx_core.ids import parse_id
+from funcx_core.ids import new_function_id, parse_id
 from funcx_core.sdk.client_core import ClientCore
 from funcx_core.sdk.search import FunctionSearchResults
 from funcx_core.serialize import PackedFunction
+
+_LONGEST_SOURCE: Final = 64 * 1024
 
 
 class FunctionMethods(ClientCore):
@@ -34,7 +38,7 @@ class FunctionMethods(ClientCore):
             description: a text for people.
             public: whether everybody may use it.
             group: a group whose members may use it.
-            searchable: whether `search_function` finds it, for those who may use it.
+            searchable: whether `search_function` finds it, also by words of its source, for those who may use it.
 
         Raises:
             SerializationError: it cannot be sent.
@@ -46,7 +50,8 @@ class FunctionMethods(ClientCore):
             body={
                 "function_name": name,
                 "function_code": packed.body.decode(),
-                "function_source": "",
+                "function_uuid": new_function_id(),  # made here, so that the request may be repeated
+                "function_source": _source_of(function) if searchable else "",
                 "container_uuid": container_uuid,
                 "entry_point": name,
                 "description": description,
@@ -80,3 +85,12 @@ class FunctionMethods(ClientCore):
             raise UsageError(f"offset is {offset} and limit {limit}; they must be at least 0 and 1.")
         query = urlencode({"q": q, "offset": offset, "limit": limit, "advanced": str(advanced).lower()})
         return FunctionSearchResults(self._web.get("functions", query=query))
+
+
+def _source_of(function: Any) -> str:
+    """Return the source of a function for people to read; empty where there is none, or too much."""
+    try:
+        source = textwrap.dedent(inspect.getsource(function))
+    except (OSError, TypeError):
+        return ""
+    return source if len(source) <= _LONGEST_SOURCE else ""

@@ -287,7 +287,7 @@ class Routes(RequestHandler):
             case ["endpoints", _, "whitelist", function_id]:
                 self.service.whitelist.remove(function_id)
                 self.finish({"status": "Success", "result": function_id})
-            case ["functions", _] | ["endpoints", _]:
+            case ["functions", _] | ["endpoints", _] | ["endpoints", _, "lock"]:
                 self.finish()
             case _:
                 raise HTTPError(404)

@@ -36,6 +36,8 @@ def test_a_whitelist_grows_and_shrinks(client, service):
     assert len(client.delete_from_whitelist(THETA, [first, second])) == 2
     assert service.whitelist == []
     assert ("DELETE", f"/v2/endpoints/{THETA}/whitelist/{first}") in service.requests
+    client.add_to_whitelist(THETA, "sha256:" + "0" * 64)
+    assert service.whitelist == ["sha256:" + "0" * 64]
     with pytest.raises(InvalidId, match="function id"):
         client.add_to_whitelist(THETA, ["nonsense"])
 
@@ -60,6 +62,28 @@ def test_containers_are_registered_and_found(client, service):
 def test_an_endpoint_is_locked(client, service, method):
     assert getattr(client, method)("theta") == {"endpoint_id": THETA, "locked": True}
     assert (service.requests[-1], service.bodies[-1]) == (("POST", f"/v2/endpoints/{THETA}/lock"), {})
+
+
+def test_an_endpoint_is_unlocked(client, service):
+    client.unlock_endpoint("theta")
+    assert service.requests[-1] == ("DELETE", f"/v2/endpoints/{THETA}/lock")
+
+
+def double(x):
+    """Doubles."""
+    return 2 * x
+
+
+def test_a_searchable_function_brings_its_source(client, service):
+    client.register_function(double)
+    body = service.bodies[-1]
+    assert body["function_source"].startswith('def double(x):\n    """Doubles."""')
+    assert (body["entry_point"], body["searchable"], body["public"]) == ("double", True, False)
+    client.register_function(double, searchable=False, public=True, group="lab", container_uuid=None)
+    body = service.bodies[-1]
+    assert (body["function_source"], body["searchable"], body["public"], body["group"]) == ("", False, True, "lab")
+    client.register_function(eval("lambda x: x"), function_name="same")
+    assert (service.bodies[-1]["function_source"], service.bodies[-1]["function_name"]) == ("", "same")
 
 
 def test_a_deleted_endpoint_is_looked_up_again(client, service):
