@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from funcx import FuncXClient
 from funcx.sdk.utils.throttling import MaxRequestsExceeded, MaxRequestSizeExceeded
 from funcx_core.protocol.client import Limits, Throttle
+from funcx_core.service import config_file
 from tests.support.webservice import a_service
 
 
@@ -32,6 +34,12 @@ async def test_a_service_that_asks_for_nothing_is_used_freely(tmp_path):
             for _ in range(12):
                 await asyncio.to_thread(client.get_endpoints)
             assert client.throttling_enabled is False
+
+
+def test_a_site_asks_for_it_in_its_configuration(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "sdk.md").read_text()
+    (tmp_path / "service.toml").write_text(page.split("```toml\n")[1].split("```")[0])
+    assert config_file.load(tmp_path).limits.throttle == Throttle(requests=5, seconds=5.0, bytes=2 * 1024 * 1024)
 
 
 def _large():
