@@ -16,7 +16,7 @@ from funcx_core import __version__
 from funcx_core.errors import NotFound, UsageError
 from funcx_core.ids import new_group_id, parse_id
 from funcx_core.protocol.client import Limits, Throttle
-from funcx_core.sdk.access import LoginManager, connection_for
+from funcx_core.sdk.access import connection_for
 from funcx_core.sdk.client_endpoints import EndpointMethods
 from funcx_core.sdk.client_functions import FunctionMethods
 from funcx_core.sdk.client_tasks import TaskMethods
@@ -30,6 +30,8 @@ from funcx_core.serialize import FuncXSerializer
 
 if TYPE_CHECKING:
     import asyncio
+
+    from funcx_core.sdk.login_manager.protocol import LoginManagerProtocol
 
 
 class FuncXClient(FunctionMethods, TaskMethods, EndpointMethods, ThrottledBaseClient):
@@ -86,7 +88,7 @@ class FuncXClient(FunctionMethods, TaskMethods, EndpointMethods, ThrottledBaseCl
         search_authorizer: Any = None,
         fx_authorizer: Authorizer | None = None,
         *,
-        login_manager: LoginManager | None = None,
+        login_manager: LoginManagerProtocol | None = None,
         token: str | None = None,
         force_login: bool = False,
         check_endpoint_version: bool = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -24,9 +25,22 @@ async def open_socket(settings: Settings, receive: Callable[[str | bytes | None]
         ServiceUnavailable: the service is not there; it may be later.
         AuthRequired, PermissionDenied, ConfigError: trying again will not help.
     """
+    if settings.authorizer is None:
+        return await _open(settings, settings.headers, receive)
+    try:
+        return await _open(settings, await asyncio.to_thread(lambda: settings.headers), receive)
+    except AuthRequired:
+        if not await asyncio.to_thread(settings.renew):
+            raise
+    return await _open(settings, await asyncio.to_thread(lambda: settings.headers), receive)
+
+
+async def _open(
+    settings: Settings, headers: dict[str, str], receive: Callable[[str | bytes | None], None]
+) -> WebSocketClientConnection:
     request = HTTPRequest(
         settings.stream_address,
-        headers=settings.headers,
+        headers=headers,
         connect_timeout=_TIMEOUT,
         request_timeout=_TIMEOUT,
         ssl_options=trusted(settings.service_address),

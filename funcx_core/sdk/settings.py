@@ -53,7 +53,8 @@ class Settings(msgspec.Struct, frozen=True):
 
     def renew(self) -> bool:
         """The service answered 401. Whether trying once more makes sense, with other headers."""
-        return self.authorizer is not None and self.authorizer.handle_missing_authorization()
+        renew = getattr(self.authorizer, "handle_missing_authorization", None)  # old authorizers have only the header
+        return renew is not None and bool(renew())
 
     def require_token(self) -> Settings:
         """Return these settings if they have a token.
@@ -83,7 +84,7 @@ def load_settings(
 
     The address is the argument, else the one meant by `environment`, else FUNCX_SERVICE_ADDRESS, else the one meant by
     FUNCX_SDK_ENVIRONMENT, else that of the service that `funcx up` started. The token is the argument, else FUNCX_TOKEN,
-    else the one saved for the address. Files are looked for in `folder`, else in ``~/.funcx`` or FUNCX_HOME.
+    else what FUNCX_SDK_CLIENT_ID and _SECRET give, else what is saved for the address: a token, or a login. Files are looked for in `folder`, else in ``~/.funcx`` or FUNCX_HOME.
 
     Raises:
         NotConfigured: if no service is known, with what to type.
@@ -96,7 +97,7 @@ def load_settings(
         or _by_environment(os.environ.get("FUNCX_SDK_ENVIRONMENT"), "FUNCX_SDK_ENVIRONMENT")
         or _started(folder)
     )
-    return Settings(found, token or os.environ.get("FUNCX_TOKEN") or _saved_token(found, folder))
+    return _as_whom(found, token or os.environ.get("FUNCX_TOKEN") or "", folder)
 
 
 def broker_settings(address: str | None = None) -> Settings:
@@ -121,9 +122,14 @@ def broker_settings(address: str | None = None) -> Settings:
 
 def save_credentials(address: str, token: str) -> None:
     """Remember the token for a service, for this user only."""
-    tokens = _read_object(home() / CREDENTIALS_FILE)
-    tokens[normal_address(address)] = {"token": token}
-    write_private(home() / CREDENTIALS_FILE, msgspec.json.format(msgspec.json.encode(tokens)))
+    save_entry(address, {"token": token})
+
+
+def save_entry(address: str, entry: dict[str, Any], folder: Path | None = None) -> None:
+    """Remember how to be authorized at a service: ``{"token": …}``, or ``{"login": "globus"}``."""
+    path = (folder or home()) / CREDENTIALS_FILE
+    entries = {**_read_object(path), normal_address(address): entry}
+    write_private(path, msgspec.json.format(msgspec.json.encode(entries)))
 
 
 def forget_credentials(address: str, folder: Path | None = None) -> None:
@@ -166,10 +172,21 @@ def _started(folder: Path | None) -> str:
     return address
 
 
-def _saved_token(address: str, folder: Path | None) -> str:
+def _as_whom(address: str, token: str, folder: Path | None) -> Settings:
+    if token:
+        return Settings(address, token)
+    if os.environ.get("FUNCX_SDK_CLIENT_ID") or os.environ.get("FUNCX_SDK_CLIENT_SECRET"):
+        from funcx_core.sdk.login_manager.choice import program_authorizer  # noqa: PLC0415 - only who signs in pays for it
+
+        return Settings(address, authorizer=program_authorizer(address, folder))
     saved = _read_object((folder or home()) / CREDENTIALS_FILE).get(address)
-    token = saved.get("token") if isinstance(saved, dict) else None
-    return token if isinstance(token, str) else ""
+    entry: dict[str, Any] = saved if isinstance(saved, dict) else {}
+    if "login" in entry:
+        from funcx_core.sdk.login_manager.choice import LoginAuthorizer, saved_login  # noqa: PLC0415 - as above
+
+        return Settings(address, authorizer=LoginAuthorizer(saved_login(entry, address), folder, None))
+    found = entry.get("token")
+    return Settings(address, found if isinstance(found, str) else "")
 
 
 def _read_object(path: Path) -> dict[str, Any]:

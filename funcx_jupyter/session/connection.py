@@ -99,7 +99,11 @@ class ServiceConnection:
         if self._client is None:
             from funcx_core.sdk.client import FuncXClient  # noqa: PLC0415 - the magics load faster without it
 
-            self._client = FuncXClient(funcx_service_address=self.settings.service_address, token=self.settings.token)
+            self._client = FuncXClient(
+                funcx_service_address=self.settings.service_address,
+                token=self.settings.token or None,
+                fx_authorizer=self.settings.authorizer,
+            )
         return self._client
 
     def limits(self) -> Limits:

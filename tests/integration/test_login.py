@@ -38,9 +38,7 @@ def ada(globus):
 
 @pytest.fixture
 def manager():
-    made = LoginManager()
-    yield made
-    made.close()
+    return LoginManager()
 
 
 @pytest.fixture
@@ -82,7 +80,6 @@ def test_another_process_finds_the_tokens(globus, ada, manager, at_the_terminal)
         "manager = LoginManager()\n"
         "manager.ensure_logged_in()\n"
         "print(manager.get_auth_client().userinfo()['preferred_username'])\n"
-        "manager.close()\n"
     )
     found = subprocess.run(
         [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=60, check=False
@@ -103,7 +100,6 @@ def test_each_environment_has_a_login_of_its_own(manager, at_the_terminal, monke
     other = LoginManager()
     with pytest.raises(AuthRequired, match="no token for funcx_service"):
         header_of(other)
-    other.close()
 
 
 def test_a_token_that_expired_is_renewed_and_the_new_one_kept(globus, manager, at_the_terminal):
@@ -235,7 +231,6 @@ store = TokenStore(path, "user/production")
 for turn in range(25):
     store.keep({me: TokenStorageData(me, None, "all", f"A{turn}", None, 1 << 33, "Bearer")})
     assert store.tokens()[me].access_token == f"A{turn}"
-store.close()
 """
 
 
@@ -259,7 +254,6 @@ def test_processes_that_start_together_share_one_file(tmp_path):
     assert {name: token.access_token for name, token in store.tokens().items()} == {
         f"server-{number}": "A24" for number in range(PROCESSES)
     }
-    store.close()
 
 
 def test_threads_share_one_authorizer(globus, manager, monkeypatch):

@@ -64,7 +64,7 @@ def client_credentials() -> ClientCredentials | None:
 
 
 class ServiceClientAuthorizer:
-    """Tokens that a funcX service gives for an id and a secret of its own. Safe from any thread.
+    """Tokens that a funcX service gives for an id and a secret of its own. Safe from any thread; two of a pair are equal.
 
     Args:
         address: of the service, ending in ``/v2``.
@@ -76,9 +76,16 @@ class ServiceClientAuthorizer:
         self._url = f"{address.removesuffix('/v2')}/v2/oauth2/token"
         self._credentials = credentials
         self._now = now
+        self._key = (address, credentials)
         self._token = ""
         self._expires_at = 0.0
         self._lock = threading.Lock()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ServiceClientAuthorizer) and other._key == self._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
 
     def get_authorization_header(self) -> str:
         """Return the header; fetch a token if there is none or it is about to expire.

@@ -37,16 +37,22 @@ class LoginManager:
     Args:
         environment: a name for a set of tokens; without it FUNCX_SDK_ENVIRONMENT, else ``production``.
         client_id: the id of a native app that Globus Auth knows; without it the one of funcX.
+        scope: the one that the service was registered with; without it FUNCX_SCOPE, else the one of funcX.
         home: the funcX folder; without it FUNCX_HOME, else ``~/.funcx``.
     """
 
     def __init__(
-        self, *, environment: str | None = None, client_id: str = NATIVE_CLIENT, home: Path | None = None
+        self,
+        *,
+        environment: str | None = None,
+        client_id: str | None = None,
+        scope: str | None = None,
+        home: Path | None = None,
     ) -> None:
         self._environment = environment or os.environ.get("FUNCX_SDK_ENVIRONMENT") or USUAL_ENVIRONMENT
-        self._client_id = client_id
+        self._client_id = client_id or NATIVE_CLIENT
+        self._scope = scope
         self._home = home
-        self._store: TokenStore | None = None
         self._lock = threading.RLock()
 
     SCOPES: ClassVar[dict[str, list[str]]] = {
@@ -58,7 +64,9 @@ class LoginManager:
     @property
     def login_requirements(self) -> Iterator[tuple[str, list[str]]]:
         """Resource servers, and the scopes that are needed of each."""
-        yield from self.SCOPES.items()
+        for resource_server, scopes in self.SCOPES.items():
+            of_service = self._scope is not None and resource_server == FuncxScopes.resource_server
+            yield resource_server, [str(self._scope)] if of_service else scopes
 
     def ensure_logged_in(self) -> None:
         """Sign in, unless there are tokens for everything that is needed.
@@ -66,12 +74,16 @@ class LoginManager:
         Raises:
             AuthRequired: somebody has to sign in, and nobody is there.
         """
-        if client_credentials() is not None:
-            return
         with self._lock:
-            known = self._tokens()
-            if any(resource_server not in known for resource_server, _ in self.login_requirements):
+            if not self.is_logged_in():
                 self.run_login_flow()
+
+    def is_logged_in(self) -> bool:
+        """Whether there are tokens for everything that is needed, or an id and a secret to get them with."""
+        if client_credentials() is not None:
+            return True
+        known = self._tokens()
+        return all(server in known for server, _ in self.login_requirements)
 
     def run_login_flow(self, *, scopes: list[str] | None = None) -> None:
         """Sign in, whether there are tokens or not.
@@ -88,7 +100,7 @@ class LoginManager:
         with self._lock:
             response = sign_in(self._native_client(), wanted)
             with errors_of_globus(_SIGN_IN):
-                self._open_store().keep_response(response)
+                self._store.keep_response(response)
 
     def logout(self) -> bool:
         """Make all tokens of this environment worthless and forget them; return whether there were any.
@@ -102,7 +114,7 @@ class LoginManager:
             client = self._native_client() if credentials is None else _program_client(credentials)
             for token in known.values():
                 _revoke(client, [token.refresh_token, token.access_token])
-            self._open_store().remove(known)
+            self._store.remove(known)
             if self._takes_old_tokens:
                 forget_old_tokens(self._folder)
             return bool(known)
@@ -124,13 +136,6 @@ class LoginManager:
         return FuncxWebClient(
             base_url=base_url, authorizer=self.authorizer_for(FuncxScopes.resource_server), app_name=app_name
         )
-
-    def close(self) -> None:
-        """Close the file of tokens. The login manager may be used again."""
-        with self._lock:
-            store, self._store = self._store, None
-            if store is not None:
-                store.close()
 
     def authorizer_for(self, resource_server: str) -> GlobusAuthorizer:
         """Return an authorizer of globus-sdk that renews its token by itself, and keeps the new one.
@@ -179,21 +184,19 @@ class LoginManager:
 
     def _keep(self, response: Any) -> None:
         with self._lock:
-            self._open_store().keep_response(response)
+            self._store.keep_response(response)
 
     def _tokens(self) -> dict[str, Any]:
-        store = self._open_store()
+        store = self._store
         known = store.tokens()
         if not known and self._takes_old_tokens and (old := old_tokens(self._folder)):
             store.keep(as_stored(old))
             known = store.tokens()
         return known
 
-    def _open_store(self) -> TokenStore:
-        if self._store is None or self._store.namespace != self._namespace:
-            self.close()
-            self._store = TokenStore(self._folder / FILE, self._namespace)
-        return self._store
+    @property
+    def _store(self) -> TokenStore:
+        return TokenStore(self._folder / FILE, self._namespace)
 
     @property
     def _folder(self) -> Path:

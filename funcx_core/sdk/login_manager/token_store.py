@@ -1,9 +1,8 @@
 """``storage.db``: the tokens of Globus Auth, in a file that several processes may use at a time.
 
-globus-sdk reads and writes the rows; funcX 1.0.6 has the same table in the same place. Three things are added here,
+globus-sdk reads and writes the rows; funcX 1.0.6 has the same table in the same place. Two things are added here,
 because processes start together: the tables are made in one transaction (globus-sdk looks whether the file is there, and
-finds it without tables while another process makes it), a writer waits for another one, and one connection serves all
-threads in turn. The journal is SQLite's usual one and not a write-ahead log, which does not work in a home directory that
+finds it without tables while another process makes it), and a writer waits for another one. The journal is SQLite's usual one and not a write-ahead log, which does not work in a home directory that
 is on a network.
 """
 
@@ -12,11 +11,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-import threading
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Final
 
 from funcx_core.errors import ConfigError
 
@@ -39,60 +37,56 @@ _TABLES: Final = """
     INSERT OR IGNORE INTO sdk_storage_adapter_internal VALUES ('globus-sdk.database_schema_version', '2')
 """
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 
 class TokenStore:
     """The tokens of one namespace, by resource server. Safe from any thread and any number of processes.
+
+    The file is open during a call only: calls are rare, and so it is closed in whatever way a program ends or forks.
 
     Args:
         path: the file; it is made with mode 0600.
         namespace: one for each environment and each program, as ``user/production``.
 
-    Raises:
-        ConfigError: others may read the file, or it is no database.
+    Every method raises `ConfigError` if others may read the file, or it is no database.
     """
 
     def __init__(self, path: Path, namespace: str) -> None:
-        from globus_sdk.token_storage import SQLiteTokenStorage  # noqa: PLC0415 - only who signs in by Globus pays for it
-
         self.namespace = namespace
         self._path = path
-        self._lock = threading.Lock()
-        _prepare(path)
-        self._storage: Any = SQLiteTokenStorage(
-            path, namespace=namespace, connect_params={"check_same_thread": False, "timeout": WAIT_SECONDS}
-        )
 
     def tokens(self) -> dict[str, Any]:
         """Return the `globus_sdk.token_storage.TokenStorageData` of each resource server."""
-        return self._do(self._storage.get_token_data_by_resource_server)
+        with self._open() as storage:
+            found: dict[str, Any] = storage.get_token_data_by_resource_server()
+        return found
 
     def keep_response(self, response: Any) -> None:
         """Keep what Globus Auth answered, in place of what there was for the same resource servers."""
-        self._do(self._storage.store_token_response, response)
+        with self._open() as storage:
+            storage.store_token_response(response)
 
     def keep(self, tokens: Mapping[str, Any]) -> None:
         """Keep tokens, in place of what there was for the same resource servers."""
-        self._do(self._storage.store_token_data_by_resource_server, tokens)
+        with self._open() as storage:
+            storage.store_token_data_by_resource_server(tokens)
 
     def remove(self, resource_servers: Iterable[str]) -> None:
         """Forget the tokens for these resource servers."""
-        for resource_server in resource_servers:
-            self._do(self._storage.remove_token_data, resource_server)
+        with self._open() as storage:
+            for resource_server in resource_servers:
+                storage.remove_token_data(resource_server)
 
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._storage.close()
+    @contextmanager
+    def _open(self) -> Iterator[Any]:
+        from globus_sdk.token_storage import SQLiteTokenStorage  # noqa: PLC0415 - only who signs in by Globus pays for it
 
-    def _do(self, action: Callable[Concatenate[P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        with self._lock:
-            try:
-                return action(*args, **kwargs)
-            except (sqlite3.Error, ValueError) as error:
-                raise _unusable(self._path, error) from error
+        _prepare(self._path)
+        try:
+            storage = SQLiteTokenStorage(self._path, namespace=self.namespace, connect_params={"timeout": WAIT_SECONDS})
+            with closing(storage):
+                yield storage
+        except (sqlite3.Error, ValueError) as error:
+            raise _unusable(self._path, error) from error
 
 
 def _prepare(path: Path) -> None:

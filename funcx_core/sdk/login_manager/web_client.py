@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from funcx_core.sdk.login_manager.protocol import Authorizer
-from funcx_core.sdk.settings import Settings, load_settings
+from funcx_core.sdk.settings import Authorizer, Settings, load_settings
 from funcx_core.sdk.web import WebClient
 
 

@@ -9,7 +9,7 @@ import pytest
 from funcx_core.errors import AuthRequired, ConfigError, NotConfigured, RemoteProtocolError, UsageError, VersionMismatch
 from funcx_core.sdk.access import connection_for
 from funcx_core.sdk.client import FuncXClient
-from funcx_core.sdk.settings import Settings
+from funcx_core.sdk.settings import Settings, save_credentials
 from funcx_core.sdk.versions import are_different_machines, check_versions
 from tests.unit.sdk.fake_service import TOKEN, FakeService
 
@@ -78,6 +78,31 @@ def test_a_login_manager_gives_the_authorizer_and_signs_out(service):
         assert client.get_endpoints()
         client.logout()
     assert (manager.base_url, manager.calls) == (service.settings.service_address, ["out"])
+
+
+def test_an_authorizer_needs_the_header_only():
+    class Old:
+        def get_authorization_header(self):
+            return "Bearer old"
+
+    settings = connection_for(address=ADDRESS, fx_authorizer=Old()).settings
+    assert settings.headers == {"Authorization": "Bearer old"}
+    assert settings.renew() is False
+
+
+def test_a_login_manager_without_an_authorizer_is_told_what_to_return():
+    class Bare:
+        def get_funcx_web_client(self, *, base_url=None):
+            return object()
+
+    with pytest.raises(UsageError, match="returned a object without an authorizer"):
+        connection_for(address=ADDRESS, login_manager=Bare())
+
+
+def test_a_clients_login_manager_leaves_the_saved_token_alone():
+    save_credentials(ADDRESS, "saved")
+    FuncXClient(funcx_service_address=ADDRESS, login_manager=LoginManager(Tokens(TOKEN))).logout()
+    assert FuncXClient(funcx_service_address=ADDRESS).settings.token == "saved"
 
 
 def test_force_login_signs_in_again():

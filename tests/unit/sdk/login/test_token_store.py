@@ -35,15 +35,7 @@ def a_token(text="Aa1", resource_server="funcx_service"):
 
 @pytest.fixture
 def open_store(tmp_path):
-    opened = []
-
-    def make(namespace="user/production"):
-        opened.append(TokenStore(tmp_path / "storage.db", namespace))
-        return opened[-1]
-
-    yield make
-    for store in opened:
-        store.close()
+    return lambda namespace="user/production": TokenStore(tmp_path / "storage.db", namespace)
 
 
 def test_what_is_kept_is_found_by_another_process(open_store):
@@ -71,7 +63,7 @@ def test_removing_forgets_the_named_ones_only(open_store):
 
 
 def test_only_the_user_may_read_the_file(open_store, tmp_path):
-    open_store()
+    open_store().tokens()
     assert (tmp_path / "storage.db").stat().st_mode & 0o777 == 0o600
 
 
@@ -79,7 +71,7 @@ def test_a_file_that_others_may_read_is_refused(open_store, tmp_path):
     (tmp_path / "storage.db").touch(0o644)
     (tmp_path / "storage.db").chmod(0o644)
     with pytest.raises(ConfigError, match=r"Others may read .* chmod 600"):
-        open_store()
+        open_store().tokens()
 
 
 def test_a_file_that_is_no_database_is_refused(open_store, tmp_path):
@@ -87,7 +79,7 @@ def test_a_file_that_is_no_database_is_refused(open_store, tmp_path):
     path.touch(0o600)
     path.write_bytes(b"not a database, whatever its name says" * 40)
     with pytest.raises(ConfigError, match="cannot be used: file is not a database"):
-        open_store()
+        open_store().tokens()
 
 
 def test_an_empty_file_of_a_process_that_died_is_used(open_store, tmp_path):
