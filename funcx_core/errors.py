@@ -11,7 +11,7 @@
     │   ├── NotConfigured             no service is known
     │   ├── AuthRequired              no token, an unknown or expired one
     │   ├── PermissionDenied
-    │   ├── NotFound                  FunctionNotFound, EndpointNotFound, TaskNotFound, TaskGroupNotFound
+    │   ├── NotFound                  FunctionNotFound, EndpointNotFound, TaskNotFound, TaskGroupNotFound, TokenNotFound, ClientNotFound
     │   ├── NoMessageBroker           results travel by the stream here, not by a broker
     │   ├── Conflict                  the same id with another content, a lock held by somebody else
     │   ├── SerializationError        a function or argument that cannot be sent
@@ -191,6 +191,22 @@ class NoMessageBroker(UsageError):
             message
             or "No message broker is configured at this service. FuncXExecutor needs none: it reads results from the stream."
         )
+
+
+class TokenNotFound(NotFound):
+    """No such token, or not yours."""
+
+    code = "token_not_found"
+    what = "token"
+    advice = "`funcx token list` shows yours."
+
+
+class ClientNotFound(NotFound):
+    """No such client, or not yours."""
+
+    code = "client_not_found"
+    what = "client"
+    advice = "`funcx token list` shows yours."
 
 
 class Conflict(UsageError):

@@ -7,18 +7,21 @@ import getpass
 import logging
 import os
 import socket
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
-from funcx_core.errors import AuthRequired, ConfigError
+from funcx_core.errors import AuthRequired, ConfigError, TryAgainLater
 from funcx_core.forwarder.config import ForwarderConfig
 from funcx_core.forwarder.process import Forwarder
 from funcx_core.home import private_dir
 from funcx_core.ids import UserId, new_endpoint_id
 from funcx_core.protocol.handoff import FromForwarder, ToForwarder
 from funcx_core.queues.memory import MemoryQueue
-from funcx_core.service.auth.local import LocalTokens
+from funcx_core.service.auth.composition import authenticator_of
+from funcx_core.service.auth.config import AuthConfig
+from funcx_core.service.auth.local import SAVED_LABEL, LocalTokens
 from funcx_core.service.config import USUAL_PORT, ServiceConfig
 from funcx_core.service.files import Lock, Ports, ServiceFile, keep_token, known_token
 from funcx_core.service.operations.endpoints import ForwarderAddress
@@ -29,6 +32,8 @@ from funcx_core.transport.zmq import KeyPair
 
 INBOX_LIMIT: Final = 1_000
 OUTBOX_LIMIT: Final = 100_000
+DAY: Final = 86_400.0
+RENEW_SECONDS: Final = DAY / 2
 
 Q = TypeVar("Q")
 
@@ -85,11 +90,13 @@ class Service:
         )
         listening = parts.enter_context(self._listen(remembered))
         tokens = LocalTokens(store)
+        authenticator = authenticator_of(self._config.auth, tokens, store)
+        parts.push_async_callback(authenticator.close)
         self._web = await parts.enter_async_context(
             WebService(
                 self._config,
                 store=store,
-                authenticator=tokens,
+                authenticator=authenticator,
                 inbox=inbox,
                 outbox=outbox,
                 forwarder=self._forwarder_address,
@@ -98,7 +105,7 @@ class Service:
             )
         )
         self._ports(listening).save(data_dir / "ports.json")
-        await self._give_token(tokens, await local_user(store))
+        await parts.enter_async_context(self._kept_token(tokens, await local_user(store)))
         self._announce(parts)
 
     async def _open_forwarder(
@@ -165,17 +172,19 @@ class Service:
         http = int(listening.getsockname()[1])
         return Ports(http, forwarder.tasks_port, forwarder.results_port, forwarder.commands_port)
 
-    async def _give_token(self, tokens: LocalTokens, user: User) -> None:
-        """See to it that whoever starts the service can use it without signing in."""
+    @asynccontextmanager
+    async def _kept_token(self, tokens: LocalTokens, user: User) -> AsyncIterator[None]:
+        """See to it that whoever started the service can use it without signing in, as long as it runs."""
+        lifetime = self._config.auth.credentials_days * DAY
         path = self._home / "credentials.json"
-        token = known_token(path, self.address)
-        if token is not None:
-            try:
-                await tokens.authenticate(token)
-            except AuthRequired:
-                token = None
-        if token is None:
-            keep_token(path, self.address, await tokens.mint(user, label="credentials.json"))
+        token = await usable_token(tokens, user, known_token(path, self.address), lifetime)
+        keep_token(path, self.address, token)
+        renewing = asyncio.get_running_loop().create_task(_renew(tokens, token, lifetime))
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
 
     def _announce(self, parts: AsyncExitStack) -> None:
         forwarder = self._forwarder_address
@@ -235,6 +244,42 @@ async def _queue(parts: AsyncExitStack, queue: MemoryQueue[Q]) -> MemoryQueue[Q]
 async def local_user(store: SqliteStore) -> User:
     """Return the user of whoever runs this process, made if there is none."""
     return await store.ensure_user(User(UserId(str(new_endpoint_id())), getpass.getuser()))
+
+
+async def usable_token(tokens: LocalTokens, user: User, token: str | None, lifetime: float) -> str:
+    """Return `token`, renewed for `lifetime` seconds, or a new one if it is none of this user's that is good."""
+    if token is not None:
+        try:
+            identity = await tokens.authenticate(token)
+        except AuthRequired:
+            pass
+        else:
+            if identity.user == user:
+                await tokens.renew(token, lifetime)
+                return token
+    return await tokens.mint(user, label=SAVED_LABEL, lifetime=lifetime)
+
+
+async def _renew(tokens: LocalTokens, token: str, lifetime: float) -> None:
+    while True:
+        await asyncio.sleep(min(lifetime / 2, RENEW_SECONDS))
+        with suppress(TryAgainLater):  # The disk is full, or another process writes for long: the next time, then.
+            await tokens.renew(token, lifetime)
+
+
+async def renew_saved_token(data_dir: Path, credentials: Path, address: str) -> str:
+    """See to it that the user has a good token for the service at `address`, whether it runs or not; return it.
+
+    Raises:
+        ConfigError: the service's data cannot be used.
+    """
+    lifetime = AuthConfig().credentials_days * DAY
+    async with SqliteStore(data_dir) as store:
+        tokens = LocalTokens(store)
+        token = await usable_token(tokens, await local_user(store), known_token(credentials, address), lifetime)
+        await tokens.close()
+    keep_token(credentials, address, token)
+    return token
 
 
 async def mint_token(data_dir: Path, *, label: str, lifetime: float | None = None) -> str:

@@ -10,6 +10,7 @@ import msgspec
 
 from funcx_core.errors import ConfigError
 from funcx_core.protocol.client import Limits
+from funcx_core.service.auth.config import AuthConfig
 from funcx_core.transport.loopback import is_loopback
 
 USUAL_PORT: Final = 5000
@@ -170,6 +171,7 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
         retention: what is deleted when, and copies of the database.
         logs: the log.
         metrics: numbers for Prometheus.
+        auth: who may sign in, and how.
     """
 
     data_dir: Path
@@ -180,6 +182,7 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
     retention: RetentionConfig = RetentionConfig()
     logs: LogConfig = LogConfig()
     metrics: MetricsConfig = MetricsConfig()
+    auth: AuthConfig = AuthConfig()
 
     def check(self) -> None:
         """Refuse what cannot work or is not safe.
@@ -199,6 +202,7 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
                     raise ConfigError(f"{name}.{key} is {value:g}; it must be 0 or more.")
         if self.retention.batch < 1 or self.retention.every <= 0 or self.rate.burst < 1:
             raise ConfigError("retention.batch, retention.every and rate.burst must be more than 0.")
+        self.auth.check()
 
     @property
     def known_hosts(self) -> frozenset[str]:

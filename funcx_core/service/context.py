@@ -5,11 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from funcx_core.service.auth.base import Authenticator
+from funcx_core.service.auth.config import AuthConfig
 from funcx_core.service.auth.local import LocalTokens
 from funcx_core.service.http_log import HttpLog
 from funcx_core.service.login_codes import LoginCodes
 from funcx_core.service.metrics import Metrics
 from funcx_core.service.operations import Operations
+from funcx_core.service.operations.tokens import Tokens
 from funcx_core.service.outcomes import Outcomes
 from funcx_core.service.overviews import Overviews
 from funcx_core.service.rates import Rates
@@ -21,6 +23,8 @@ class Context(msgspec.Struct, frozen=True):
     Attributes:
         operations: what can be done for a user.
         authenticator: who a token belongs to.
+        token_operations: what users can do with tokens and clients.
+        auth: how users may sign in.
         outcomes: news of tasks.
         hosts: names that requests may call the service by.
         streams: the streams that are open.
@@ -35,6 +39,8 @@ class Context(msgspec.Struct, frozen=True):
 
     operations: Operations
     authenticator: Authenticator
+    token_operations: Tokens
+    auth: AuthConfig
     outcomes: Outcomes
     hosts: frozenset[str]
     streams: set[object]

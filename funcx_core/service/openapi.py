@@ -18,6 +18,7 @@ _COMPONENT: Final = "#/components/schemas/{name}"
 _UUID: Final = {"type": "string", "format": "uuid"}
 _RAW: Final = "application/octet-stream"
 _JSON: Final = "application/json"
+_FORM: Final = "application/x-www-form-urlencoded"
 _CLAIMED: Final = {
     "400": "The request cannot be read, or asks for what is not possible.",
     "401": "There is no token, or it is unknown, revoked or expired.",
@@ -64,7 +65,7 @@ class _Schemas:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         operations = [operation for route in routes for _, operation in route.operations()]
-        types = [kind for operation in operations for kind in (operation.body, operation.query, operation.reply)]
+        types = [kind for operation in operations for kind in _named(operation)]
         self._types = list(dict.fromkeys([*(kind for kind in types if _is_described(kind)), ErrorBody]))
         schemas, self.components = msgspec.json.schema_components(self._types, ref_template=_COMPONENT)
         self._schemas = list(schemas)
@@ -83,6 +84,10 @@ class _Schemas:
             {"name": name, "in": "query", "required": name in required, "schema": field}
             for name, field in schema["properties"].items()
         ]
+
+
+def _named(operation: Operation) -> tuple[Any, ...]:
+    return operation.body, operation.form, operation.query, operation.reply
 
 
 def _is_described(kind: Any) -> bool:
@@ -115,6 +120,8 @@ def _operation(route: Route, method: str, operation: Operation, schemas: _Schema
     if operation.body is not None:
         content = {_RAW: {}} if operation.body is bytes else {_JSON: {"schema": schemas.of(operation.body)}}
         found["requestBody"] = {"required": not operation.optional_body, "content": content}
+    if operation.form is not None:
+        found["requestBody"] = {"required": True, "content": {_FORM: {"schema": schemas.of(operation.form)}}}
     if isinstance(operation.scope, Scope):
         found["security"] = [{"token": []}]
         found["x-scope"] = operation.scope.value

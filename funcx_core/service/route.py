@@ -31,6 +31,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         scope: the right that the token must have; `PUBLIC` for none.
         body: the struct that the JSON body is decoded with; None if there is no body. `bytes` for a raw body.
+        form: the struct that a body of HTML form fields is converted to, in place of `body`.
         query: the struct that the query parameters are converted to; its fields are strings, numbers or booleans.
         reply: the type of the JSON answer; None for an empty answer, `bytes` for a raw one. `Any` is not described.
         status: of the answer when all goes well.
@@ -39,6 +40,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     scope: Scope | None
     body: Any = None
+    form: Any = None
     query: Any = None
     reply: Any = Any
     status: int = 200
@@ -49,13 +51,16 @@ def operation(
     scope: Scope | None,
     *,
     body: Any = None,
+    form: Any = None,
     query: Any = None,
     reply: Any = Any,
     status: int = 200,
     optional_body: bool = False,
 ) -> Callable[[F], F]:
     """Declare a method of a handler; see `Operation`."""
-    declared = Operation(scope=scope, body=body, query=query, reply=reply, status=status, optional_body=optional_body)
+    declared = Operation(
+        scope=scope, body=body, form=form, query=query, reply=reply, status=status, optional_body=optional_body
+    )
 
     def declare(method: F) -> F:
         setattr(method, _DECLARATION, declared)

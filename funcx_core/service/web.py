@@ -26,6 +26,7 @@ from funcx_core.service.login_codes import LoginCodes
 from funcx_core.service.metrics import Counted, Metrics
 from funcx_core.service.operations import Operations
 from funcx_core.service.operations.endpoints import ForwarderAddress
+from funcx_core.service.operations.tokens import Tokens
 from funcx_core.service.outcomes import Outcomes
 from funcx_core.service.overviews import Overviews
 from funcx_core.service.rates import Rates
@@ -84,6 +85,8 @@ class WebService:
         self._context = Context(
             operations=Operations(store, self._handoff, forwarder, config.limits),
             authenticator=authenticator,
+            token_operations=Tokens(store, authenticator, config.auth),
+            auth=config.auth,
             outcomes=self._outcomes,
             hosts=config.known_hosts,
             streams=self._streams,

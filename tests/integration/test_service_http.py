@@ -60,6 +60,8 @@ def test_few_routes_are_open_to_all() -> None:
         "/v2/version",
         "/v2/health",
         "/v2/login_codes/exchange",
+        "/v2/oauth2/token",
+        "/v2/oauth2/token/revoke",
     }
 
 
@@ -456,6 +458,8 @@ async def test_what_is_somebody_elses_does_not_exist(service: TestedService) -> 
         f"/v1/tasks/{task_id}": "GET",
         f"/v3/endpoints/{endpoint_id}": "PUT",
         f"/v3/endpoints/{endpoint_id}/submit": "POST",
+        f"/v2/tokens/{(await service.get('tokens'))['tokens'][0]['token_id']}": "DELETE",
+        f"/v2/clients/{(await service.post('clients', {'label': 'c'}, code=201))['client_id']}": "DELETE",
     }
     bodies = {"PUT": {"endpoint_name": "mine"}, f"/v3/endpoints/{endpoint_id}/submit": {"tasks": {function_id: ["x"]}}}
     patterns = {route.pattern for route in ROUTES if any(name.endswith("_id") for name in route.parameters)}

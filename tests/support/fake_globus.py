@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -101,7 +102,6 @@ class FakeGlobus:
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.broken = 0
         self._browser: FakeIdentity | None = None
-        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._lock = threading.RLock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -220,7 +220,7 @@ class FakeGlobus:
             "iat": now,
             "exp": now + LIFETIME,
         }
-        return jwt.encode(claims, self._key, algorithm="RS512")
+        return jwt.encode(claims, _key(), algorithm="RS512")
 
     # --- routes ------------------------------------------------------------------------------------------------
 
@@ -369,7 +369,7 @@ class FakeGlobus:
         }
 
     def _jwk(self, *_: Any) -> Any:
-        public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key()))
+        public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(_key().public_key()))
         return {"keys": [{**public, "alg": "RS512", "kid": "fake", "use": "sig"}]}
 
     # --- who asks ----------------------------------------------------------------------------------------------
@@ -394,6 +394,11 @@ class FakeGlobus:
         if scope not in token.scopes:
             raise Refused(403, "FORBIDDEN")
         return token
+
+
+@cache
+def _key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def _handler(globus: FakeGlobus) -> type[BaseHTTPRequestHandler]:

@@ -17,6 +17,8 @@ from funcx_core.protocol.codec import encode
 from funcx_core.protocol.handoff import Ended, Offer, Submitted, forwarder_topic, outcomes_topic
 from funcx_core.protocol.task import TaskResult, TaskState
 from funcx_core.queues.memory import MemoryQueue
+from funcx_core.service.auth.composition import authenticator_of
+from funcx_core.service.auth.config import AuthConfig
 from funcx_core.service.auth.local import LocalTokens
 from funcx_core.service.config import ServiceConfig
 from funcx_core.service.operations.endpoints import ForwarderAddress
@@ -153,10 +155,11 @@ async def a_service(
     await outbox.connect()
     async with SqliteStore(folder) as store:
         tokens = LocalTokens(store)
+        authenticator = authenticator_of(config.auth, tokens, store)
         web = WebService(
             config,
             store=store,
-            authenticator=tokens,
+            authenticator=authenticator,
             inbox=inbox,
             outbox=outbox,
             forwarder=FORWARDER,
@@ -169,5 +172,6 @@ async def a_service(
                 setattr(service, user.name, await tokens.mint(user, label="test"))
             yield service
             await service.close_streams()
+        await authenticator.close()
         await inbox.close()
         await outbox.close()

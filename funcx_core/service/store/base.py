@@ -11,6 +11,7 @@ from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, UserId
 from funcx_core.protocol.endpoint import EndpointStatus
 from funcx_core.protocol.handoff import Offer
 from funcx_core.protocol.task import Function, Lease, TaskEvent, TaskResult, Transition
+from funcx_core.service.store.accounts import AccountStore
 from funcx_core.service.store.records import (
     Endpoint,
     OpenTask,
@@ -31,6 +32,11 @@ class Store(LeaseStore, ABC):
     When a writing method returns, its change is committed to disk. Writing methods take effect in the order in which
     they are called. They raise `StorageFull` or `ServiceUnavailable` when nothing of the call was committed.
     """
+
+    @property
+    @abstractmethod
+    def accounts(self) -> AccountStore:
+        """Tokens, clients, and users who are known elsewhere."""
 
     # --- its life ----------------------------------------------------------------------------------------------
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
-from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, UserId
+from funcx_core.ids import ClientId, EndpointId, FunctionId, GroupId, TaskId, TokenId, UserId
 from funcx_core.protocol.endpoint import EndpointStatus
 from funcx_core.protocol.task import DEFAULT_OPTIONS, Call, Function, TaskError, TaskOptions, TaskState, TaskTimes
 from funcx_core.service.auth.scopes import ALL, Scope
 from funcx_core.service.histogram import Times
+
+TOKEN_ID_DIGITS: Final = 32
+"""How much of a digest is the token's id: a random 128 bits, as in any UUID."""
 
 
 class User(msgspec.Struct, frozen=True):
@@ -21,7 +25,10 @@ class User(msgspec.Struct, frozen=True):
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
-    """A bearer token as it is kept: only the SHA-256 of it. Times are Unix seconds; `expires_at` None for never."""
+    """A bearer token as it is kept: only the SHA-256 of it. Times are Unix seconds; `expires_at` None for never.
+
+    `last_used_at` is some minutes behind. `client_id`: the client that it was given to, if any.
+    """
 
     digest: str
     user_id: UserId
@@ -29,6 +36,29 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float
     expires_at: float | None = None
     revoked: bool = False
+    scopes: frozenset[Scope] = ALL
+    last_used_at: float | None = None
+    client_id: ClientId | None = None
+
+    @property
+    def token_id(self) -> TokenId:
+        """The id under which its user sees it; who knows it knows neither the token nor its digest."""
+        return token_id_of(self.digest)
+
+
+def token_id_of(digest: str) -> TokenId:
+    """Return the id of the token with this digest."""
+    return TokenId(str(UUID(digest[:TOKEN_ID_DIGITS])))
+
+
+class Client(msgspec.Struct, frozen=True, kw_only=True):
+    """A program that gets tokens of `user_id` for an id and a secret, of which only the SHA-256 is kept."""
+
+    client_id: ClientId
+    user_id: UserId
+    label: str
+    secret_digest: str
+    created_at: float
     scopes: frozenset[Scope] = ALL
 
 

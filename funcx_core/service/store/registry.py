@@ -1,4 +1,4 @@
-"""Users, tokens, functions and endpoints: rows that are few and change seldom."""
+"""Functions and endpoints: rows that are few and change seldom."""
 
 from __future__ import annotations
 
@@ -15,51 +15,10 @@ from funcx_core.ids import EndpointId, FunctionId, UserId
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.endpoint import EndpointStatus
 from funcx_core.protocol.task import Function
-from funcx_core.service.auth.scopes import Scope
-from funcx_core.service.store.records import Endpoint, StoredFunction, Token, User
-from funcx_core.service.store.schema import bodies, endpoints, functions, tokens, users
+from funcx_core.service.store.records import Endpoint, StoredFunction
+from funcx_core.service.store.schema import bodies, endpoints, functions
 
 _status = msgspec.msgpack.Decoder(EndpointStatus)
-
-
-# --- users and tokens ------------------------------------------------------------------------------------------
-
-
-def ensure_user(connection: sa.Connection, user: User, now: float) -> User:
-    """Return the user of that name, made if there was none."""
-    values = {"user_id": user.user_id, "name": user.name, "created_at": now}
-    connection.execute(insert(users).values(values).on_conflict_do_nothing())
-    row = connection.execute(sa.select(users).where(users.c.name == user.name)).one()
-    return User(UserId(row.user_id), row.name)
-
-
-def find_user(connection: sa.Connection, user_id: UserId) -> User | None:
-    """Return a user."""
-    row = connection.execute(sa.select(users).where(users.c.user_id == user_id)).one_or_none()
-    return None if row is None else User(UserId(row.user_id), row.name)
-
-
-def add_token(connection: sa.Connection, token: Token) -> None:
-    """Keep a token."""
-    values = msgspec.structs.asdict(token)
-    values["scopes"] = " ".join(sorted(token.scopes))
-    connection.execute(sa.insert(tokens).values(values))
-
-
-def find_token(connection: sa.Connection, digest: str) -> Token | None:
-    """Return a token."""
-    row = connection.execute(sa.select(tokens).where(tokens.c.digest == digest)).one_or_none()
-    if row is None:
-        return None
-    values = row._asdict()
-    values["scopes"] = frozenset(Scope(name) for name in row.scopes.split())
-    return Token(**values)
-
-
-def revoke_token(connection: sa.Connection, user_id: UserId, digest: str) -> bool:
-    """Revoke a token."""
-    change = sa.update(tokens).where(tokens.c.digest == digest, tokens.c.user_id == user_id).values(revoked=True)
-    return connection.execute(change).rowcount > 0
 
 
 # --- functions -------------------------------------------------------------------------------------------------

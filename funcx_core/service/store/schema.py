@@ -34,6 +34,27 @@ tokens = sa.Table(
     sa.Column("expires_at", sa.Float),
     sa.Column("revoked", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("scopes", sa.Text, nullable=False, server_default="read submit endpoints tokens"),
+    sa.Column("last_used_at", sa.Float),
+    sa.Column("client_id", sa.Text),
+)
+
+clients = sa.Table(
+    "clients",
+    metadata,
+    sa.Column("client_id", sa.Text, primary_key=True),
+    sa.Column("user_id", sa.Text, nullable=False, index=True),
+    sa.Column("label", sa.Text, nullable=False),
+    sa.Column("secret_digest", sa.Text, nullable=False),
+    sa.Column("scopes", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+)
+
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    sa.Column("provider", sa.Text, primary_key=True),
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("user_id", sa.Text, nullable=False),
 )
 
 bodies = sa.Table(

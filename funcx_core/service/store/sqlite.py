@@ -20,7 +20,7 @@ from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, UserId
 from funcx_core.protocol.endpoint import EndpointStatus
 from funcx_core.protocol.handoff import Offer
 from funcx_core.protocol.task import Function, Lease, TaskEvent, TaskResult, Transition
-from funcx_core.service.store import overview_reads, registry, schema, task_reads
+from funcx_core.service.store import account_rows, overview_reads, registry, schema, task_reads
 from funcx_core.service.store.additions import add_missing
 from funcx_core.service.store.base import Store
 from funcx_core.service.store.blobs import BlobFolder
@@ -37,6 +37,7 @@ from funcx_core.service.store.records import (
     Totals,
     User,
 )
+from funcx_core.service.store.sqlite_accounts import SqliteAccounts
 from funcx_core.service.store.task_writes import TaskWrites
 from funcx_core.service.store.writer import BUSY_SECONDS, GroupCommit
 
@@ -71,9 +72,15 @@ class SqliteStore(Store):
         self._read_engine = _engine(self._path, writer=False)
         self._writer = GroupCommit(self._engine, self._blobs)
         self._writes = TaskWrites()
+        self._accounts = SqliteAccounts(self._writer, self._read)
         self._readers: ThreadPoolExecutor | None = None
         self._of_thread = threading.local()
         self._connections: list[sa.Connection] = []
+
+    @property
+    def accounts(self) -> SqliteAccounts:
+        """Tokens, clients, and users who are known elsewhere."""
+        return self._accounts
 
     # --- its life ----------------------------------------------------------------------------------------------
 
@@ -129,25 +136,25 @@ class SqliteStore(Store):
     async def ensure_user(self, user: User) -> User:
         """Return the user of that name, made if there was none."""
         now = time.time()
-        return await self._writer.do(lambda tx: registry.ensure_user(tx.connection, user, now))
+        return await self._writer.do(lambda tx: account_rows.ensure_user(tx.connection, user, now))
 
     async def user(self, user_id: UserId) -> User | None:
         """Return a user."""
-        found: User | None = await self._read(registry.find_user, user_id)
+        found: User | None = await self._read(account_rows.find_user, user_id)
         return found
 
     async def add_token(self, token: Token) -> None:
         """Keep a token."""
-        await self._writer.do(lambda tx: registry.add_token(tx.connection, token))
+        await self._writer.do(lambda tx: account_rows.add_token(tx.connection, token))
 
     async def token(self, digest: str) -> Token | None:
         """Return a token."""
-        found: Token | None = await self._read(registry.find_token, digest)
+        found: Token | None = await self._read(account_rows.find_token, digest)
         return found
 
     async def revoke_token(self, user_id: UserId, digest: str) -> bool:
         """Revoke a token."""
-        return await self._writer.do(lambda tx: registry.revoke_token(tx.connection, user_id, digest))
+        return await self._writer.do(lambda tx: account_rows.revoke_token(tx.connection, user_id, digest))
 
     # --- functions ---------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from funcx_core.errors import Conflict
-from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, new_function_id, new_group_id, new_task_id
+from funcx_core.ids import ClientId, EndpointId, FunctionId, GroupId, TaskId, new_function_id, new_group_id, new_task_id
 from funcx_core.protocol.endpoint import EndpointStatus
 from funcx_core.protocol.task import (
     EventKind,
@@ -22,7 +22,7 @@ from funcx_core.protocol.task import (
     event_seq,
 )
 from funcx_core.service.store.base import Store
-from funcx_core.service.store.records import OpenTask, Token
+from funcx_core.service.store.records import Client, OpenTask, Token
 from tests.support.stored import (
     ALICE,
     BOB,
@@ -68,6 +68,58 @@ class StoreContract:
         assert found is not None
         assert found.revoked
         assert await store.token("e" * 64) is None
+
+    async def test_tokens_are_listed_and_revoked_by_their_owner(self, store: Store) -> None:
+        first = Token(digest="1" * 64, user_id=ALICE.user_id, label="t", created_at=1.0)
+        second = Token(digest="2" * 64, user_id=ALICE.user_id, label="t", created_at=2.0, scopes=frozenset())
+        for token in (first, second):
+            await store.add_token(token)
+        assert await store.accounts.tokens(ALICE.user_id) == [second, first]
+        assert await store.accounts.tokens(BOB.user_id) == []
+        assert await store.accounts.revoke(BOB.user_id, first.token_id) == []
+        assert await store.accounts.revoke(ALICE.user_id, first.token_id) == [first.digest]
+        assert await store.accounts.revoke(ALICE.user_id, first.token_id) == []
+        assert await store.accounts.tokens(ALICE.user_id) == [second]
+
+    async def test_a_token_is_extended_unless_it_was_revoked(self, store: Store) -> None:
+        token = Token(digest="1" * 64, user_id=ALICE.user_id, label="t", created_at=1.0, expires_at=2.0)
+        await store.add_token(token)
+        assert await store.accounts.extend(token.digest, 9.0)
+        await store.accounts.used(token.digest, 5.0)
+        found = await store.token(token.digest)
+        assert found is not None
+        assert (found.expires_at, found.last_used_at) == (9.0, 5.0)
+        await store.revoke_token(ALICE.user_id, token.digest)
+        assert not await store.accounts.extend(token.digest, 99.0)
+
+    async def test_a_client_goes_with_its_tokens(self, store: Store) -> None:
+        client = Client(
+            client_id=ClientId(ENDPOINT), user_id=ALICE.user_id, label="c", secret_digest="5" * 64, created_at=1.0
+        )
+        await store.accounts.add_client(client)
+        for digest, client_id in (("1" * 64, client.client_id), ("2" * 64, None)):
+            await store.add_token(
+                Token(digest=digest, user_id=ALICE.user_id, label="t", created_at=1.0, client_id=client_id)
+            )
+        assert await store.accounts.client(client.client_id) == client
+        assert await store.accounts.clients(ALICE.user_id) == [client]
+        assert await store.accounts.delete_client(BOB.user_id, client.client_id) is None
+        assert await store.accounts.delete_client(ALICE.user_id, client.client_id) == ["1" * 64]
+        assert await store.accounts.client(client.client_id) is None
+        assert [token.digest for token in await store.accounts.tokens(ALICE.user_id)] == ["2" * 64]
+
+    async def test_an_account_is_one_user_whichever_of_its_identities_signs_in(self, store: Store) -> None:
+        accounts = store.accounts
+        assert await accounts.user_of("globus", ["ada", "linked"], ALICE) == ALICE
+        assert await accounts.user_of("globus", ["ada"], BOB) == ALICE
+        assert await accounts.user_of("globus", ["new", "ada"], BOB) == ALICE
+        assert await accounts.user_of("globus", ["new"], BOB) == ALICE
+        assert await accounts.user_of("jupyterhub", ["ada"], BOB) == BOB
+
+    async def test_the_name_of_somebody_else_is_no_way_to_become_them(self, store: Store) -> None:
+        await store.ensure_user(ALICE)
+        found = await store.accounts.user_of("globus", ["mallory"], type(ALICE)(BOB.user_id, ALICE.name))
+        assert (found.user_id, found.name) == (BOB.user_id, "alice (mallory)")
 
     # --- functions ---------------------------------------------------------------------------------------------
 
