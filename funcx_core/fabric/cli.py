@@ -3,36 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 import click
 import msgspec
 
 from funcx_core import __version__, logs
-from funcx_core.errors import FuncxError
+from funcx_core.fabric.access.cli import login, logout, token
+from funcx_core.fabric.typed_errors import typed_errors
 from funcx_core.home import home
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def _typed_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Print an error of ours as one line; a traceback is for our own mistakes only."""
-
-    @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except FuncxError as error:
-            raise click.ClickException(str(error)) from None
-        except KeyboardInterrupt:
-            click.echo("\nInterrupted.", err=True)
-            sys.exit(130)
-
-    return run
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -45,9 +24,13 @@ def main() -> None:
     logs.configure(None, console=True, debug=False, process="funcx")
 
 
+for _command in (token, login, logout):
+    main.add_command(_command)
+
+
 @main.command()
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the web service; any free one by default.")
-@_typed_errors
+@typed_errors
 def up(port: int | None) -> None:
     """Start the web service and the endpoint `local`, unless they run already."""
     from funcx_core.fabric import compose
@@ -61,7 +44,7 @@ def up(port: int | None) -> None:
 
 
 @main.command()
-@_typed_errors
+@typed_errors
 def down() -> None:
     """Stop every endpoint of this home and the web service."""
     from funcx_core.fabric import compose
@@ -75,7 +58,7 @@ def down() -> None:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for scripts.")
 @click.option("--web", is_flag=True, help="In a browser: the same as `funcx open`.")
-@_typed_errors
+@typed_errors
 def status(*, as_json: bool, web: bool) -> None:
     """Show what runs."""
     from funcx_core.fabric import compose
@@ -97,18 +80,9 @@ def status(*, as_json: bool, web: bool) -> None:
         click.echo("  No endpoint is registered. Start one: funcx up")
 
 
-@main.command()
-@_typed_errors
-def token() -> None:
-    """Print a bearer token for curl and other clients."""
-    from funcx_core.fabric import compose
-
-    click.echo(compose.token(home()))
-
-
 @main.command("open")
 @click.option("--no-browser", is_flag=True, help="Print the link and open nothing.")
-@_typed_errors
+@typed_errors
 def open_page(*, no_browser: bool) -> None:
     """Open the status page in a browser, signed in.
 
@@ -129,7 +103,7 @@ def _open_page(*, no_browser: bool) -> None:
 
 
 @main.command()
-@_typed_errors
+@typed_errors
 def doctor() -> None:
     """Check what a fabric needs of this machine, one line each."""
     from funcx_core.fabric.doctor import examine
@@ -143,7 +117,7 @@ def doctor() -> None:
 
 @main.command()
 @click.argument("notebook", type=click.Path(path_type=Path), default=Path("notebooks/quickstart.ipynb"))
-@_typed_errors
+@typed_errors
 def demo(notebook: Path) -> None:
     """Run a notebook on a new fabric, show what happens, and leave nothing behind."""
     from funcx_core.fabric.demo import demo as run
@@ -155,7 +129,7 @@ def demo(notebook: Path) -> None:
 @main.command(context_settings={"ignore_unknown_options": True})
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("notebooks"), help="What to open.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-@_typed_errors
+@typed_errors
 def lab(folder: Path, arguments: tuple[str, ...]) -> None:
     """Open JupyterLab with the fabric running. Further ARGUMENTS go to JupyterLab."""
     from funcx_core.fabric.lab import lab as run

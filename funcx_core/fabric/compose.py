@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import importlib.util
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +17,10 @@ import msgspec
 
 from funcx_core.errors import Conflict, FuncxError, UsageError
 from funcx_core.fabric import endpoint_process, leftovers, service_process
-from funcx_core.sdk.settings import load_settings
+from funcx_core.sdk.settings import CREDENTIALS_FILE, load_settings
 from funcx_core.sdk.web import WebClient
+from funcx_core.service.config_file import load as load_config
+from funcx_core.service.files import known_token
 
 ENDPOINT: Final = "local"
 LOCK_TIMEOUT: Final = 120.0
@@ -56,6 +60,7 @@ def up(home: Path, *, say: Say, port: int | None = None) -> Raised:
     require_extras()
     with _alone(home):
         started_service = _ensure_service(home, port, say)
+        _ensure_token(home)
         started_endpoint = _ensure_endpoint(home, say)
     return Raised(status(home), started_service or started_endpoint)
 
@@ -81,8 +86,8 @@ def status(home: Path) -> FabricStatus:
     service = service_process.running_service(home)
     if service is None:
         return FabricStatus(None, "stopped", [])
-    settings = load_settings(service.service_address)
-    rows = service_process.get_json(f"{service.service_address}/endpoints", token=settings.token) or []
+    token = known_token(home / CREDENTIALS_FILE, service.service_address)
+    rows = service_process.get_json(f"{service.service_address}/endpoints", token=token or "") or []
     endpoints = [EndpointState(row["uuid"], row["name"], row["state"]) for row in rows]
     return FabricStatus(service.service_address, "running", endpoints)
 
@@ -105,7 +110,8 @@ def token(home: Path) -> str:
         FuncxError: if no service or no token is known, with what to type.
     """
     service = service_process.running_service(home)
-    return load_settings(service.service_address if service else None).require_token().token
+    settings = load_settings(service.service_address if service else None).require_token()
+    return settings.headers["Authorization"].removeprefix("Bearer ")
 
 
 def page_link(home: Path) -> str:
@@ -140,6 +146,19 @@ def _ensure_service(home: Path, port: int | None, say: Say) -> bool:
     found = service_process.start_service(home, port=port)
     say(f"Started the web service at {found.service_address} (pid {found.pid}).")
     return True
+
+
+def _ensure_token(home: Path) -> None:
+    """See to it that the saved token is good: it may have been forgotten, revoked, or not used for long."""
+    found = service_process.running_service(home)
+    if found is None:
+        return
+    token = known_token(home / CREDENTIALS_FILE, found.service_address)
+    if service_process.get_json(f"{found.service_address}/limits", token=token or "") is None:
+        from funcx_core.service.app import renew_saved_token  # noqa: PLC0415 - SQLAlchemy takes 0.2 s, and is seldom needed
+
+        config = load_config(home / "service", environ=os.environ)
+        asyncio.run(renew_saved_token(config, home / CREDENTIALS_FILE, found.service_address))
 
 
 def _ensure_endpoint(home: Path, say: Say) -> bool:

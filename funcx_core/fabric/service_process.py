@@ -114,7 +114,13 @@ def get_json(url: str, *, token: str = "", timeout: float = 5.0, verified: bool 
 
 def environment(home: Path) -> dict[str, str]:
     """Return the environment for processes of this fabric; `FUNCX_HOME` marks them as its own."""
-    strangers = {"FUNCX_SERVICE_ADDRESS", "FUNCX_SDK_ENVIRONMENT", "FUNCX_TOKEN"}
+    strangers = {
+        "FUNCX_SERVICE_ADDRESS",
+        "FUNCX_SDK_CLIENT_ID",
+        "FUNCX_SDK_CLIENT_SECRET",
+        "FUNCX_SDK_ENVIRONMENT",
+        "FUNCX_TOKEN",
+    }
     return {**{key: value for key, value in os.environ.items() if key not in strangers}, "FUNCX_HOME": str(home)}
 
 

@@ -90,14 +90,19 @@ def load_settings(
         NotConfigured: if no service is known, with what to type.
         ConfigError: if the address or one of the files cannot be used.
     """
-    found = normal_address(
+    found = load_address(address, environment=environment, folder=folder)
+    return _as_whom(found, token or os.environ.get("FUNCX_TOKEN") or "", folder)
+
+
+def load_address(address: str | None = None, *, environment: str | None = None, folder: Path | None = None) -> str:
+    """Return the address of the service to use; see `load_settings`."""
+    return normal_address(
         address
         or _by_environment(environment, "environment")
         or os.environ.get("FUNCX_SERVICE_ADDRESS")
         or _by_environment(os.environ.get("FUNCX_SDK_ENVIRONMENT"), "FUNCX_SDK_ENVIRONMENT")
         or _started(folder)
     )
-    return _as_whom(found, token or os.environ.get("FUNCX_TOKEN") or "", folder)
 
 
 def broker_settings(address: str | None = None) -> Settings:

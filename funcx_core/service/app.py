@@ -20,7 +20,6 @@ from funcx_core.ids import UserId, new_endpoint_id
 from funcx_core.protocol.handoff import FromForwarder, ToForwarder
 from funcx_core.queues.memory import MemoryQueue
 from funcx_core.service.auth.composition import authenticator_of
-from funcx_core.service.auth.config import AuthConfig
 from funcx_core.service.auth.local import SAVED_LABEL, LocalTokens
 from funcx_core.service.config import USUAL_PORT, ServiceConfig
 from funcx_core.service.files import Lock, Ports, ServiceFile, keep_token, known_token
@@ -267,14 +266,14 @@ async def _renew(tokens: LocalTokens, token: str, lifetime: float) -> None:
             await tokens.renew(token, lifetime)
 
 
-async def renew_saved_token(data_dir: Path, credentials: Path, address: str) -> str:
+async def renew_saved_token(config: ServiceConfig, credentials: Path, address: str) -> str:
     """See to it that the user has a good token for the service at `address`, whether it runs or not; return it.
 
     Raises:
         ConfigError: the service's data cannot be used.
     """
-    lifetime = AuthConfig().credentials_days * DAY
-    async with SqliteStore(data_dir) as store:
+    lifetime = config.auth.credentials_days * DAY
+    async with SqliteStore(config.data_dir) as store:
         tokens = LocalTokens(store)
         token = await usable_token(tokens, await local_user(store), known_token(credentials, address), lifetime)
         await tokens.close()

@@ -16,6 +16,7 @@ import msgspec
 
 from funcx_core.errors import AuthRequired, ConfigError, FuncxError, InvalidId, RemoteProtocolError, ServiceUnavailable
 from funcx_core.ids import parse_id
+from funcx_core.sdk.certificates import raise_if_untrusted, trusted
 from funcx_core.sdk.login_manager.scopes import FuncxScopes
 
 ID_VARIABLE: Final = "FUNCX_SDK_CLIENT_ID"
@@ -123,7 +124,7 @@ def _granted(url: str, credentials: ClientCredentials) -> _Granted:
         url, body, {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}
     )
     try:
-        with _opener().open(request, timeout=_TIMEOUT) as reply:
+        with _opener(url).open(request, timeout=_TIMEOUT) as reply:
             return msgspec.json.decode(reply.read(), type=_Granted)
     except urllib.error.HTTPError as error:
         error.close()
@@ -131,6 +132,7 @@ def _granted(url: str, credentials: ClientCredentials) -> _Granted:
     except msgspec.MsgspecError:
         raise RemoteProtocolError(f"{url} answers something else than a token. Is the address right?") from None
     except OSError as error:
+        raise_if_untrusted(url, getattr(error, "reason", error))
         raise ServiceUnavailable(
             f"Cannot reach {url} ({getattr(error, 'reason', error)}). Is the service up?"
         ) from None
@@ -143,8 +145,9 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Follow nothing."""
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    return urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    tls = urllib.request.HTTPSHandler(context=trusted(url))
+    return urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}), tls)
 
 
 def _refusal(status: int, url: str) -> FuncxError:

@@ -1,0 +1,101 @@
+"""The commands. What they ask for, the service decides: they are clients as any other."""
+
+from __future__ import annotations
+
+import click
+
+from funcx_core.errors import NotFound
+from funcx_core.fabric.typed_errors import typed_errors
+from funcx_core.home import home
+
+DAY = 86_400.0
+
+
+@click.group(invoke_without_command=True)
+@click.option("--client", "as_client", is_flag=True, help="Make an id and a secret, for a program, and print them.")
+@click.option("--label", default="funcx token --client", show_default=True, help="What the client is for.")
+@click.pass_context
+@typed_errors
+def token(context: click.Context, *, as_client: bool, label: str) -> None:
+    """Print the saved bearer token, for curl and other clients; or make, list and revoke others."""
+    if context.invoked_subcommand is not None:
+        if as_client:
+            raise click.UsageError("--client stands alone: funcx token --client")
+        return
+    if as_client:
+        from funcx_core.fabric.access import tokens
+
+        made = tokens.create_client(label)
+        click.echo(f"FUNCX_SDK_CLIENT_ID={made.client_id}\nFUNCX_SDK_CLIENT_SECRET={made.client_secret}")
+        click.echo("The secret is shown this once. `funcx token revoke` with the id ends it.", err=True)
+        return
+    from funcx_core.fabric import compose
+
+    click.echo(compose.token(home()))
+
+
+@token.command()
+@click.option("--label", default="funcx token create", show_default=True, help="What the token is for.")
+@click.option("--days", type=click.FloatRange(min=0, min_open=True), help="Days until it expires. [default: never]")
+@click.option(
+    "--scope", "scopes", multiple=True, help="What it may be used for; may be repeated. [default: everything]"
+)
+@typed_errors
+def create(*, label: str, days: float | None, scopes: tuple[str, ...]) -> None:
+    """Make a token and print it; it is shown this once."""
+    from funcx_core.fabric.access import tokens
+
+    click.echo(tokens.create_token(label, None if days is None else days * DAY, list(scopes) or None))
+
+
+@token.command("list")
+@typed_errors
+def show() -> None:
+    """List tokens, and clients with their ids."""
+    from funcx_core.fabric.access import tokens
+
+    for line in tokens.table():
+        click.echo(line)
+
+
+@token.command()
+@click.argument("token_id", metavar="ID")
+@typed_errors
+def revoke(token_id: str) -> None:
+    """Make a token worthless at once, or a client and all its tokens. ID as `funcx token list` shows it."""
+    from funcx_core.fabric.access import tokens
+
+    try:
+        tokens.revoke_token(token_id)
+        click.echo(f"Revoked the token {token_id}.")
+    except NotFound:
+        tokens.delete_client(token_id)
+        click.echo(f"Deleted the client {token_id} and revoked its tokens.")
+
+
+@click.command()
+@click.argument("address", required=False)
+@click.option("--environment", help="A name for this set of tokens. [default: $FUNCX_SDK_ENVIRONMENT, else production]")
+@click.option("--client-id", help="Id of a native app at Globus Auth. [default: the one of funcX]")
+@click.option("--scope", help="The scope that the service was registered with. [default: the one of funcX]")
+@typed_errors
+def login(*, address: str | None, environment: str | None, client_id: str | None, scope: str | None) -> None:
+    """Sign in with Globus, for the service at ADDRESS or the one that is configured.
+
+    A service that was started by `funcx up` for oneself needs no login.
+    """
+    from funcx_core.fabric.access import globus_login
+
+    found = globus_login.login(address, environment=environment, client_id=client_id, scope=scope)
+    click.echo(f"Signed in. {found} is used with this login from now on; `funcx logout` ends it.")
+
+
+@click.command()
+@click.argument("address", required=False)
+@typed_errors
+def logout(address: str | None) -> None:
+    """Forget the saved token for a service; a login by Globus is revoked, too."""
+    from funcx_core.fabric.access import globus_login
+
+    found = globus_login.logout(address)
+    click.echo(f"What was saved for {found} is forgotten.")
