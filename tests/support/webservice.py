@@ -18,7 +18,6 @@ from funcx_core.protocol.handoff import Ended, Offer, Submitted, forwarder_topic
 from funcx_core.protocol.task import TaskResult, TaskState
 from funcx_core.queues.memory import MemoryQueue
 from funcx_core.service.auth.composition import authenticator_of
-from funcx_core.service.auth.config import AuthConfig
 from funcx_core.service.auth.local import LocalTokens
 from funcx_core.service.config import ServiceConfig
 from funcx_core.service.operations.endpoints import ForwarderAddress

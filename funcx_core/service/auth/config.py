@@ -116,4 +116,3 @@ class AuthConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         for section in (self.globus, self.jupyterhub):
             if section is not None:
                 section.check()
-
