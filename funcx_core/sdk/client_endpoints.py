@@ -84,9 +84,7 @@ class EndpointMethods(ClientCore):
     def add_to_whitelist(self, endpoint_id: str, function_ids: str | Iterable[str]) -> dict[str, Any]:
         """Let an endpoint of yours run these functions, and from now on no others but those on its list.
 
-        Args:
-            endpoint_id: id or name of the endpoint.
-            function_ids: ids of functions; ``sha256:…`` allows whatever function has that content.
+        In place of an id, the ``content_hash`` that `get_function` shows allows this code whoever registers it.
         """
         body = {"func": _ids(function_ids)}
         return dict(self._web.post("endpoints", self.find_endpoint(endpoint_id), "whitelist", body=body))
@@ -138,5 +136,9 @@ class EndpointMethods(ClientCore):
 
 
 def _ids(function_ids: str | Iterable[str]) -> list[str]:
-    texts = [function_ids] if isinstance(function_ids, str) else [str(text) for text in function_ids]
-    return [text if text.startswith("sha256:") else parse_id(text, "function id") for text in texts]
+    one = isinstance(function_ids, str)
+    return [_entry(str(text)) for text in ([function_ids] if one else function_ids)]
+
+
+def _entry(text: str) -> str:
+    return text if text.startswith("sha256:") else parse_id(text, "function id")

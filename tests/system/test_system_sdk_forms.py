@@ -11,6 +11,7 @@ import pytest
 
 from funcx_core import errors
 from funcx_core.ids import new_group_id
+from funcx_core.service.routes import ROUTES
 from tests.support.fabric import eventually
 
 
@@ -236,3 +237,88 @@ def test_tokens_in_another_home_are_used_and_forgotten(fabric, tmp_path):
     client.logout()
     with pytest.raises(errors.AuthRequired):
         FuncXClient(funcx_service_address=fabric.address, funcx_home=os.fspath(other)).get_endpoints()
+
+
+# --- sharing, locks, containers, search --------------------------------------------------------------------------
+
+needs_sharing = pytest.mark.skipif(
+    "/v2/endpoints/{endpoint_id}/whitelist" not in {route.path for route in ROUTES},
+    reason="this service has no routes for allow-lists, containers, locks and searches",
+)
+
+
+def shout(text):
+    """Say it louder, for the marmots."""
+    return text.upper()
+
+
+@needs_sharing
+def test_a_whitelist_decides_what_an_endpoint_runs(fresh_fabric):
+    client = fresh_fabric.client()
+    allowed, other = client.register_function(add), client.register_function(shout)
+    assert client.add_to_whitelist("local", [allowed])["result"] == [allowed]
+    assert client.get_whitelist(fresh_fabric.endpoint_id)["result"] == [allowed]
+    with fresh_fabric.executor() as executor:
+        assert executor.submit_to_registered_function(allowed, (1,)).result(30) == 1
+        with pytest.raises(errors.PermissionDenied):
+            executor.submit_to_registered_function(other, ("a",)).result(30)
+        client.add_to_whitelist("local", other)
+        assert executor.submit_to_registered_function(other, ("a",)).result(30) == "A"
+        assert len(client.delete_from_whitelist("local", [allowed])) == 1
+        with pytest.raises(errors.PermissionDenied):
+            executor.submit_to_registered_function(allowed, (1,)).result(30)
+
+
+@needs_sharing
+def test_functions_are_found_by_what_they_are_about(fabric):
+    client = fabric.client()
+    function_id = client.register_function(shout, description="Speaks to rodents")
+    hidden = client.register_function(shout, function_name="hidden_shout", searchable=False)
+    found = client.search_function("marmots rodents")
+    assert found[0]["function_uuid"] == function_id
+    assert "shout" in str(found)
+    assert "rodents" in str(found)
+    assert client.search_function("name:shout", advanced=True).total >= 1
+    assert client.get_function(hidden)["function_name"] == "hidden_shout"
+    assert str(client.search_function("nobody wrote this")) == "No function was found."
+    client.delete_function(function_id)
+    assert function_id not in {row["function_uuid"] for row in client.search_function("rodents", limit=50)}
+    with pytest.raises(errors.FunctionNotFound):
+        client.get_function(function_id)
+
+
+@needs_sharing
+def test_containers_are_registered_and_found(fabric):
+    client = fabric.client()
+    container_id = client.register_container("docker://python:3.12-slim", "docker", name="python", description="Plain")
+    found = client.get_container(container_id, "docker")
+    assert (found["location"], found["name"]) == ("docker://python:3.12-slim", "python")
+    endpoint_id, containers = client.get_containers("local")
+    assert endpoint_id == fabric.endpoint_id
+    assert container_id in {row["container_uuid"] for row in containers}
+    with pytest.raises(errors.NotFound):
+        client.get_container(new_group_id(), "docker")
+
+
+@needs_sharing
+def test_a_locked_endpoint_goes_home_and_comes_back_when_unlocked(fresh_fabric):
+    client = fresh_fabric.client()
+    client.stop_endpoint("local")
+    eventually(lambda: not fresh_fabric.is_online("local"), "the endpoint has gone", timeout=40)
+    refused = fresh_fabric.endpoint_cli("start", "local", check=False)
+    assert refused.returncode != 0
+    client.unlock_endpoint("local")
+    eventually(lambda: not fresh_fabric.processes("agent"), "the agent has ended", timeout=20)
+    fresh_fabric.start_endpoint("local")
+    assert fresh_fabric.is_online("local")
+
+
+def test_a_deleted_endpoint_is_not_found(fabric):
+    client = fabric.client()
+    endpoint_id = new_group_id()
+    client.register_endpoint("passing", endpoint_id, {"cores": 8}, "1.0.6")
+    assert client.find_endpoint("passing") == endpoint_id
+    assert client.get_endpoint_status("passing")["status"] == "offline"
+    client.delete_endpoint("passing")
+    with pytest.raises(errors.EndpointNotFound):
+        client.get_endpoint_status("passing")
