@@ -3,6 +3,9 @@
 from funcx_core.errors import (
     ArgumentLoadError,
     AuthRequired,
+    BlobNotFound,
+    BlobQuotaExceeded,
+    ChecksumMismatch,
     ConfigError,
     Conflict,
     DeserializationError,
@@ -57,6 +60,9 @@ RegistrationError = UsageError
 __all__ = [
     "ArgumentLoadError",
     "AuthRequired",
+    "BlobNotFound",
+    "BlobQuotaExceeded",
+    "ChecksumMismatch",
     "ConfigError",
     "Conflict",
     "DeserializationError",

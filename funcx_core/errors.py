@@ -11,13 +11,14 @@
     │   ├── NotConfigured             no service is known
     │   ├── AuthRequired              no token, an unknown or expired one
     │   ├── PermissionDenied
-    │   ├── NotFound                  FunctionNotFound, EndpointNotFound, TaskNotFound, TaskGroupNotFound, TokenNotFound, ClientNotFound
+    │   ├── NotFound                  FunctionNotFound, EndpointNotFound, TaskNotFound, TaskGroupNotFound, TokenNotFound, ClientNotFound, BlobNotFound
     │   ├── NoMessageBroker           results travel by the stream here, not by a broker
     │   ├── Conflict                  the same id with another content, a lock held by somebody else
     │   ├── SerializationError        a function or argument that cannot be sent
     │   ├── DeserializationError      bytes that cannot be turned back into a value
     │   │   └── NotPlainData            they hold more than data, and their maker is not trusted
-    │   └── PayloadTooLarge           MaxRequestSizeExceeded (*)
+    │   ├── PayloadTooLarge           MaxRequestSizeExceeded (*)
+    │   └── ChecksumMismatch, BlobQuotaExceeded
     ├── RemoteProtocolError         the peer sent what the protocol does not allow
     │   └── VersionMismatch
     ├── TaskFailed                  the task ended without a value
@@ -209,6 +210,14 @@ class ClientNotFound(NotFound):
     advice = "`funcx token list` shows yours."
 
 
+class BlobNotFound(NotFound):
+    """No such blob, or not yours, or it was deleted or expired."""
+
+    code = "blob_not_found"
+    what = "blob"
+    advice = "Blobs live as long as their tasks, and a day without one."
+
+
 class Conflict(UsageError):
     """The same id came with another content, or somebody else holds the resource."""
 
@@ -262,6 +271,19 @@ class MaxRequestSizeExceeded(PayloadTooLarge, ThrottlingException):
     """A request has more bytes than the service asked its clients to send."""
 
     code = "max_request_size_exceeded"
+
+
+class ChecksumMismatch(UsageError):
+    """Bytes arrived that do not have the checksum that their sender named."""
+
+    code = "checksum_mismatch"
+
+
+class BlobQuotaExceeded(UsageError):
+    """The user's blobs would be larger together than the service allows."""
+
+    code = "blob_quota_exceeded"
+    http_status = 413
 
 
 # --- the peer's fault ------------------------------------------------------------------------------------------

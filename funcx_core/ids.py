@@ -26,6 +26,7 @@ ContainerId = NewType("ContainerId", str)
 ManagerId = NewType("ManagerId", str)
 BlockId = NewType("BlockId", str)
 MapId = NewType("MapId", str)
+BlobId = NewType("BlobId", str)
 
 MOST_INDICES = (1 << 32) - 1
 """Calls of a map that can have ids of their own."""
@@ -109,6 +110,11 @@ def call_id(map_id: MapId, index: int) -> TaskId:
 def split_call_id(task_id: TaskId) -> tuple[MapId, int]:
     """Return map and index that a task id names if it is that of a call of a map; the index is -1 if it cannot be."""
     return MapId(task_id[:-_INDEX_DIGITS] + "0" * _INDEX_DIGITS), int(task_id[-_INDEX_DIGITS:], 16) - 1
+
+
+def new_blob_id() -> BlobId:
+    """Return a fresh blob id (random: knowing one blob's says nothing about another's)."""
+    return BlobId(str(uuid.uuid4()))
 
 
 def parse_id(text: object, what: str = "id") -> str:

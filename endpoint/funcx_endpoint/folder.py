@@ -16,6 +16,8 @@ from funcx_core.ids import EndpointId, new_endpoint_id, parse_id
 from funcx_endpoint.processes import Identity, identity
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+LARGE: Final = "large"
+"""Name of the folder for large values in an endpoint's, see `funcx_endpoint.large`."""
 RESERVED: Final = frozenset({"service"})
 
 
@@ -54,6 +56,7 @@ class EndpointFolder:
         self.manager_settings = path / "managers.json"
         self.results = path / "results"
         self.leases = path / "leases"
+        self.large = path / LARGE
         self.scripts = path / "blocks"
         self.tasks = path / "tasks"
         self.logs = path / "logs"

@@ -10,6 +10,7 @@ from funcx_core.errors import EndpointNotFound, EndpointOffline, FuncxError, Tas
 from funcx_core.protocol.payload import as_text
 from funcx_core.sdk.settings import Settings
 from funcx_core.sdk.tasks import value_or_error
+from funcx_core.sdk.transfer import Transfer
 from funcx_core.sdk.trust import TrustingReader
 from funcx_core.sdk.web import WebClient
 from funcx_core.serialize import PackedFunction, pack_call
@@ -73,7 +74,8 @@ def _run(web: WebClient, endpoint_id: str, function: Any, timeout: float) -> tup
     task_id = web.post("tasks", body=body)["task_id"]
     task = web.get("tasks", task_id, query=f"timeout={timeout:g}")
     try:
-        value, error = value_or_error(task, TrustingReader(lambda _: True))  # the endpoint is one's own
+        reader = TrustingReader(lambda _: True)  # the endpoint is one's own
+        value, error = value_or_error(task, reader, Transfer(lambda: web.settings))
     except FuncxError as pending:
         raise TaskFailed(f"{function.__name__}(21) did not end within {timeout:g} s: {pending}") from None
     return value, error, time.monotonic() - started

@@ -41,6 +41,8 @@ class Throttle(msgspec.Struct, frozen=True, kw_only=True):
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What the service accepts, so that clients can check before they send. Sizes in bytes.
 
+    Arguments over `max_payload` and results over `max_result` travel as blobs, see `funcx_core.protocol.blob`.
+
     Attributes:
         max_payload: of one task's function arguments.
         max_result: of one task's result.
@@ -49,6 +51,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         max_batch: tasks in one request.
         max_open_tasks: tasks of one user that have not ended.
         throttle: what well-behaved clients keep to by themselves; None, which is usual on a service of one's own, for no such wish.
+        max_blob: of one large value; 0 if the service keeps none.
+        max_blob_bytes: of all large values of a user together.
+        blob_chunk: in which a large value is uploaded at a time.
     """
 
     max_payload: int = 10 * 1024 * 1024
@@ -58,6 +63,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_batch: int = 10_000
     max_open_tasks: int = 200_000
     throttle: Throttle | None = None
+    max_blob: int = 10 * 1024**3
+    max_blob_bytes: int = 100 * 1024**3
+    blob_chunk: int = 8 * 1024 * 1024
 
 
 class RegisterFunction(msgspec.Struct, frozen=True, tag="register_function"):

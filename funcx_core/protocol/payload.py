@@ -15,6 +15,7 @@ first bytes meaning
 ``mr\n``    a range of a map: 4-byte big-endian length of a msgpack array of positions (or nil for all), that array, then
             the ``mb`` or ``ml`` payload that the positions count in; the value is ``mo``
 ``mo\n``    what became of the calls of a range, each by itself: see `funcx_core.protocol.ranges`
+``rb\n``    a reference to a blob of the service that holds one of the other forms, see `blob`
 others      text as published clients write it, in UTF-8
 ==========  =====================================================================
 
@@ -24,6 +25,7 @@ Nothing here opens a pickle: the service and the forwarder use this module.
 from __future__ import annotations
 
 import codecs
+from collections.abc import Iterator
 from typing import Final
 
 from funcx_core.errors import RemoteProtocolError
@@ -34,8 +36,13 @@ CALLS: Final = b"mb\n"
 LISTED: Final = b"ml\n"
 RANGE: Final = b"mr\n"
 OUTCOMES: Final = b"mo\n"
+REFERENCE: Final = b"rb\n"
 LENGTH_BYTES: Final = 4
 _MANY: Final = (CALLS, LISTED, RANGE, OUTCOMES)
+_BINARY: Final = (VALUE, CALL, *_MANY, REFERENCE)
+_BASE64: Final = frozenset({b"00\n", b"01\n", b"02\n", b"03\n", b"04\n"})
+_HEADER: Final = 3
+_LONGEST_LENGTH: Final = 20
 
 
 def pack_buffers(buffers: list[str]) -> str:
@@ -74,6 +81,42 @@ def as_text(payload: bytes) -> str:
         return payload.decode()
     except UnicodeDecodeError:
         raise RemoteProtocolError("The payload is neither text nor a known binary form.") from None
+
+
+def content_size(payload: bytes) -> int:
+    """Return the bytes of what was serialized, whatever form it travels in: base64, a third longer, does not count against anybody."""
+    if payload.startswith(_BINARY):
+        return len(payload)
+    try:
+        return sum(_buffer_size(buffer) for buffer in _buffers(payload))
+    except ValueError:
+        return len(payload)
+
+
+def _buffers(packed: bytes) -> Iterator[bytes]:
+    """Yield the buffers of a packed text; one that is not ASCII is read as what it is, characters.
+
+    Raises:
+        ValueError: its lengths do not add up.
+    """
+    text = packed if packed.isascii() else packed.decode()
+    newline = "\n" if isinstance(text, str) else b"\n"
+    start = 0
+    while start < len(text):
+        head = text.index(newline, start, start + _LONGEST_LENGTH)  # type: ignore[arg-type]
+        length = text[start:head]
+        end = head + 1 + int(length)
+        if not length.isdigit() or end > len(text):
+            raise ValueError
+        buffer = text[head + 1 : end]
+        yield buffer.encode() if isinstance(buffer, str) else buffer
+        start = end
+
+
+def _buffer_size(buffer: bytes) -> int:
+    if buffer[:_HEADER] not in _BASE64:
+        return len(buffer)
+    return (len(buffer) - _HEADER - buffer.count(b"\n", _HEADER)) * 3 // 4 - buffer.count(b"=", -4)
 
 
 def _text_buffer(pickled: bytes) -> str:

@@ -79,6 +79,7 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         container_id: the registered container to run in; None for the endpoint's own environment.
         interrupt_grace: seconds between SIGINT, SIGTERM and SIGKILL when the task is stopped.
         tags: free text for filtering, such as ``notebook`` and ``cell_id``; at most 16 of 200 characters each.
+        inline_result: whoever asks for the result reads no references to blobs: one over the limit is `ResultTooLarge`.
     """
 
     walltime: float | None = None
@@ -86,9 +87,12 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     container_id: ContainerId | None = None
     interrupt_grace: float = 2.0
     tags: dict[str, str] = {}
+    inline_result: bool = False
 
 
 DEFAULT_OPTIONS: Final = TaskOptions()
+INLINE: Final = TaskOptions(inline_result=True)
+"""Of tasks of published clients, who cannot follow references."""
 
 
 class Function(msgspec.Struct, frozen=True, array_like=True, gc=False):

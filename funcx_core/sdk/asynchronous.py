@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
-from funcx_core.errors import UsageError
+from funcx_core.errors import FuncxError, UsageError
 from funcx_core.sdk.futures import FuncXFuture
 
 
@@ -53,6 +53,13 @@ def follow(future: FuncXFuture, loop: asyncio.AbstractEventLoop) -> FuncXTask:
     task = FuncXTask(str(future.task_id), loop=loop)
 
     def settle() -> None:
+        if future.is_to_be_fetched and not task.done():
+            # A large value is fetched beside the loop, which goes on meanwhile.
+            loop.run_in_executor(None, _fetch, future).add_done_callback(copy)
+        else:
+            copy()
+
+    def copy(_: object = None) -> None:
         if not task.done():
             _copy(future, task)
 
@@ -69,11 +76,19 @@ def follow(future: FuncXFuture, loop: asyncio.AbstractEventLoop) -> FuncXTask:
     return task
 
 
+def _fetch(future: FuncXFuture) -> None:
+    with suppress(FuncxError):  # It is raised again when the outcome is copied.
+        future.exception()
+
+
 def _copy(future: FuncXFuture, task: FuncXTask) -> None:
     if future.cancelled():
         task.cancel()
         return
-    error = future.exception()
+    try:
+        error = future.exception()
+    except FuncxError as failure:  # A large value cannot be fetched now.
+        error = failure
     if error is None:
         task.set_result(future.result())
     elif isinstance(error, StopIteration):  # A coroutine cannot let it through.

@@ -6,14 +6,19 @@ import difflib
 import threading
 import weakref
 from contextlib import closing
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
+
 from funcx_core.errors import EndpointNotFound, InvalidId
 from funcx_core.ids import parse_id
+from funcx_core.protocol.client import Limits
 from funcx_core.sdk.access import Access
 from funcx_core.sdk.settings import Settings
 from funcx_core.sdk.stream import TaskStream
+from funcx_core.sdk.transfer import Transfer
 from funcx_core.sdk.trust import Reader, TrustedEndpoints, TrustingReader
 from funcx_core.sdk.web import WebClient
 
@@ -33,6 +38,18 @@ class ClientCore:
     _trusted: TrustedEndpoints
     _stream: TaskStream | None
     _stream_lock: threading.Lock
+    _limits: Limits | None = None
+
+    @cached_property
+    def transfer(self) -> Transfer:
+        """What uploads and fetches large values; its `on_progress` may be set."""
+        return Transfer(lambda: self.settings)
+
+    def known_limits(self) -> Limits:
+        """Return the service's limits, asked for once."""
+        if self._limits is None:
+            self._limits = msgspec.convert(self._web.get("limits"), Limits)
+        return self._limits
 
     @property
     def settings(self) -> Settings:

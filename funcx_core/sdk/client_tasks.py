@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from funcx_core.errors import FuncxError, TaskPending, UsageError
 from funcx_core.ids import EndpointId, FunctionId, GroupId, new_task_id, parse_id
 from funcx_core.protocol.payload import as_text
 from funcx_core.sdk.batch import Batch
 from funcx_core.sdk.client_core import ClientCore
+from funcx_core.sdk.large import upload_arguments
 from funcx_core.sdk.stream import Route
 from funcx_core.sdk.tasks import is_ended, value_or_error
+from funcx_core.sdk.transfer import Transfer
 from funcx_core.sdk.trust import Reader
 from funcx_core.sdk.wire_errors import error_from_response
 from funcx_core.serialize import pack_call
@@ -24,6 +26,8 @@ _ACCEPTED = 200
 _STATUS = ("task_id", "status", "endpoint_id", "times", "completion_t")
 _PACKED = frozenset({"result", "exception", "error"})
 """Of a task, as the service tells of it: what only means something to whoever opens it."""
+SURELY_INLINE: Final = 64 * 1024
+"""Bytes of arguments up to which nobody asks for the service's limits."""
 
 
 class TaskMethods(ClientCore):
@@ -68,7 +72,7 @@ class TaskMethods(ClientCore):
         if self.asynchronous:
             return self._submit_to_await(batch)
         tasks = [
-            [parse_id(function_id, "function id"), self.find_endpoint(endpoint), as_text(pack_call(args, kwargs))]
+            [parse_id(function_id, "function id"), self.find_endpoint(endpoint), self._packed(args, kwargs)]
             for function_id, endpoint, args, kwargs in batch.calls
         ]
         if not tasks:
@@ -81,9 +85,16 @@ class TaskMethods(ClientCore):
                 "tasks": tasks,
                 "task_ids": task_ids,
                 "create_websocket_queue": batch.create_websocket_queue,
+                "large_results": True,
             },
         )
         return _accepted(answer, task_ids)
+
+    def _packed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        payload = pack_call(args, kwargs)
+        if len(payload) > SURELY_INLINE and len(payload) > (limits := self.known_limits()).max_payload:
+            payload = upload_arguments(self.transfer, payload, limits)
+        return as_text(payload)
 
     def map_run(
         self,
@@ -108,7 +119,7 @@ class TaskMethods(ClientCore):
         """
         task = self._task(task_id)
         known = {name: value for name, value in task.items() if name not in _PACKED}
-        return {**known, **_opened(task, self._reader_of_task(task))}
+        return {**known, **_opened(task, self._reader_of_task(task), self.transfer)}
 
     def get_task_status(self, task_id: str) -> dict[str, Any]:
         """Return ``task_id``, ``status``, ``pending``, ``endpoint_id`` and ``times`` of a task. Its result is not opened."""
@@ -122,7 +133,7 @@ class TaskMethods(ClientCore):
             TaskFailed: it ended without a value, by no fault of its function.
         """
         task = self._task(task_id)
-        value, error = value_or_error(task, self._reader_of_task(task))
+        value, error = value_or_error(task, self._reader_of_task(task), self.transfer)
         if error is not None:
             raise error
         return value
@@ -132,7 +143,8 @@ class TaskMethods(ClientCore):
         task_ids = [parse_id(task_id, "task id") for task_id in task_id_list]
         answer = self._web.post("batch_status", body={"task_ids": task_ids})
         return {
-            task_id: _opened(found, self._reader_of_task(found)) for task_id, found in dict(answer["results"]).items()
+            task_id: _opened(found, self._reader_of_task(found), self.transfer)
+            for task_id, found in dict(answer["results"]).items()
         }
 
     def get_batch_status(self, task_id_list: list[str]) -> dict[str, dict[str, Any]]:
@@ -193,10 +205,10 @@ def _status(task: dict[str, Any]) -> dict[str, Any]:
     return {**{name: task[name] for name in _STATUS if name in task}, "pending": not is_ended(task)}
 
 
-def _opened(task: dict[str, Any], reader: Reader) -> dict[str, Any]:
+def _opened(task: dict[str, Any], reader: Reader, transfer: Transfer) -> dict[str, Any]:
     status = _status(task)
     try:
-        value, error = value_or_error(task, reader)
+        value, error = value_or_error(task, reader, transfer)
     except TaskPending:
         return status
     return {**status, "exception": error} if error is not None else {**status, "result": value}

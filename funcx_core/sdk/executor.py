@@ -21,6 +21,7 @@ from funcx_core.sdk.ledger import MOST_CALLS
 from funcx_core.sdk.old_keywords import warn_of_old
 from funcx_core.sdk.registry import FunctionRegistry
 from funcx_core.sdk.stream import Route, TaskStream
+from funcx_core.sdk.transfer import OnProgress
 from funcx_core.serialize import pack_call, pack_calls
 
 
@@ -42,6 +43,8 @@ class FuncXExecutor(Executor):
         batch_size: calls per message at most. Batches form by themselves, and a lone call never waits for others.
         walltime: seconds after which a task is stopped with `TaskTimeout`.
         retry_on_loss: how often a started task runs again when its worker, manager or endpoint dies (0 to 10).
+        on_transfer: called with a `Progress` as large arguments go up and large results come down, on the thread that waits
+            for them.
     """
 
     def __init__(  # noqa: PLR0917 - the documented order of arguments
@@ -55,6 +58,7 @@ class FuncXExecutor(Executor):
         *,
         walltime: float | None = None,
         retry_on_loss: int = 0,
+        on_transfer: OnProgress | None = None,
         **old: Any,
     ) -> None:
         """`old` takes keywords of old releases that have no meaning any more, with a warning; see `old_keywords`."""
@@ -75,6 +79,7 @@ class FuncXExecutor(Executor):
         self._stream: TaskStream | None = None
         self._registry: FunctionRegistry | None = None
         self._opening = threading.Lock()
+        self._on_transfer = on_transfer
         self._is_shut_down = False
 
     @property
@@ -145,9 +150,11 @@ class FuncXExecutor(Executor):
 
         An executor without an endpoint of its own takes `endpoint_id` (and `container_uuid`) from the keywords.
 
+        Arguments over the service's limit for what travels with a task are uploaded first, while the caller waits.
+
         Raises:
             SerializationError: the function or an argument cannot be sent.
-            PayloadTooLarge: the arguments are over the service's limit.
+            PayloadTooLarge, BlobQuotaExceeded: the arguments are over the service's limits for large values, too.
             RuntimeError: the executor is shut down.
         """
         route = self._routes.get(None) if self._endpoint is not None else self._route_of(kwargs)
@@ -232,7 +239,9 @@ class FuncXExecutor(Executor):
         """Make the stream, once for each process: a forked child has one of its own."""
         with self._opening:
             if self._stream is None or self._registry is None or self._stream.is_forked:
-                self._stream = TaskStream(self.funcx_client.settings, batch_size=self.batch_size)
+                self._stream = TaskStream(
+                    self.funcx_client.settings, batch_size=self.batch_size, on_transfer=self._on_transfer
+                )
                 self._registry = FunctionRegistry(self._stream.register)
                 # The stream of an executor that is dropped without shutdown() ends with its last task.
                 weakref.finalize(self, self._stream.close_when_idle).atexit = False

@@ -12,15 +12,27 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
-from typing import Any, Final, Protocol
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from funcx_core.errors import FuncxError, ResultLoadError, TryAgainLater
 from funcx_core.ids import TaskId
+from funcx_core.protocol.blob import is_reference
+from funcx_core.protocol.payload import VALUE
 from funcx_core.protocol.task import TaskEvent, TaskResult, TaskState, TaskTimes
-from funcx_core.sdk.trust import STRANGER
+from funcx_core.sdk.large import save_value, with_content
+from funcx_core.sdk.transfer import Transfer
+from funcx_core.sdk.trust import STRANGER, load_failure
+from funcx_core.serialize import pack_value
+
+if TYPE_CHECKING:
+    import asyncio
 
 _ENDED: Final = frozenset({CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED})
 _lock = threading.Lock()
@@ -35,6 +47,10 @@ class Canceller(Protocol):
 
     def check_process(self) -> None:
         """Raise `RuntimeError` in a forked child: what the parent waits for does not arrive there."""
+
+    @property
+    def transfer(self) -> Transfer:
+        """What fetches large values."""
 
 
 class TaskListener(Protocol):
@@ -131,9 +147,10 @@ class FuncXFuture(Future[Any]):
         return self._state in _ENDED
 
     def result(self, timeout: float | None = None) -> Any:
-        """Return the value of the task, or raise its exception.
+        """Return the value of the task, or raise its exception. A large value is fetched now; `timeout` is for the task.
 
         Raises:
+            ServiceUnavailable: a large value cannot be fetched now; ask again later.
             TimeoutError: if it has not ended after `timeout` seconds.
             CancelledError: if the future was cancelled.
         """
@@ -150,6 +167,27 @@ class FuncXFuture(Future[Any]):
         self._wait(timeout)
         return self._exception
 
+    def download(self, path: str | os.PathLike[str], timeout: float | None = None) -> Path:
+        """Write the task's value to a file as a pickle, for `pickle.load`; a large one never is in memory as a whole.
+
+        Args:
+            path: the file; it appears when it is complete.
+            timeout: seconds to wait for the end of the task.
+
+        Raises:
+            OSError: the file cannot be written.
+            TimeoutError, CancelledError: as `result`; also the task's exception.
+        """
+        target = Path(path)
+        self._wait_for_end(timeout)
+        with _lock:
+            outcome = self._outcome
+        if outcome is not None and outcome.state is TaskState.SUCCESS and self._canceller is not None:
+            save_value(outcome, self._canceller.transfer, target)
+        else:
+            target.write_bytes(pack_value(self.result())[len(VALUE) :])
+        return target
+
     def add_done_callback(self, fn: Callable[[Future[Any]], Any]) -> None:
         """Call `fn(self)` when the task has ended, on the stream's thread; at once if it has."""
         with _lock:
@@ -162,9 +200,24 @@ class FuncXFuture(Future[Any]):
             super().add_done_callback(fn)
 
     def __await__(self) -> Generator[Any, None, Any]:
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> Any:
         import asyncio  # noqa: PLC0415 - only for those who await
 
-        return asyncio.wrap_future(self).__await__()
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        self.add_done_callback(lambda _: _call_soon(loop, ended.set))
+        try:
+            await ended.wait()
+            if self.is_to_be_fetched:
+                await asyncio.to_thread(self._wait, None)  # Fetching takes a while: the loop goes on meanwhile.
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        if self.cancelled():
+            raise asyncio.CancelledError
+        return self.result()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} task {self.task_id} {self._state.lower()}>"
@@ -242,6 +295,11 @@ class FuncXFuture(Future[Any]):
         self._made = value
 
     def _wait(self, timeout: float | None) -> None:
+        self._wait_for_end(timeout)
+        if not hasattr(self, "_exception"):
+            self._load()
+
+    def _wait_for_end(self, timeout: float | None) -> None:
         if self._state not in _ENDED:
             if self._canceller is not None:
                 self._canceller.check_process()
@@ -249,8 +307,6 @@ class FuncXFuture(Future[Any]):
                 self._condition.wait_for(self.done, timeout)
         if self._state != FINISHED:
             raise CancelledError if self.done() else TimeoutError
-        if not hasattr(self, "_exception"):
-            self._load()
 
     def _load(self) -> None:
         """Unpickle the value, in the one thread that gets hold of the outcome."""
@@ -261,7 +317,9 @@ class FuncXFuture(Future[Any]):
             return
         try:
             reader = STRANGER if self.route is None else self.route.reader
-            self._result, self._exception = reader.open(outcome)
+            self._result, self._exception = reader.open(self._fetched(outcome))
+        except _Unobtainable as failure:
+            self._result, self._exception = None, failure.error
         except BaseException:  # An interrupt while the value was unpickled: whoever asks next tries again.
             self._outcome = outcome
             raise
@@ -270,6 +328,22 @@ class FuncXFuture(Future[Any]):
             if self._made is not None:
                 with self._made:
                     self._made.notify_all()
+
+    @property
+    def is_to_be_fetched(self) -> bool:
+        """Whether the task has ended with a large value that nobody has asked for yet: asking for it takes a while."""
+        outcome = self._outcome
+        return outcome is not None and is_reference(outcome.value)
+
+    def _fetched(self, outcome: TaskResult) -> TaskResult:
+        if self._canceller is None or not is_reference(outcome.value):
+            return outcome
+        try:
+            return with_content(outcome, self._canceller.transfer)
+        except FuncxError as error:
+            if isinstance(error, TryAgainLater):
+                raise
+            raise _Unobtainable(load_failure(outcome.task_id, outcome.value, error)) from None
 
     def _wait_until_loaded(self) -> None:
         condition = self._condition
@@ -319,3 +393,16 @@ class FuncXFuture(Future[Any]):
 
     def _invoke_callbacks(self) -> None:
         self._call_back()
+
+
+class _Unobtainable(Exception):
+    """The value was too large to come with the outcome, and cannot be fetched."""
+
+    def __init__(self, error: ResultLoadError) -> None:
+        self.error = error
+        super().__init__(str(error))
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, action: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # The loop has ended, and nobody waits there any more.
+        loop.call_soon_threadsafe(action)

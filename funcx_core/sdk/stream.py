@@ -28,7 +28,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from funcx_core.errors import FuncxError, PayloadTooLarge, RemoteProtocolError, ServiceUnavailable, TryAgainLater
+from funcx_core.errors import FuncxError, RemoteProtocolError, ServiceUnavailable, TryAgainLater
 from funcx_core.ids import FunctionId, GroupId, TaskId, new_task_id
 from funcx_core.protocol.client import (
     Accepted,
@@ -46,8 +46,10 @@ from funcx_core.protocol.client import (
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.task import Call, Function
 from funcx_core.sdk.futures import FuncXFuture, TaskListener
+from funcx_core.sdk.large import upload_arguments
 from funcx_core.sdk.ledger import MOST_CALLS, Ledger, Request, Route
 from funcx_core.sdk.settings import Settings
+from funcx_core.sdk.transfer import OnProgress, Transfer
 from funcx_core.sdk.trust import STRANGER, Reader
 from funcx_core.transport.retry import Backoff
 
@@ -79,6 +81,7 @@ class TaskStream:
             one, the stream tries to reconnect for as long as it is open.
         batch_size: calls per message at most.
         on_connection: called with True when the stream is connected, and with False when it is not any more.
+        on_transfer: called as large values go up and down, on the thread that waits for that.
 
     Attributes:
         limits: what the service accepts.
@@ -92,8 +95,10 @@ class TaskStream:
         connect_timeout: float = 30.0,
         batch_size: int = MOST_CALLS,
         on_connection: Callable[[bool], None] | None = None,
+        on_transfer: OnProgress | None = None,
     ) -> None:
         self.limits = Limits()
+        self.transfer = Transfer(lambda: settings, on_progress=on_transfer)
         self._settings = settings
         self._connect_timeout = connect_timeout
         self._on_connection = on_connection
@@ -163,7 +168,7 @@ class TaskStream:
             FuncxError: the stream ended for this reason.
         """
         if len(payload) > self.limits.max_payload:
-            raise PayloadTooLarge(len(payload), self.limits.max_payload, "arguments")
+            payload = upload_arguments(self.transfer, payload, self.limits)
         if task_id is None:
             task_id = new_task_id()
         future = FuncXFuture(task_id, self, route, listener)

@@ -6,10 +6,12 @@ from typing import Any, Final
 
 import msgspec
 
-from funcx_core.errors import RemoteProtocolError, TaskNotFound, TaskPending
+from funcx_core.errors import FuncxError, RemoteProtocolError, TaskNotFound, TaskPending, TryAgainLater
 from funcx_core.ids import TaskId
 from funcx_core.protocol.task import TERMINAL, TaskError, TaskResult, TaskState
-from funcx_core.sdk.trust import Reader
+from funcx_core.sdk.large import with_content
+from funcx_core.sdk.transfer import Transfer
+from funcx_core.sdk.trust import Reader, load_failure
 
 _UNKNOWN: Final = "Unknown task id"
 
@@ -19,15 +21,17 @@ def is_ended(task: dict[str, Any]) -> bool:
     return str(task.get("status", "")).lower() in TERMINAL
 
 
-def value_or_error(task: dict[str, Any], reader: Reader) -> tuple[Any, BaseException | None]:
-    """Return the value of a task, or None and its exception.
+def value_or_error(task: dict[str, Any], reader: Reader, transfer: Transfer) -> tuple[Any, BaseException | None]:
+    """Return the value of a task, fetched if it is large, or None and its exception.
 
     Args:
         task: what the service tells.
         reader: opens it.
+        transfer: fetches it if it is large.
 
     Raises:
         TaskPending: it has not ended.
+        ServiceUnavailable: a large value cannot be fetched now.
     """
     task_id = str(task.get("task_id", ""))
     if str(task.get("reason", "")).startswith(_UNKNOWN):
@@ -36,7 +40,13 @@ def value_or_error(task: dict[str, Any], reader: Reader) -> tuple[Any, BaseExcep
         raise TaskPending(str(task.get("status", "unknown")), task_id=task_id)
     if str(task["status"]).lower() == TaskState.SUCCESS:
         value = str(task.get("result", "")).encode()
-        return reader.open(TaskResult(TaskId(task_id), 1, TaskState.SUCCESS, value))
+        outcome = TaskResult(TaskId(task_id), 1, TaskState.SUCCESS, value)
+        try:
+            return reader.open(with_content(outcome, transfer))
+        except TryAgainLater:
+            raise
+        except FuncxError as error:
+            return None, load_failure(task_id, value, error)
     return reader.open(TaskResult(TaskId(task_id), 1, TaskState.FAILED, error=_error(task)))
 
 

@@ -40,12 +40,12 @@ def dumps(value: Any) -> bytes:
     return pickled
 
 
-def loads(pickled: bytes | memoryview) -> Any:
+def loads(pickled: bytes | bytearray | memoryview) -> Any:
     """Return the object that `dumps` took. Raises whatever the pickle raises: it runs code of its maker."""
     if isinstance(pickled, memoryview):
         return pickle.loads(pickled)  # noqa: S301 - the caller has decided to trust the maker
     if b"dill" in pickled:
-        return _by_value_loader()(pickled)
+        return _by_value_loader()(bytes(pickled))
     return pickle.loads(pickled)  # noqa: S301
 
 

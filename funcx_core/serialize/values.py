@@ -104,7 +104,7 @@ def pack_value(value: Any) -> bytes:
         raise SerializationError(f"A value of type {_type_name(value)} cannot be sent{part}. {error}") from error
 
 
-def unpack_value(payload: bytes, *, data_only: bool = False) -> Any:
+def unpack_value(payload: bytes | bytearray, *, data_only: bool = False) -> Any:
     """Return the value in a payload of ours or of a published worker.
 
     Args:
@@ -129,7 +129,7 @@ def unpack_value(payload: bytes, *, data_only: bool = False) -> Any:
         raise cannot_load(error) from error
 
 
-def _part(payload: bytes, start: int, end: int) -> bytes | memoryview:
+def _part(payload: bytes | bytearray, start: int, end: int) -> bytes | bytearray | memoryview:
     # A view saves the copy of a large pickle; a small one is copied faster than viewed. Pickles by dill need bytes.
     if end - start < _BIG or payload.find(b"dill", start, end) >= 0:
         return payload[start:end]
@@ -146,7 +146,7 @@ def _unpack_text_call(payload: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return tuple(args), dict(kwargs)
 
 
-def _text(payload: bytes) -> str:
+def _text(payload: bytes | bytearray) -> str:
     try:
         return payload.decode()
     except UnicodeDecodeError:

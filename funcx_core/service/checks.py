@@ -7,6 +7,7 @@ from typing import Final
 
 from funcx_core.errors import FuncxError, InvalidId, InvalidRequest, PayloadTooLarge
 from funcx_core.protocol.client import Limits, Submit
+from funcx_core.protocol.payload import content_size
 from funcx_core.protocol.task import Call, TaskOptions
 
 MAX_RETRIES: Final = 10
@@ -42,8 +43,8 @@ def check_public_key(key: str) -> None:
 
 def check_function(name: str, body: bytes, limits: Limits) -> None:
     """Raise unless this can be registered."""
-    if len(body) > limits.max_function:
-        raise PayloadTooLarge(len(body), limits.max_function, "function")
+    if len(body) > limits.max_function and (size := content_size(body)) > limits.max_function:
+        raise PayloadTooLarge(size, limits.max_function, "function")
     if not body:
         raise InvalidRequest("The function has no body: register it with its source or its serialized code.")
     if len(name) > MAX_NAME:
@@ -79,6 +80,6 @@ def fault_of(call: Call, limits: Limits) -> FuncxError | None:
     """Return why this call cannot be accepted, None if it can."""
     if not _is_uuid(call.task_id):
         return InvalidId(call.task_id, "task id")
-    if len(call.payload) > limits.max_payload:
-        return PayloadTooLarge(len(call.payload), limits.max_payload, "task's payload")
+    if len(call.payload) > limits.max_payload and (size := content_size(call.payload)) > limits.max_payload:
+        return PayloadTooLarge(size, limits.max_payload, "task's payload")
     return None

@@ -111,6 +111,9 @@ _PATH: Final = click.Path(path_type=Path)
 @_setting(
     "--heartbeat-threshold", "forwarder.heartbeat_threshold", "Seconds until a silent one is offline.", type=float
 )
+@_setting(
+    "--blob-store", "blob_store", "Where large values are kept: s3://bucket/prefix?endpoint_url=… or file:///folder."
+)
 @_setting("--log-file", "logs.file", "JSON lines; service.log in the data folder if not given.", type=_PATH)
 @_setting("--debug", "logs.debug", "Log more.", is_flag=True, default=None)
 @click.option("--ready-file", type=_PATH, help="File to write the address to once it serves.")

@@ -164,6 +164,7 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         data_dir: where the database, the keys and the lock are kept.
+        blob_store: where large values are kept: ``s3://bucket/prefix?endpoint_url=…``, ``file:///folder``, or empty for `data_dir`.
         listen: HTTP.
         forwarder: the channels of endpoints.
         limits: what clients may send. Sizes in bytes.
@@ -175,6 +176,7 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     data_dir: Path
+    blob_store: str = ""
     listen: ListenConfig = ListenConfig()
     forwarder: ForwarderSection = ForwarderSection()
     limits: Limits = Limits()

@@ -8,6 +8,7 @@ from tornado import web
 
 from funcx_core.service.context import Context
 from funcx_core.service.handlers import (
+    blobs,
     description,
     endpoints,
     functions,
@@ -63,6 +64,11 @@ _V2: Final[list[tuple[str, type[Guard]]]] = [
     ("tasks/{task_id}/events", tasks.Events),
     ("taskgroup/{group_id}", tasks.TaskGroup),
     ("task_groups/{group_id}", tasks.TaskGroup),
+    ("blobs", blobs.Blobs),
+    ("blobs/{blob_id}", blobs.OneBlob),
+    ("blobs/{blob_id}/chunks/{number}", blobs.Chunk),
+    ("blobs/{blob_id}/complete", blobs.Complete),
+    ("blobs/{blob_id}/content", blobs.Content),
     ("stream", stream.Stream),
     ("overview", watching.OverviewHandler),
     ("login_codes", watching.LoginCode),

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from contextlib import suppress
 from typing import Self
 
 from tornado import httpserver, netutil
 
-from funcx_core.errors import ConfigError
+from funcx_core.errors import ConfigError, FuncxError
 from funcx_core.forwarder.counters import Counters
 from funcx_core.protocol.handoff import FromForwarder, ToForwarder
 from funcx_core.queues.base import FuncxQueue
 from funcx_core.service.auth.base import Authenticator
 from funcx_core.service.auth.local import LocalTokens
+from funcx_core.service.blobs.choice import backend_of
+from funcx_core.service.blobs.uploads import Blobs
 from funcx_core.service.config import ServiceConfig
 from funcx_core.service.context import Context
 from funcx_core.service.handlers.results_socket import ResultsSocket
@@ -34,6 +37,8 @@ from funcx_core.service.routes import application
 from funcx_core.service.store.base import Store
 from funcx_core.service.tls import load_certificate, tls_context
 
+EXPIRY_PERIOD = 3600.0
+"""Seconds between two looks for large values that nobody needs."""
 NO_LIMIT = 1 << 40
 """Handlers bound bodies themselves, so that too large a one gets an answer."""
 
@@ -82,8 +87,9 @@ class WebService:
             streams=lambda: len(self._streams),
             forwarder=forwarder_counters,
         )
+        self._blobs = Blobs(store.blobs, backend_of(config.blob_store, config.data_dir), config.limits)
         self._context = Context(
-            operations=Operations(store, self._handoff, forwarder, config.limits),
+            operations=Operations(store, self._handoff, forwarder, config.limits, self._blobs),
             authenticator=authenticator,
             token_operations=Tokens(store, authenticator, config.auth),
             auth=config.auth,
@@ -103,6 +109,7 @@ class WebService:
         self._tls = tls_context(config.listen)
         self._server: httpserver.HTTPServer | None = None
         self._routing: asyncio.Task[None] | None = None
+        self._housekeeping: asyncio.Task[None] | None = None
 
     @property
     def address(self) -> str:
@@ -124,8 +131,19 @@ class WebService:
         self._rates.change(config.rate)
         self._http.slow = config.logs.slow_request
 
+    @property
+    def blobs(self) -> Blobs:
+        """Large values, for who keeps house."""
+        return self._blobs
+
     async def open(self) -> None:
-        """Start to serve."""
+        """Start to serve.
+
+        Raises:
+            ConfigError: the store for large values cannot be used.
+        """
+        await self._blobs.open()
+        self._housekeeping = asyncio.get_running_loop().create_task(self._keep_house())
         self._routing = asyncio.get_running_loop().create_task(self._outcomes.run())
         self._server = httpserver.HTTPServer(
             application(self._context), max_body_size=NO_LIMIT, idle_connection_timeout=300, ssl_options=self._tls
@@ -143,6 +161,10 @@ class WebService:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._server.close_all_connections(), 1)
             self._server = None
+        if self._housekeeping is not None:
+            self._housekeeping.cancel()
+            await asyncio.gather(self._housekeeping, return_exceptions=True)
+        await self._blobs.close()
         await self._handoff.close()
         if self._routing is not None:
             self._routing.cancel()
@@ -153,6 +175,14 @@ class WebService:
         if self._routing is not None:
             with suppress(asyncio.CancelledError):
                 await asyncio.shield(self._routing)
+
+    async def _keep_house(self) -> None:
+        while True:
+            try:
+                await self._blobs.expire(time.time())
+            except FuncxError as error:
+                _log.warning("large values that are not needed could not be removed: %s", error)
+            await asyncio.sleep(EXPIRY_PERIOD)
 
     async def __aenter__(self) -> Self:
         await self.open()

@@ -445,6 +445,7 @@ async def test_what_is_somebody_elses_does_not_exist(service: TestedService) -> 
     group_id = new_group_id()
     task_id, endpoint_id = await submitted(service, task_group_id=group_id)
     (function_id,) = {offer.task.function_id for _, offer in await service.offers(1)}
+    blob_id = (await service.post("blobs", {"size": 1}))["blob_id"]
     paths = {
         f"/v2/functions/{function_id}": "GET",
         f"/v2/endpoints/{endpoint_id}": "GET DELETE",
@@ -460,6 +461,10 @@ async def test_what_is_somebody_elses_does_not_exist(service: TestedService) -> 
         f"/v3/endpoints/{endpoint_id}/submit": "POST",
         f"/v2/tokens/{(await service.get('tokens'))['tokens'][0]['token_id']}": "DELETE",
         f"/v2/clients/{(await service.post('clients', {'label': 'c'}, code=201))['client_id']}": "DELETE",
+        f"/v2/blobs/{blob_id}": "GET DELETE",
+        f"/v2/blobs/{blob_id}/chunks/0": "PUT",
+        f"/v2/blobs/{blob_id}/complete": "POST",
+        f"/v2/blobs/{blob_id}/content": "GET",
     }
     bodies = {"PUT": {"endpoint_name": "mine"}, f"/v3/endpoints/{endpoint_id}/submit": {"tasks": {function_id: ["x"]}}}
     patterns = {route.pattern for route in ROUTES if any(name.endswith("_id") for name in route.parameters)}
@@ -467,7 +472,8 @@ async def test_what_is_somebody_elses_does_not_exist(service: TestedService) -> 
     for path, methods in paths.items():
         for method in methods.split():
             body = bodies.get(path, bodies.get(method))
-            response = await service.request(method, path, body, token=service.bob)
+            checksum = {"X-Chunk-SHA256": "0" * 64}
+            response = await service.request(method, path, body, token=service.bob, headers=checksum)
             assert response.code == 404, (method, path)
     assert await service.get("endpoints", token=service.bob) == []
     results = (await service.post("batch_status", {"task_ids": [task_id]}, token=service.bob))["results"]

@@ -21,11 +21,12 @@ from funcx_core.ids import BlockId, FunctionId, ManagerId, TaskId
 from funcx_core.protocol.endpoint import Cancel, GiveBack, Results, TaskBatch
 from funcx_core.protocol.functions import FunctionCache
 from funcx_core.protocol.manager import Drain, ManagerHeartbeat, ManagerRefused, ManagerRegister
-from funcx_core.protocol.task import Function, Lease, Task, TaskResult, TaskState, TaskTimes
-from funcx_endpoint.interchange.effects import Bury, Deliver, Finished, Forget, Report, ToManager, Window
+from funcx_core.protocol.task import Function, Lease, Task, TaskError, TaskResult, TaskState, TaskTimes
+from funcx_endpoint.interchange.effects import Bury, Deliver, Fetch, Finished, Forget, Report, ToManager, Window
 from funcx_endpoint.interchange.state import Interchange
 
 THRESHOLD = 10.0
+LARGE = b"rb\nreference"
 FUNCTIONS = [Function(FunctionId(f"f{n}"), f"f{n}", b"body") for n in range(3)]
 SECONDS = {"f0": 0.0, "f1": 0.01, "f2": 1.0}
 
@@ -59,6 +60,8 @@ class InterchangeMachine(RuleBasedStateMachine):
         self.results: dict[Lease, TaskResult] = {}
         self.spool: set[Lease] = set()
         self.lost: set[Lease] = set()
+        self.fetching: list[Lease] = []
+        self.fetched: set[Lease] = set()
         self.returned: set[Lease] = set()
         self.upstream: list[TaskResult] = []
         self.online = False
@@ -94,6 +97,9 @@ class InterchangeMachine(RuleBasedStateMachine):
                     self.returned |= set(message.unstarted)
                     if message.missing_functions:
                         self.sent_functions.clear()
+                case Fetch(task=task):
+                    assert task.payload == LARGE
+                    self.fetching.append(task.lease)
                 case Bury(manager_id=manager_id):
                     self.burials.append(manager_id)
                 case Finished():
@@ -113,6 +119,7 @@ class InterchangeMachine(RuleBasedStateMachine):
                     for task in tasks:
                         assert task.function_id in model.functions, "a task came without its function"
                         assert task.task_id not in model.held, "a manager got a lease twice"
+                        assert task.payload != LARGE or task.lease in self.fetched, "a task came before its arguments"
                         model.held[task.task_id] = task
                 case Cancel(task_ids=task_ids):
                     ended = [model.held.pop(task_id) for task_id in task_ids if task_id in model.held]
@@ -273,13 +280,18 @@ class InterchangeMachine(RuleBasedStateMachine):
         self.upstream.clear()
 
     @precondition(lambda self: self.online and not self.finished)
-    @rule(number=st.integers(1, 6), function=st.sampled_from(FUNCTIONS), again=st.booleans())
-    def lease(self, number, function, again):
-        tasks = [Task(TaskId(f"t{next(self.numbers)}"), 1, function.function_id, b"p") for _ in range(number)]
+    @rule(
+        number=st.integers(1, 6),
+        function=st.sampled_from(FUNCTIONS),
+        again=st.booleans(),
+        payload=st.sampled_from([b"p", LARGE]),
+    )
+    def lease(self, number, function, again, payload):
+        tasks = [Task(TaskId(f"t{next(self.numbers)}"), 1, function.function_id, payload) for _ in range(number)]
         if again and self.lost:
             old = self.lost.pop()
             if old.task_id not in self.leased:
-                tasks.append(Task(old.task_id, old.attempt + 1, function.function_id, b"p"))
+                tasks.append(Task(old.task_id, old.attempt + 1, function.function_id, payload))
         functions = [] if function.function_id in self.sent_functions else [function]
         self.sent_functions.add(function.function_id)
         for task in tasks:
@@ -305,6 +317,17 @@ class InterchangeMachine(RuleBasedStateMachine):
         self.upstream.clear()
         acked += list(self.lost)
         self.perform(self.machine.acknowledged(acked))
+
+    @precondition(lambda self: self.fetching)
+    @rule(data=st.data(), succeeds=st.booleans())
+    def arguments_come(self, data, succeeds):
+        lease = self.fetching.pop(data.draw(st.integers(0, len(self.fetching) - 1)))
+        if succeeds:
+            self.fetched.add(lease)
+            self.perform(self.machine.fetched(lease, stamp=self.stamp))
+        else:
+            error = TaskError(code="argument_load_error", message="gone")
+            self.perform(self.machine.not_fetched(lease, error, stamp=self.stamp))
 
     # --- time, disk, end -----------------------------------------------------------------------------------------
 

@@ -47,7 +47,10 @@ class TestedService:
 
     __test__ = False
 
-    def __init__(self, web: WebService, store: SqliteStore, tokens: LocalTokens, inbox: Any, outbox: Any) -> None:
+    def __init__(
+        self, web: WebService, store: SqliteStore, tokens: LocalTokens, *, inbox: Any, outbox: Any, folder: Path
+    ) -> None:
+        self.folder = folder
         self.web = web
         self.store = store
         self.tokens = tokens
@@ -165,7 +168,7 @@ async def a_service(
             listening=listen("127.0.0.1", 0),
         )
         async with web:
-            service = TestedService(web, store, tokens, inbox, outbox)
+            service = TestedService(web, store, tokens, inbox=inbox, outbox=outbox, folder=folder)
             for user in (ALICE, BOB):
                 await store.ensure_user(user)
                 setattr(service, user.name, await tokens.mint(user, label="test"))

@@ -87,18 +87,6 @@ def test_the_client_names_what_is_wrong(fabric, call, error, text):
         call(client, fabric.endpoint_id, client.register_function(double))
 
 
-@pytest.mark.parametrize("size", [20_000_000, 60_000_000], ids=["over a task's limit", "over a request's limit"])
-def test_an_argument_that_is_too_large_is_told_with_its_size(fabric, size):
-    client = fabric.client()
-    function_id = client.register_function(double)
-    with pytest.raises(errors.PayloadTooLarge, match=r"takes at most [\d,]+. Send less, or pass a path"):
-        client.run(b"x" * size, endpoint_id=fabric.endpoint_id, function_id=function_id)
-    with fabric.executor() as executor:
-        with pytest.raises(errors.PayloadTooLarge, match=r"takes at most [\d,]+. Send less, or pass a path"):
-            executor.submit(double, b"x" * size).result(30)
-        assert executor.submit(double, 4).result(30) == 8
-
-
 def test_a_function_without_source_goes_by_value(fabric):
     scope = {}
     exec("def triple(number):\n    return number * 3", scope)

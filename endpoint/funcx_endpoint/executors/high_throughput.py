@@ -54,7 +54,8 @@ class HighThroughputExecutor:
         start_timeout: seconds from the start of a block to its first manager, after which the block counts as failed.
         working_dir: where tasks run; None for the endpoint's setting.
         walltime: seconds after which a task that sets none is stopped; None for never.
-        max_result: bytes that a result may have.
+        max_result: bytes that a result may have to travel with its task.
+        max_large_result: bytes that one may have to go by way of the service's store for large values; 0 for none that do.
         max_output: bytes of what a task prints that are kept.
         keep_children: whether processes that a task leaves behind live on.
         worker_debug: log more.
@@ -75,6 +76,7 @@ class HighThroughputExecutor:
     working_dir: str | None = None
     walltime: float | None = None
     max_result: int = 10 * 1024 * 1024
+    max_large_result: int = 10 * 1024**3
     max_output: int = 1024 * 1024
     keep_children: bool = False
     worker_debug: bool = False
@@ -101,6 +103,8 @@ class HighThroughputExecutor:
             "max_result",
             "max_output",
         )
+        if self.max_large_result < 0:
+            raise ConfigError(f"max_large_result is {self.max_large_result}; it must be 0 or more bytes.")
         if self.heartbeat_threshold <= self.heartbeat_period:
             raise ConfigError("heartbeat_threshold must be longer than heartbeat_period.")
         if self.provider is not None and not all(

@@ -7,7 +7,7 @@ import msgspec
 from funcx_core.ids import ManagerId
 from funcx_core.protocol.endpoint import Cancel, Events, GiveBack, TaskBatch, Transitions
 from funcx_core.protocol.manager import Drain, ManagerRefused, ManagerRegistered, ReportsAck
-from funcx_core.protocol.task import Lease, TaskResult
+from funcx_core.protocol.task import Lease, Task, TaskResult
 
 
 class ToManager(msgspec.Struct, frozen=True):
@@ -28,6 +28,12 @@ class Deliver(msgspec.Struct, frozen=True):
 
     manager_id: ManagerId | None
     results: list[TaskResult]
+
+
+class Fetch(msgspec.Struct, frozen=True):
+    """The arguments of this task are a reference: bring them to this endpoint, then call `fetched` or `not_fetched`."""
+
+    task: Task
 
 
 class Forget(msgspec.Struct, frozen=True):
@@ -52,4 +58,4 @@ class Finished(msgspec.Struct, frozen=True):
     """The drain is over: nothing is held here any more."""
 
 
-Effect = ToManager | Report | Deliver | Forget | Window | Bury | Finished
+Effect = ToManager | Report | Deliver | Fetch | Forget | Window | Bury | Finished

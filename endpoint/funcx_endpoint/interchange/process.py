@@ -10,7 +10,7 @@ import platform
 import signal
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -30,6 +30,7 @@ from funcx_core.protocol.endpoint import (
     TaskBatch,
 )
 from funcx_core.protocol.manager import Drained, FromManager, ManagerRegister
+from funcx_core.protocol.task import Lease, TaskError, TaskResult
 from funcx_core.transport.zmq import KeyPair
 from funcx_endpoint import processes
 from funcx_endpoint.blocks.process import BlockRunner, is_local
@@ -37,12 +38,14 @@ from funcx_endpoint.blocks.state import Load
 from funcx_endpoint.config import Config
 from funcx_endpoint.folder import EndpointFolder, Status
 from funcx_endpoint.interchange import recovery
-from funcx_endpoint.interchange.effects import Bury, Deliver, Effect, Finished, Forget, Report, ToManager, Window
+from funcx_endpoint.interchange.effects import Bury, Deliver, Effect, Fetch, Finished, Forget, Report, ToManager, Window
 from funcx_endpoint.interchange.floor import Floor
+from funcx_endpoint.interchange.large_values import LargeValues
 from funcx_endpoint.interchange.readiness import Readiness
 from funcx_endpoint.interchange.spool import NO_TOKEN, Spool
 from funcx_endpoint.interchange.state import Interchange
 from funcx_endpoint.interchange.uplink import SessionRefused, Uplink
+from funcx_endpoint.large import LargeFolder
 from funcx_endpoint.manager.settings import ManagerSettings
 from funcx_endpoint.registration import Registrar
 
@@ -94,6 +97,7 @@ class Agent:
             register=registrar.register,
             threshold=config.heartbeat_threshold,
         )
+        self._large = LargeValues(LargeFolder(folder.large), self, service_address=config.funcx_service_address)
         self._tokens = 0
         self._unsettled: dict[int, tuple[ManagerId | None, int]] = {}
         self._recovered_lost = False
@@ -130,6 +134,7 @@ class Agent:
         if results or lost:
             _log.info("an earlier agent left %d results and %d started tasks without one", len(results), len(lost))
         self._folder.leases.mkdir(mode=0o700, exist_ok=True)
+        self._large.open(results)
         self._floor.open()
         self._write_manager_settings()
         self._blocks.open()
@@ -173,6 +178,7 @@ class Agent:
 
     async def _close(self) -> None:
         self._uplink.close(farewell=False)
+        self._large.close()
         await self._blocks.close()
         await asyncio.to_thread(self._end_processes)
         self._floor.close()
@@ -206,6 +212,7 @@ class Agent:
             heartbeat_period=executor.heartbeat_period,
             heartbeat_threshold=executor.heartbeat_threshold,
             max_result=executor.max_result,
+            max_large_result=executor.max_large_result,
             max_output=executor.max_output,
             keep_children=executor.keep_children,
             walltime=executor.walltime,
@@ -232,7 +239,7 @@ class Agent:
         _log.info("registered with the service", extra={"endpoint_id": self._endpoint_id})
         self._perform(self._state.session_opened(registered.release, now=self._loop.time(), stamp=time.time_ns()))
         for results in self._state.unacknowledged_results():
-            self._uplink.send_results(encode(Results(results)))
+            self._send_results(results)
         if self._recovered_lost:
             self._recovered_lost = False
             self._loop.run_in_executor(None, recovery.forget, self._folder.leases)
@@ -300,6 +307,33 @@ class Agent:
         self._blocks.manager_left(record.block_id, manager_id)
         self._look()
 
+    # --- large values ----------------------------------------------------------------------------------------------
+
+    def argument_fetched(self, lease: Lease) -> None:
+        """A task can be dealt."""
+        self._perform(self._state.fetched(lease, stamp=time.time_ns()))
+
+    def argument_missing(self, lease: Lease, error: TaskError) -> None:
+        """A task cannot be run."""
+        self._perform(self._state.not_fetched(lease, error, stamp=time.time_ns()))
+
+    def result_uploaded(self, result: TaskResult) -> None:
+        """A result can be sent."""
+        self._uplink.send_results(encode(Results([result])))
+
+    def result_refused(self, result: TaskResult) -> None:
+        """A result cannot be sent; the service hears why."""
+        if self._state.replaced(result):
+            self._uplink.send_results(encode(Results([result])))
+
+    def _send_results(self, results: Sequence[TaskResult], record: bytes | None = None) -> None:
+        """Send what can be sent now; `record` is the encoded form of all of it."""
+        ready = self._large.sendable(results)
+        if record is not None and ready is results:
+            self._uplink.send_results(record)
+        elif ready:
+            self._uplink.send_results(encode(Results(list(ready))))
+
     # --- disk ------------------------------------------------------------------------------------------------------
 
     def _durable_soon(self, tokens: list[int]) -> None:
@@ -340,6 +374,7 @@ class Agent:
             raise RuntimeError("The thread that writes results has died.")
         self._perform(self._state.tick(now=now, stamp=time.time_ns()))
         self._uplink.tick(now)
+        self._large.tick(self._state.arguments, now)
         if not self._state.is_draining:
             busy = frozenset(record.manager_id for record in self._state.managers if record.leased)
             self._blocks.tick(Load(self._state.waiting + self._state.running, busy), now=now)
@@ -372,12 +407,15 @@ class Agent:
                     self._floor.send(manager_id, message)
                 case Deliver(manager_id=manager_id, results=results):
                     record = encode(Results(results))
-                    self._uplink.send_results(record)
+                    self._send_results(results, record)
                     self._tokens += 1
                     self._unsettled[self._tokens] = (manager_id, len(results))
                     self._spool.append(self._tokens, results, record)
                 case Forget(leases=leases):
                     self._spool.forget(leases)
+                    self._large.forget(leases)
+                case Fetch(task=task):
+                    self._large.fetch(task)
                 case Report(message=message):
                     self._uplink.report(message)
                 case Window(window=window):
@@ -425,6 +463,7 @@ class Agent:
                 "late_results": self._state.late_results,
                 "malformed_messages": self._floor.malformed_messages + self._uplink.malformed_messages,
                 "unacknowledged_results": self._state.unacknowledged,
+                "uploading_results": self._large.uploading,
             },
         )
 

@@ -160,6 +160,7 @@ class Held(msgspec.Struct):
         manager: who has it.
         is_over: it ended while it waited; the queue skips it.
         is_reported: the service was told that it waits for nodes.
+        is_fetching: its arguments are on their way here; it is not in the queue before they are.
         cancel: how its manager was asked to stop it, if it was: whether by force.
     """
 
@@ -168,4 +169,5 @@ class Held(msgspec.Struct):
     manager: ManagerRecord | None = None
     is_over: bool = False
     is_reported: bool = False
+    is_fetching: bool = False
     cancel: bool | None = None

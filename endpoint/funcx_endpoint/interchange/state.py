@@ -2,6 +2,7 @@
 
 Theory of operation. A lease of this endpoint is in exactly one place:
 
+- *fetching*: its arguments are large and on their way here,
 - *waiting* in the queue,
 - *leased* on to one manager,
 - *ended*: its result is kept until the service acknowledges it, or
@@ -27,6 +28,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 from funcx_core.ids import FunctionId, ManagerId, TaskId
+from funcx_core.protocol.blob import is_reference
 from funcx_core.protocol.endpoint import Cancel, Events, GiveBack, Results, TaskBatch, Transitions
 from funcx_core.protocol.functions import FunctionCache
 from funcx_core.protocol.manager import (
@@ -41,7 +43,7 @@ from funcx_core.protocol.manager import (
 )
 from funcx_core.protocol.task import Function, Lease, TaskError, TaskResult, TaskState, TaskTimes, Transition
 from funcx_endpoint.interchange.dispatch import RunTimes, deal
-from funcx_endpoint.interchange.effects import Bury, Deliver, Effect, Finished, Forget, Report, ToManager, Window
+from funcx_endpoint.interchange.effects import Bury, Deliver, Effect, Fetch, Finished, Forget, Report, ToManager, Window
 from funcx_endpoint.interchange.records import Held, ManagerRecord, Reported
 
 BATCH_TASKS: Final = 500
@@ -137,7 +139,7 @@ class Interchange:
         """Assert what must always hold; tests call it after every step."""
         assert not self._held.keys() & self._ended.keys(), "a lease is open and ended"  # noqa: S101
         queued = [held for held in self._waiting if not held.is_over]
-        unleased = [held for held in self._held.values() if held.manager is None]
+        unleased = [held for held in self._held.values() if held.manager is None and not held.is_fetching]
         assert len(queued) == len(unleased), "a waiting lease is not in the queue once"  # noqa: S101
         assert {id(held) for held in queued} == {id(held) for held in unleased}, "the queue has what is not waiting"  # noqa: S101
         for record in self._managers.values():
@@ -193,7 +195,11 @@ class Interchange:
                 continue
             held = Held(task, stamp)
             held_now[task_id] = held
-            waiting.append(held)
+            if is_reference(task.payload):
+                held.is_fetching = True
+                effects.append(Fetch(task))
+            else:
+                waiting.append(held)
         if without_body:
             effects.append(Report(GiveBack(unstarted=without_body, missing_functions=True)))
         if self._early_cancels:
@@ -202,6 +208,35 @@ class Interchange:
         if self.is_draining:
             return effects + self._return_waiting()
         return effects + self._dispatch(stamp)
+
+    def fetched(self, lease: Lease, *, stamp: int) -> list[Effect]:
+        """The arguments of this lease are here."""
+        held = self._fetching(lease)
+        if held is None:
+            return []
+        held.is_fetching = False
+        self._waiting.append(held)
+        return self._return_waiting() if self.is_draining else self._dispatch(stamp)
+
+    def not_fetched(self, lease: Lease, error: TaskError, *, stamp: int) -> list[Effect]:
+        """The arguments of this lease cannot be had: it fails."""
+        held = self._fetching(lease)
+        if held is None:
+            return []
+        return [Deliver(None, [self._end_waiting(held, TaskState.FAILED, error, stamp)]), *self._finish()]
+
+    def arguments(self) -> set[bytes]:
+        """Return the payloads of open leases whose arguments are large."""
+        payloads = (held.task.payload for held in self._held.values())
+        return {payload for payload in payloads if is_reference(payload)}
+
+    def replaced(self, result: TaskResult) -> bool:
+        """The result of an ended lease cannot be sent; this is told instead. Whether anybody still waits for it."""
+        ended = self._ended.get(result.task_id)
+        if ended is None or ended.attempt != result.attempt:
+            return False
+        self._ended[result.task_id] = result
+        return True
 
     def acknowledged(self, leases: Iterable[Lease]) -> list[Effect]:
         """The service has these results, or does not want them; or it heard that these leases are lost."""
@@ -499,6 +534,7 @@ class Interchange:
 
     def _return_waiting(self) -> list[Effect]:
         unstarted = [held.task.lease for held in self._waiting if not held.is_over]
+        unstarted += [held.task.lease for held in self._held.values() if held.is_fetching]
         for lease in unstarted:
             del self._held[lease.task_id]
         self._waiting.clear()
@@ -525,13 +561,21 @@ class Interchange:
         cancelled = [task.task_id for task in batch.tasks if self._early_cancels.pop(task.task_id, None) is not None]
         return self.cancel(Cancel(cancelled), now=now, stamp=stamp) if cancelled else []
 
+    def _fetching(self, lease: Lease) -> Held | None:
+        held = self._held.get(lease.task_id)
+        return held if held is not None and held.is_fetching and held.task.attempt == lease.attempt else None
+
     def _cancel_waiting(self, held: Held, stamp: int) -> TaskResult:
+        error = TaskError(code="task_cancelled", message="The task was cancelled before it started.")
+        return self._end_waiting(held, TaskState.CANCELLED, error, stamp)
+
+    def _end_waiting(self, held: Held, state: TaskState, error: TaskError, stamp: int) -> TaskResult:
         task = self._drop(held).task
         result = TaskResult(
             task.task_id,
             task.attempt,
-            TaskState.CANCELLED,
-            error=TaskError(code="task_cancelled", message="The task was cancelled before it started."),
+            state,
+            error=error,
             times=TaskTimes(interchange=held.arrived, ended=stamp),
         )
         self._ended[task.task_id] = result

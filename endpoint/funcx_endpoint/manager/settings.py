@@ -25,7 +25,8 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
         workers: tasks run at a time per manager.
         heartbeat_period: seconds between heartbeats.
         heartbeat_threshold: seconds of silence after which the interchange is taken for lost.
-        max_result: bytes; a larger result becomes `ResultTooLarge`.
+        max_result: bytes; a larger result goes by way of a file, see `funcx_endpoint.large`.
+        max_large_result: bytes; a larger one becomes `ResultTooLarge`.
         max_output: bytes of stdout and stderr kept per task.
         keep_children: whether processes that a task left behind may live on.
         walltime: default walltime in seconds of tasks that set none; None for no limit.
@@ -45,6 +46,7 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_period: float = 5.0
     heartbeat_threshold: float = 30.0
     max_result: int = 10 * 1024 * 1024
+    max_large_result: int = 0
     max_output: int = 1024 * 1024
     keep_children: bool = False
     walltime: float | None = None

@@ -19,6 +19,7 @@ from typing import Final
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.task import EventKind
 from funcx_core.protocol.worker import Chunk, Recall
+from funcx_endpoint.folder import LARGE
 from funcx_endpoint.manager.effects import Level
 from funcx_endpoint.manager.settings import ManagerSettings
 from funcx_endpoint.processes import MANAGER_VARIABLE
@@ -105,6 +106,8 @@ class WorkerProcess:
             working_dir=str(self._folder),
             max_result=self._settings.max_result,
             max_output=self._settings.max_output,
+            max_large_result=self._settings.max_large_result,
+            large_dir=str(Path(self._settings.endpoint_dir) / LARGE),
             keep_children=self._settings.keep_children,
         )
         try:

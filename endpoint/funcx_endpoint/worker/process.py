@@ -18,6 +18,7 @@ import threading
 import time
 import types
 from collections import deque
+from pathlib import Path
 from typing import Final
 
 from funcx_core.errors import RemoteProtocolError
@@ -33,12 +34,13 @@ from funcx_core.protocol.worker import (
     chunk_decoder,
     recall_decoder,
 )
+from funcx_endpoint.large import LargeFolder
 from funcx_endpoint.worker import records
 from funcx_endpoint.worker.capture import Capture
 from funcx_endpoint.worker.interrupts import Interrupts
 from funcx_endpoint.worker.isolation import Surroundings, become_subreaper, buffer_c_output_by_lines, die_with_parent
 from funcx_endpoint.worker.page import STARTED, Page
-from funcx_endpoint.worker.run import Functions, Runner
+from funcx_endpoint.worker.run import Functions, LargeValues, Runner
 from funcx_endpoint.worker.settings import WorkerSettings
 
 GATHER: Final = 1_000_000
@@ -63,7 +65,9 @@ class Worker:
         self._interrupts = Interrupts(self._page)
         self._functions = Functions()
         self._capture = Capture(self._send, max_output=settings.max_output, max_event=settings.max_result)
-        self._runner = Runner(self._functions, self._interrupts, max_result=settings.max_result)
+        self._runner = Runner(
+            self._functions, self._interrupts, large=_large_values(settings), max_result=settings.max_result
+        )
         self._surroundings = Surroundings(settings.working_dir, keep_children=settings.keep_children)
         self._todo: deque[Dealt] = deque()
         self._missing: list[int] = []
@@ -172,6 +176,10 @@ class Worker:
                 channel.close()
         self._capture.after_fork()
         self._interrupts.after_fork()
+
+
+def _large_values(settings: WorkerSettings) -> LargeValues:
+    return LargeValues(LargeFolder(Path(settings.large_dir)), settings.max_large_result)
 
 
 def _end_forked_child(result: TaskResult) -> None:

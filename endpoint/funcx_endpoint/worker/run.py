@@ -17,6 +17,7 @@ from funcx_core.errors import (
     TaskFailed,
 )
 from funcx_core.ids import FunctionId
+from funcx_core.protocol.blob import is_reference, read_reference
 from funcx_core.protocol.payload import CALLS, RANGE
 from funcx_core.protocol.task import Function, Task, TaskError, TaskResult, TaskState, TaskTimes
 from funcx_core.serialize import (
@@ -27,6 +28,7 @@ from funcx_core.serialize import (
     unpack_function,
 )
 from funcx_core.serialize.ranges import OutcomesPacker
+from funcx_endpoint.large import LargeFolder
 from funcx_endpoint.worker.interrupts import Interrupts
 from funcx_endpoint.worker.ranges import RangeRun
 
@@ -60,12 +62,35 @@ class Functions:
         return function
 
 
+class LargeValues:
+    """Arguments and results that do not travel with their task. `limit`: bytes that such a result may have."""
+
+    def __init__(self, folder: LargeFolder, limit: int) -> None:
+        self._folder = folder
+        self.limit = limit
+
+    def arguments(self, reference: bytes) -> bytes:
+        """Return the payload that a reference stands for."""
+        return self._folder.read_argument(read_reference(reference))
+
+    def result(self, value: bytes) -> bytes:
+        """Put a result where the agent finds it, and return the reference to it."""
+        try:
+            return self._folder.write_result(value).to_payload()
+        except OSError as error:
+            raise ResultTooLarge(
+                f"The function's value has {len(value):,} bytes and cannot be written to the endpoint's disk: {error.strerror}.",
+                details={"size": len(value)},
+            ) from None
+
+
 class Runner:
     """Runs tasks of one worker."""
 
-    def __init__(self, functions: Functions, interrupts: Interrupts, *, max_result: int) -> None:
+    def __init__(self, functions: Functions, interrupts: Interrupts, *, large: LargeValues, max_result: int) -> None:
         self._functions = functions
         self._interrupts = interrupts
+        self._large = large
         self._max_result = max_result
 
     def run(self, task: Task, number: int) -> TaskResult:
@@ -115,16 +140,9 @@ class Runner:
         except Exception as error:
             raise ArgumentLoadError("The arguments cannot be loaded on this worker") from error
 
-    def _too_large(self, size: int) -> ResultTooLarge:
-        return ResultTooLarge(
-            f"The function's value has {size:,} bytes; this endpoint sends back at most {self._max_result:,}. "
-            "Return less, or write it to a file and return its path.",
-            details={"size": size, "limit": self._max_result},
-        )
-
     def _too_large_together(self, size: int) -> TaskError:
         if size > self._max_result:
-            return _described(self._too_large(size))
+            return _described(_too_large(size, self._max_result))
         return _described(
             ResultTooLarge(
                 f"The values of this range have more than the {self._max_result:,} bytes that this endpoint sends back "
@@ -136,13 +154,15 @@ class Runner:
     def _value(self, task: Task) -> bytes:
         function = self._load(task)
         payload = task.payload
+        if is_reference(payload):
+            payload = _loaded_arguments(self._large.arguments, payload)
         if payload.startswith(CALLS):
             calls = _loaded_arguments(unpack_calls, payload)
             result: Any = [function(*args) for args in calls]
         else:
             args, kwargs = _loaded_arguments(unpack_call, payload)
             result = function(*args, **kwargs)
-        return self._packed(result)
+        return self._packed(result, inline=task.options is not None and task.options.inline_result)
 
     def _load(self, task: Task) -> Callable[..., Any]:
         try:
@@ -150,16 +170,27 @@ class Runner:
         except Exception as error:
             raise FunctionLoadError("The function cannot be loaded on this worker") from error
 
-    def _packed(self, result: Any) -> bytes:
+    def _packed(self, result: Any, *, inline: bool) -> bytes:
         try:
             value = pack_value(result)
         except SerializationError as error:
             raise ResultNotSerializable(f"The function's value cannot be sent back. {error}") from None
         except Exception as error:
             raise ResultNotSerializable("The function's value cannot be sent back") from error
-        if len(value) > self._max_result:
-            raise self._too_large(len(value))
-        return value
+        if len(value) <= self._max_result:
+            return value
+        limit = self._max_result if inline else max(self._max_result, self._large.limit)
+        if len(value) > limit:
+            raise _too_large(len(value), limit)
+        return self._large.result(value)
+
+
+def _too_large(size: int, limit: int) -> ResultTooLarge:
+    return ResultTooLarge(
+        f"The function's value has {size:,} bytes; this endpoint sends back at most {limit:,}. "
+        "Return less, or write it to a file and return its path.",
+        details={"size": size, "limit": limit},
+    )
 
 
 def _loaded_arguments(unpack: Callable[[bytes], Any], payload: bytes) -> Any:

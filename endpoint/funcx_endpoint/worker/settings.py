@@ -15,7 +15,9 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         results: socket for everything the worker says.
         page: file shared with the manager, see `page`.
         working_dir: where tasks run; it exists.
-        max_result: bytes; a larger result becomes `ResultTooLarge`.
+        max_result: bytes; a larger result does not travel with its task.
+        max_large_result: bytes; a result between the two goes by way of a file.
+        large_dir: where large values are, see `funcx_endpoint.large`.
         max_output: bytes of stdout and stderr kept per task.
         keep_children: whether processes that a task left behind may live on.
     """
@@ -28,6 +30,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     working_dir: str
     max_result: int
     max_output: int
+    max_large_result: int = 0
+    large_dir: str = ""
     keep_children: bool = False
 
     def to_argument(self) -> str:

@@ -10,7 +10,7 @@ import msgspec
 from funcx_core.errors import InvalidRequest, NoMessageBroker
 from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, new_group_id, new_task_id, parse_id
 from funcx_core.protocol.client import Submit
-from funcx_core.protocol.task import Call
+from funcx_core.protocol.task import INLINE, Call
 from funcx_core.service.auth.scopes import Scope
 from funcx_core.service.config import MAX_HTTP_BODY
 from funcx_core.service.handlers.base import ApiHandler
@@ -35,7 +35,7 @@ class WholeSubmit(ApiHandler):
             endpoint_id = EndpointId(parse_id(endpoint, "endpoint id"))
             call = Call(task_ids[-1], function_id, payload.encode(errors="surrogatepass"))
             by_endpoint.setdefault(endpoint_id, []).append(call)
-        submits = [Submit(0, endpoint_id, group_id, mine) for endpoint_id, mine in by_endpoint.items()]
+        submits = [Submit(0, endpoint_id, group_id, mine, INLINE) for endpoint_id, mine in by_endpoint.items()]
         fault = await self.context.operations.tasks.submit_whole(self.user, submits)
         if fault is None:
             return task_ids

@@ -23,13 +23,15 @@ PARTIAL = 207
 class SubmitBody(msgspec.Struct, frozen=True, kw_only=True):
     """Tasks are triples of function, endpoint and payload.
 
-    `task_ids` (one for each task) and `options` are ours: with ids made by the client, a repeated request is harmless.
+    `task_ids` (one for each task), `options` and `large_results` are ours: with ids made by the client, a repeated request is
+    harmless; who says `large_results` reads references to blobs.
     """
 
     tasks: list[tuple[str, str, str]]
     task_group_id: str | None = None
     task_ids: list[str] | None = None
     options: TaskOptions = DEFAULT_OPTIONS
+    large_results: bool = False
     create_websocket_queue: Any = None
 
 
@@ -90,7 +92,9 @@ def _by_endpoint(
             continue
         call = Call(task_id, function_id, payload.encode(errors="surrogatepass"))
         calls.setdefault(endpoint_id, []).append(call)
-    return [Submit(0, endpoint_id, group_id, mine, body.options) for endpoint_id, mine in calls.items()]
+    # Published clients cannot follow a reference: for them a result over the limit is an error, as it always was.
+    options = body.options if body.large_results else msgspec.structs.replace(body.options, inline_result=True)
+    return [Submit(0, endpoint_id, group_id, mine, options) for endpoint_id, mine in calls.items()]
 
 
 def _item(task_id: TaskId, fault: Rejection | None) -> Accepted | ErrorBody:

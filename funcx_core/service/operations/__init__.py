@@ -6,6 +6,7 @@ Each operation takes the user it is done for and sees only what that user may se
 from __future__ import annotations
 
 from funcx_core.protocol.client import Limits
+from funcx_core.service.blobs.uploads import Blobs
 from funcx_core.service.handoff import Handoff
 from funcx_core.service.operations.endpoints import Endpoints, ForwarderAddress
 from funcx_core.service.operations.functions import Functions
@@ -16,11 +17,14 @@ from funcx_core.service.store.base import Store
 class Operations:
     """The operations, by what they are about, on one store and one forwarder."""
 
-    def __init__(self, store: Store, handoff: Handoff, forwarder: ForwarderAddress, limits: Limits) -> None:
+    def __init__(
+        self, store: Store, handoff: Handoff, forwarder: ForwarderAddress, limits: Limits, blobs: Blobs
+    ) -> None:
         self.limits = limits
+        self.blobs = blobs
         self.functions = Functions(store, limits)
         self.endpoints = Endpoints(store, handoff, forwarder, limits)
-        self.tasks = Tasks(store, handoff, self.functions, self.endpoints, limits)
+        self.tasks = Tasks(store, handoff, self.functions, self.endpoints, blobs=blobs, limits=limits)
 
 
 __all__ = ["Operations"]

@@ -7,11 +7,20 @@ from collections.abc import Sequence
 
 import msgspec
 
-from funcx_core.errors import FunctionNotFound, FuncxError, TaskGroupNotFound, TaskNotFound
-from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId
+from funcx_core.errors import (
+    FunctionNotFound,
+    FuncxError,
+    InvalidRequest,
+    RemoteProtocolError,
+    TaskGroupNotFound,
+    TaskNotFound,
+)
+from funcx_core.ids import BlobId, EndpointId, FunctionId, GroupId, TaskId
+from funcx_core.protocol.blob import is_reference, read_reference
 from funcx_core.protocol.client import Limits, Rejection, Submit
 from funcx_core.protocol.handoff import CancelRequested, More, Offer, Submitted
 from funcx_core.protocol.task import DEFAULT_OPTIONS, Call, Function, Task, TaskEvent, TaskResult, TaskState
+from funcx_core.service.blobs.uploads import Blobs
 from funcx_core.service.checks import check_id, check_submit, fault_of
 from funcx_core.service.handoff import Handoff
 from funcx_core.service.operations.endpoints import Endpoints
@@ -25,13 +34,21 @@ class Tasks:
     """The tasks of one store."""
 
     def __init__(
-        self, store: Store, handoff: Handoff, functions: Functions, endpoints: Endpoints, limits: Limits
+        self,
+        store: Store,
+        handoff: Handoff,
+        functions: Functions,
+        endpoints: Endpoints,
+        *,
+        blobs: Blobs,
+        limits: Limits,
     ) -> None:
         self._limits = limits
         self._store = store
         self._handoff = handoff
         self._functions = functions
         self._endpoints = endpoints
+        self._blobs = blobs
         self._quota = Quota(store, limits.max_open_tasks, time.monotonic)
 
     # --- submit ------------------------------------------------------------------------------------------------
@@ -43,6 +60,7 @@ class Tasks:
             FuncxError: nothing at all was accepted.
         """
         functions, calls, rejected = await self._examine(user, submit)
+        calls = await self._with_blobs(user, calls, rejected)
         if not calls:
             return rejected
         await self._quota.take(user.user_id, len(calls))
@@ -122,6 +140,22 @@ class Tasks:
             elif call.function_id in functions:
                 accepted.append(call)
         return accepted
+
+    async def _with_blobs(self, user: User, calls: list[Call], rejected: list[Rejection]) -> list[Call]:
+        """Let calls use the blobs that they refer to; those that may not are rejected."""
+        references = [call for call in calls if is_reference(call.payload)]
+        if not references:
+            return calls
+        wanted: dict[TaskId, BlobId] = {}
+        refused: dict[TaskId, FuncxError] = {}
+        for call in references:
+            try:
+                wanted[call.task_id] = read_reference(call.payload).blob_id
+            except RemoteProtocolError as error:
+                refused[call.task_id] = InvalidRequest(str(error))
+        refused |= await self._blobs.bind(user, wanted)
+        rejected += [rejection(task_id, error) for task_id, error in refused.items()]
+        return [call for call in calls if call.task_id not in refused]
 
     async def _hand_over(
         self, user: User, submit: Submit, calls: list[Call], functions: dict[FunctionId, Function]

@@ -12,6 +12,7 @@ from funcx_core.protocol.endpoint import EndpointStatus
 from funcx_core.protocol.handoff import Offer
 from funcx_core.protocol.task import Function, Lease, TaskEvent, TaskResult, Transition
 from funcx_core.service.store.accounts import AccountStore
+from funcx_core.service.store.blob_catalog import BlobCatalog
 from funcx_core.service.store.records import (
     Endpoint,
     OpenTask,
@@ -120,6 +121,13 @@ class Store(LeaseStore, ABC):
     @abstractmethod
     async def all_offline(self) -> None:
         """Record that no endpoint is connected: the forwarder has just started."""
+
+    # --- large values ------------------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def blobs(self) -> BlobCatalog:
+        """The catalog of blobs. Its bytes are elsewhere."""
 
     # --- tasks -------------------------------------------------------------------------------------------------
 

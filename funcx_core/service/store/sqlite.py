@@ -23,6 +23,7 @@ from funcx_core.protocol.task import Function, Lease, TaskEvent, TaskResult, Tra
 from funcx_core.service.store import account_rows, overview_reads, registry, schema, task_reads
 from funcx_core.service.store.additions import add_missing
 from funcx_core.service.store.base import Store
+from funcx_core.service.store.blob_catalog import BlobCatalog
 from funcx_core.service.store.blobs import BlobFolder
 from funcx_core.service.store.records import (
     Endpoint,
@@ -209,6 +210,13 @@ class SqliteStore(Store):
         await self._writer.do(
             lambda tx: registry.endpoint_seen(tx.connection, endpoint_id, status, online=online, epoch=epoch, now=now)
         )
+
+    # --- large values ------------------------------------------------------------------------------------------
+
+    @property
+    def blobs(self) -> BlobCatalog:
+        """The catalog of blobs."""
+        return BlobCatalog(self._writer.do, self._read)
 
     # --- tasks -------------------------------------------------------------------------------------------------
 

@@ -4,8 +4,8 @@ import pytest
 
 from funcx_core.protocol.endpoint import Cancel, GiveBack, Results, TaskBatch, Transitions
 from funcx_core.protocol.manager import Drain, Drained, ManagerHeartbeat, ManagerRegister, ManagerRegistered, ReportsAck
-from funcx_core.protocol.task import Function, Lease, Task, TaskResult, TaskState, TaskTimes, Transition
-from funcx_endpoint.interchange.effects import Bury, Deliver, Finished, Forget, Report, ToManager, Window
+from funcx_core.protocol.task import Function, Lease, Task, TaskError, TaskResult, TaskState, TaskTimes, Transition
+from funcx_endpoint.interchange.effects import Bury, Deliver, Fetch, Finished, Forget, Report, ToManager, Window
 from funcx_endpoint.interchange.state import Interchange
 
 F = Function("f", "f", b"body")
@@ -52,6 +52,62 @@ def test_a_task_goes_to_an_idle_manager_with_its_function_once(ix):
     assert register(ix, "m", 2) == [ToManager("m", ManagerRegistered(1, 10)), Window(1024)]
     assert lease(ix, "a") == [ToManager("m", TaskBatch([task("a")], [F]))]
     assert lease(ix, "b", functions=()) == [ToManager("m", TaskBatch([task("b")], []))]
+
+
+# --- large arguments -------------------------------------------------------------------------------------------
+
+REFERENCE = b"rb\nreference"
+
+
+def large(name, attempt=1):
+    return Task(name, attempt, "f", REFERENCE)
+
+
+def test_a_task_with_large_arguments_is_dealt_when_they_are_here(ix):
+    register(ix, "m", 2)
+    assert ix.tasks(TaskBatch([large("a"), task("b")], [F]), now=0, stamp=5) == [
+        Fetch(large("a")),
+        ToManager("m", TaskBatch([task("b")], [F])),
+    ]
+    assert (ix.held(), ix.waiting, ix.arguments()) == ([Lease("a", 1), Lease("b", 1)], 1, {REFERENCE})
+    ix.check()
+    assert ix.fetched(Lease("a", 2), stamp=6) == []
+    assert ix.fetched(Lease("a", 1), stamp=6) == [ToManager("m", TaskBatch([large("a")], []))]
+    assert ix.fetched(Lease("a", 1), stamp=7) == []
+    ix.check()
+
+
+def test_a_task_whose_arguments_cannot_be_had_fails(ix):
+    ix.tasks(TaskBatch([large("a")], [F]), now=0, stamp=5)
+    error = TaskError(code="argument_load_error", message="gone")
+    (deliver,) = ix.not_fetched(Lease("a", 1), error, stamp=9)
+    assert deliver == Deliver(
+        None, [TaskResult("a", 1, TaskState.FAILED, error=error, times=TaskTimes(interchange=5, ended=9))]
+    )
+    assert ix.not_fetched(Lease("a", 1), error, stamp=9) == []
+    assert ix.unacknowledged_results() == [deliver.results]
+    ix.check()
+
+
+def test_a_task_may_be_cancelled_or_given_back_while_its_arguments_come(ix):
+    ix.tasks(TaskBatch([large("a"), large("b")], [F]), now=0, stamp=5)
+    (deliver,) = ix.cancel(Cancel(["a"]), now=1, stamp=6)
+    assert deliver.results[0].state is TaskState.CANCELLED
+    assert ix.fetched(Lease("a", 1), stamp=7) == []
+    assert Report(GiveBack(unstarted=[Lease("b", 1)])) in ix.drain(5, now=2)
+    assert ix.fetched(Lease("b", 1), stamp=8) == []
+    ix.check()
+
+
+def test_a_result_that_cannot_be_sent_is_replaced_by_the_reason(ix):
+    register(ix, "m")
+    lease(ix, "a")
+    ix.receive("m", Results([result("a")]), now=1, stamp=6)
+    failed = result("a", state=TaskState.FAILED)
+    assert ix.replaced(failed)
+    assert ix.unacknowledged_results() == [[failed]]
+    ix.acknowledged([Lease("a", 1)])
+    assert not ix.replaced(failed)
 
 
 def test_tasks_wait_for_a_manager(ix):

@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from funcx_core.errors import RemoteProtocolError
-from funcx_core.protocol.payload import CALL, CALLS, LENGTH_BYTES, VALUE, as_text, pack_buffers, split_call
+from funcx_core.protocol.payload import (
+    CALL,
+    CALLS,
+    LENGTH_BYTES,
+    VALUE,
+    as_text,
+    content_size,
+    pack_buffers,
+    split_call,
+)
 
 
 def a_call(arguments: bytes, keywords: bytes) -> bytes:
@@ -73,3 +82,22 @@ def test_many_calls_have_no_text_form() -> None:
 def test_any_bytes_have_a_text_form_or_are_a_protocol_error(payload: bytes) -> None:
     with contextlib.suppress(RemoteProtocolError):
         as_text(payload)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 1000, 100_001])
+def test_the_size_of_a_text_is_that_of_what_it_holds(size: int) -> None:
+    pickled = pickle.dumps(b"x" * size)
+    keywords = pickle.dumps({})
+    call = CALL + len(pickled).to_bytes(4, "big") + pickled + keywords
+    assert content_size(as_text(call).encode()) == len(pickled) + len(keywords)
+    assert content_size(call) == len(call)
+
+
+@pytest.mark.parametrize("text", ["not packed", "5\n00", "99999999999999999999999\nx", "-2\n"])
+def test_what_is_not_base64_counts_as_it_is(text: str) -> None:
+    found = content_size(text.encode())
+    assert found == len(text.encode())
+
+
+def test_lengths_count_characters_and_sizes_count_bytes() -> None:
+    assert content_size(pack_buffers(["st\nf:é", "00\nAAAA"]).encode()) == len("st\nf:é".encode()) + 3

@@ -14,10 +14,11 @@ from funcx_core.protocol.ranges import CallState, Outcomes, a_range, listed
 from funcx_core.protocol.task import Function, Task, TaskResult, TaskState
 from funcx_core.serialize import pack_call, pack_calls, pack_function, rebuild_exception
 from funcx_core.serialize.ranges import FULL_ERRORS, SEGMENT, pack_range, unpack_segment
+from funcx_endpoint.large import LargeFolder
 from funcx_endpoint.worker import ranges
 from funcx_endpoint.worker.interrupts import Interrupts
 from funcx_endpoint.worker.page import TARGET, Page
-from funcx_endpoint.worker.run import Functions, Runner
+from funcx_endpoint.worker.run import Functions, LargeValues, Runner
 
 
 def divide(a, b):
@@ -37,6 +38,7 @@ def lazily(value):
 
 
 LIMIT = 2 * SEGMENT
+NOT_LARGE = LargeValues(LargeFolder(Path("not-used")), 0)
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def runner(page: Page) -> Runner:
         [Function(FunctionId(f.__name__), f.__name__, pack_function(f)) for f in (divide, echo, leave, lazily)]
         + [Function(FunctionId("broken"), "broken", b"garbage")]
     )
-    return Runner(functions, Interrupts(page), max_result=LIMIT)
+    return Runner(functions, Interrupts(page), large=NOT_LARGE, max_result=LIMIT)
 
 
 def task(function: str, payload: bytes) -> Task:
@@ -145,7 +147,7 @@ class TestInterrupts:
         before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
         interrupts.install()
         try:
-            return Runner(functions, interrupts, max_result=1000).run(
+            return Runner(functions, interrupts, large=NOT_LARGE, max_result=1000).run(
                 task("f", pack_range([(n,) for n in range(5)])), 7
             )
         finally:

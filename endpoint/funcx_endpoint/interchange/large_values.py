@@ -1,0 +1,245 @@
+"""Large values between the endpoint's folder and the service: the agent's part, because only the agent reaches the service.
+
+Arguments are fetched before their task is dealt. A result is written to disk by its worker and journalled by the agent like any
+other; it is sent to the service when its blob is there. Both go on until they succeed, or until the service says that they
+never will; after a restart of the agent what the spool still has is uploaded from where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import mmap
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Protocol
+
+from funcx_core.errors import AuthRequired, ConfigError, FuncxError, NotConfigured, TryAgainLater
+from funcx_core.ids import BlobId, TaskId
+from funcx_core.protocol.blob import BlobReference, is_reference, read_reference
+from funcx_core.protocol.task import Lease, Task, TaskError, TaskResult, TaskState
+from funcx_core.sdk.settings import load_settings
+from funcx_core.sdk.transfer import Transfer
+from funcx_endpoint.large import LargeFolder
+
+_log = logging.getLogger(__name__)
+
+AT_A_TIME: Final = 2
+"""Transfers in each direction; each has several chunks under way."""
+RETRY_SECONDS: Final = 5.0
+"""Pause after a failure that somebody has to put right: no token, a full disk."""
+KEEP_SECONDS: Final = 60.0
+"""How long arguments that no task needs are kept: the next task may use them, too."""
+
+STRAY_PERIOD: Final = 3600.0
+
+_Key = tuple[TaskId, int]
+
+
+class Handler(Protocol):
+    """The agent, as far as large values concern it. All methods are called on its loop."""
+
+    def argument_fetched(self, lease: Lease) -> None:
+        """The arguments of this lease are here."""
+
+    def argument_missing(self, lease: Lease, error: TaskError) -> None:
+        """The arguments of this lease cannot be had."""
+
+    def result_uploaded(self, result: TaskResult) -> None:
+        """The service has the value of this result: it may be told."""
+
+    def result_refused(self, result: TaskResult) -> None:
+        """The service will never take the value; `result` says so in its place."""
+
+
+class LargeValues:
+    """The transfers of one agent. All methods belong to the agent's loop, except where a thread is named."""
+
+    def __init__(self, folder: LargeFolder, handler: Handler, *, service_address: str | None) -> None:
+        self._folder = folder
+        self._handler = handler
+        self._loop = asyncio.get_running_loop()
+        self._transfer = Transfer(lambda: load_settings(service_address).require_token(), patience=None)
+        self._stopped = threading.Event()
+        self._up = ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="upload")
+        self._down = ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="fetch")
+        self._wanted: dict[BlobId, list[Lease]] = {}
+        self._results: dict[_Key, BlobReference] = {}
+        self._uploading: set[_Key] = set()
+        self._unneeded: dict[BlobId, float] = {}
+        self._swept_at = 0.0
+        self._looked_at = 0.0
+
+    def open(self, recovered: Iterable[TaskResult]) -> None:
+        """Prepare the folder and take up the uploads of an earlier agent."""
+        large = [result for result in recovered if is_reference(result.value)]
+        self._folder.open({read_reference(result.value).blob_id for result in large})
+        self.sendable(large)
+
+    def close(self) -> None:
+        """Stop; what is not uploaded stays on disk."""
+        self._stopped.set()
+        self._transfer.close()
+        for threads in (self._up, self._down):
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    # --- results ---------------------------------------------------------------------------------------------------
+
+    def sendable(self, results: Sequence[TaskResult]) -> Sequence[TaskResult]:
+        """Return the results that can be sent now, and begin to upload the values of the others."""
+        if not any(is_reference(result.value) for result in results):
+            return results
+        for result in results:
+            key = (result.task_id, result.attempt)
+            if is_reference(result.value) and key not in self._results:
+                self._results[key] = read_reference(result.value)
+                self._uploading.add(key)
+                self._up.submit(self._upload, result, self._results[key])
+        return [result for result in results if (result.task_id, result.attempt) not in self._uploading]
+
+    def forget(self, leases: Iterable[Lease]) -> None:
+        """The service has committed these results, or does not want them."""
+        if not self._results:
+            return
+        for lease in leases:
+            key = (lease.task_id, lease.attempt)
+            reference = self._results.pop(key, None)
+            if reference is not None:
+                self._uploading.discard(key)
+                self._folder.result(reference.blob_id).unlink(missing_ok=True)
+
+    @property
+    def uploading(self) -> int:
+        """How many results wait for their value to be uploaded."""
+        return len(self._uploading)
+
+    def _upload(self, result: TaskResult, reference: BlobReference) -> None:
+        """Upload a value until the service has it, or says that it never will. In a thread."""
+
+        def attempt() -> None:
+            path = self._folder.result(reference.blob_id)
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                self._transfer.upload_as(reference, content, kind="result", task_id=result.task_id)
+
+        self._until_settled(
+            attempt,
+            lambda: self._uploaded(result),
+            lambda reason: self._refused(result, reference, reason),
+            lambda: (result.task_id, result.attempt) in self._results,
+        )
+
+    def _uploaded(self, result: TaskResult) -> None:
+        key = (result.task_id, result.attempt)
+        if key in self._uploading:
+            self._uploading.discard(key)
+            self._handler.result_uploaded(result)
+
+    def _refused(self, result: TaskResult, reference: BlobReference, reason: str) -> None:
+        key = (result.task_id, result.attempt)
+        if key not in self._uploading:
+            return
+        self._uploading.discard(key)
+        _log.warning("the value of a task cannot be sent: %s", reason, extra={"task_id": result.task_id})
+        error = TaskError(
+            code="result_too_large",
+            message=f"The function's value has {reference.size:,} bytes, and the service does not take it. {reason}",
+            details={"size": reference.size, "cause": reason},
+        )
+        failed = TaskResult(result.task_id, result.attempt, TaskState.FAILED, b"", error, result.times)
+        self._handler.result_refused(failed)
+
+    # --- arguments -------------------------------------------------------------------------------------------------
+
+    def fetch(self, task: Task) -> None:
+        """Bring the arguments of a task here."""
+        reference = read_reference(task.payload)
+        self._unneeded.pop(reference.blob_id, None)
+        waiting = self._wanted.get(reference.blob_id)
+        if waiting is not None:
+            waiting.append(task.lease)
+            return
+        self._wanted[reference.blob_id] = [task.lease]
+        self._down.submit(self._fetch, reference)
+
+    def tick(self, needed: Callable[[], set[bytes]], now: float) -> None:
+        """Time passed: remove what no task needs any more. `needed` gives the references of open tasks' arguments."""
+        if now < self._swept_at + KEEP_SECONDS / 4:
+            return
+        self._swept_at = now
+        if now > self._looked_at + STRAY_PERIOD:
+            self._looked_at = now
+            self._folder.remove_stray({reference.blob_id for reference in self._results.values()})
+        present = self._folder.arguments()
+        if not present:
+            return
+        wanted = {read_reference(payload).blob_id for payload in needed()}
+        since = {blob_id: self._unneeded.get(blob_id, now) for blob_id in present if blob_id not in wanted}
+        self._unneeded = {blob_id: began for blob_id, began in since.items() if now < began + KEEP_SECONDS}
+        for blob_id in since.keys() - self._unneeded.keys():
+            self._folder.argument(blob_id).unlink(missing_ok=True)
+
+    def _fetch(self, reference: BlobReference) -> None:
+        """Fetch arguments until they are here, or the service says that they never will be. In a thread."""
+        path = self._folder.argument(reference.blob_id)
+
+        def attempt() -> None:
+            if not (path.exists() and path.stat().st_size == reference.size):
+                self._transfer.download_to(reference, path)
+
+        self._until_settled(
+            attempt,
+            lambda: self._fetched(reference),
+            lambda reason: self._missing(reference, reason),
+            lambda: reference.blob_id in self._wanted,
+        )
+
+    def _fetched(self, reference: BlobReference) -> None:
+        for lease in self._wanted.pop(reference.blob_id, ()):
+            self._handler.argument_fetched(lease)
+
+    def _missing(self, reference: BlobReference, reason: str) -> None:
+        error = TaskError(
+            code="argument_load_error",
+            message=f"The arguments ({reference.size:,} bytes) cannot be fetched from the service. {reason}",
+            details={"size": reference.size, "cause": reason},
+        )
+        for lease in self._wanted.pop(reference.blob_id, ()):
+            self._handler.argument_missing(lease, error)
+
+    # --- in a thread -----------------------------------------------------------------------------------------------
+
+    def _until_settled(
+        self,
+        attempt: Callable[[], None],
+        succeeded: Callable[[], None],
+        failed: Callable[[str], None],
+        is_wanted: Callable[[], bool],
+    ) -> None:
+        while not self._stopped.is_set() and is_wanted():
+            try:
+                attempt()
+            except (TryAgainLater, AuthRequired, NotConfigured, ConfigError) as error:
+                _log.warning("a large value has to wait: %s", error)
+            except FuncxError as error:
+                self._on_loop(lambda reason=str(error): failed(reason))  # type: ignore[misc]
+                return
+            except FileNotFoundError:
+                self._on_loop(
+                    lambda: failed("Its file is not in the endpoint's folder: nodes must share that with the agent.")
+                )
+                return
+            except OSError as error:
+                _log.warning("a large value has to wait: %s", error)
+            except Exception:  # noqa: BLE001 - whatever it is, the value must not be lost by it
+                _log.exception("a large value has to wait because of an error of the agent's own")
+            else:
+                self._on_loop(succeeded)
+                return
+            self._stopped.wait(RETRY_SECONDS)
+
+    def _on_loop(self, action: Callable[[], None]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(action)
+        except RuntimeError:  # The loop has ended; the next agent takes it up.
+            _log.info("a transfer ended after the agent")

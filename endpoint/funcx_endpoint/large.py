@@ -1,0 +1,98 @@
+"""Values that are too long to travel with their task lie in two folders of the endpoint, which its nodes share.
+
+The agent fetches arguments from the service into ``arguments`` before a task is dealt, and a worker reads them there. A worker
+writes its result into ``results``, under the id of the blob that it will be; the agent uploads it from there and keeps the
+file until the service has committed the result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Container
+from pathlib import Path
+from typing import Final
+
+from funcx_core.ids import BlobId, new_blob_id
+from funcx_core.protocol.blob import BlobReference
+
+STRAY_SECONDS: Final = 24 * 3600.0
+"""A result file that no result names may still be named by one that is on its way; after a day it is not."""
+
+
+class LargeFolder:
+    """Where large values of an endpoint are, for its agent and its workers."""
+
+    def __init__(self, path: Path) -> None:
+        self._arguments = path / "arguments"
+        self._results = path / "results"
+
+    def open(self, unacknowledged: Container[str]) -> None:
+        """Make the folders and remove the arguments that an earlier agent left."""
+        for folder in (self._arguments, self._results):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in self._arguments.iterdir():
+            path.unlink(missing_ok=True)
+        self.remove_stray(unacknowledged)
+
+    def remove_stray(self, unacknowledged: Container[str]) -> None:
+        """Remove old results that are not among these: of attempts that did not count, of workers that were killed."""
+        before = time.time() - STRAY_SECONDS
+        for path in self._results.iterdir():
+            if path.name not in unacknowledged and path.stat().st_mtime < before:
+                path.unlink(missing_ok=True)
+
+    def argument(self, blob_id: BlobId) -> Path:
+        """Return where an argument is."""
+        return self._arguments / blob_id
+
+    def result(self, blob_id: BlobId) -> Path:
+        """Return where a result is."""
+        return self._results / blob_id
+
+    def arguments(self) -> list[BlobId]:
+        """Return the arguments that are here."""
+        return [BlobId(path.name) for path in self._arguments.iterdir() if not path.suffix]
+
+    def write_result(self, content: bytes) -> BlobReference:
+        """Put a result on disk and return the reference to it.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        reference = BlobReference(new_blob_id(), len(content), hashlib.sha256(content).hexdigest())
+        path = self.result(reference.blob_id)
+        part = path.with_suffix(".part")
+        try:
+            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with os.fdopen(handle, "wb", buffering=0) as file:
+                rest = memoryview(content)
+                while rest:
+                    rest = rest[file.write(rest) :]
+                os.fsync(file.fileno())
+            part.replace(path)
+            _sync_folder(self._results)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        return reference
+
+    def read_argument(self, reference: BlobReference) -> bytes:
+        """Return an argument.
+
+        Raises:
+            OSError: it is not here, or something else is.
+        """
+        content = self.argument(reference.blob_id).read_bytes()
+        if len(content) != reference.size:
+            raise OSError(f"The argument has {len(content):,} bytes here instead of {reference.size:,}.")
+        return content
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
