@@ -1,6 +1,6 @@
 # Each target prepares .venv by itself; all it needs is Python 3.11 or newer, git and make.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab test test-old-ipython bench check chaos conformance lock clean
+.PHONY: help setup demo lab test test-old-ipython bench check chaos conformance lock clean test-pythons
 SHELL := /bin/bash
 # Without cached byte code every process of the fabric compiles its imports anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -39,6 +39,14 @@ test: .venv/.dev ## Run all tests
 	@scripts/setup .venv-old old-ipython
 	@touch $@
 
+.venv-3.%/.ready: requirements/dev.txt
+	python3.$* -m venv .venv-3.$*
+	.venv-3.$*/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: dill msgspec numpy pandas
+	@touch $@
+
+test-pythons: .venv/.dev .venv-3.12/.ready .venv-3.13/.ready ## Run the corpus of functions and values across Python versions (3.12, 3.13)
+	$(BIN)/python -m pytest tests/unit/serialize/test_corpus.py $(PYTEST_ARGS)
+
 test-old-ipython: .venv-old/.ready ## Run the tests of the magics on the oldest IPython and ipykernel we take
 	.venv-old/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup tests/unit/jupyter tests/notebooks $(PYTEST_ARGS)
 
@@ -58,5 +66,5 @@ lock: .venv/.dev ## Renew the pinned versions in requirements/
 	@scripts/lock
 
 clean: ## Remove environments, caches and build products
-	rm -rf .venv .venv-bench .venv-conformance .venv-old build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache bench/results.json
+	rm -rf .venv .venv-bench .venv-conformance .venv-old build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache bench/results.json .venv-3.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

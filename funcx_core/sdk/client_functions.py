@@ -11,13 +11,15 @@ from funcx_core.errors import UsageError
 from funcx_core.ids import new_function_id, parse_id
 from funcx_core.sdk.client_core import ClientCore
 from funcx_core.sdk.search import FunctionSearchResults
-from funcx_core.serialize import PackedFunction
+from funcx_core.serialize import PackedFunction, check_loads
 
 _LONGEST_SOURCE: Final = 64 * 1024
 
 
 class FunctionMethods(ClientCore):
     """Registering functions, and finding them again."""
+
+    use_offprocess_checker: bool
 
     def register_function(  # noqa: PLR0917 - the documented order of arguments
         self,
@@ -41,9 +43,11 @@ class FunctionMethods(ClientCore):
             searchable: whether `search_function` finds it, also by words of its source, for those who may use it.
 
         Raises:
-            SerializationError: it cannot be sent.
+            SerializationError: it cannot be sent; or, with `use_offprocess_checker`, it does not load in a clean Python.
         """
         packed = PackedFunction(function)
+        if self.use_offprocess_checker:
+            check_loads(packed.name, packed.body)
         name = function_name or packed.name
         answer = self._web.post(
             "functions",

@@ -5,6 +5,7 @@ from funcx_core.serialize.culprit import Culprit, find_culprit
 from funcx_core.serialize.exceptions import RemoteInfo, RemoteTraceback, describe_exception, rebuild_exception
 from funcx_core.serialize.facade import FuncXSerializer
 from funcx_core.serialize.functions import PackedFunction, pack_function, unpack_function
+from funcx_core.serialize.offprocess import FunctionMayFail, check_loads
 from funcx_core.serialize.values import (
     is_calls,
     pack_call,
@@ -19,10 +20,12 @@ __all__ = [
     "Culprit",
     "DeserializationError",
     "FuncXSerializer",
+    "FunctionMayFail",
     "PackedFunction",
     "RemoteInfo",
     "RemoteTraceback",
     "SerializationError",
+    "check_loads",
     "describe_exception",
     "find_culprit",
     "is_calls",

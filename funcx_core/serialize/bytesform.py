@@ -6,6 +6,7 @@ a notebook, a script or a module that only this machine has, so whatever mention
 
 from __future__ import annotations
 
+import pathlib
 import pickle
 import sys
 import sysconfig
@@ -20,6 +21,10 @@ from funcx_core.errors import SerializationError
 PICKLE_PROTOCOL: Final = 5
 _NAME_OPCODE: Final = b"\x93"  # STACK_GLOBAL: a pickle without it names no class and no function
 _OWN_PACKAGES: Final = frozenset({"funcx", "funcx_core", "funcx_endpoint", "funcx_jupyter"})
+
+
+if sys.version_info < (3, 13):
+    sys.modules.setdefault("pathlib._local", pathlib)  # where pickles of Python 3.13 say that paths come from
 
 
 def dumps(value: Any) -> bytes:

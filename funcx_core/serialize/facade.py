@@ -10,6 +10,7 @@ from funcx_core.errors import SerializationError
 from funcx_core.protocol.payload import pack_buffers
 from funcx_core.serialize.functions import PackedFunction, function_name
 from funcx_core.serialize.methods import decode, encode_by_value, encode_data, encode_source, split_buffers
+from funcx_core.serialize.offprocess import check_loads
 from funcx_core.serialize.source import FunctionSource, find_source
 
 
@@ -19,14 +20,16 @@ class FuncXSerializer:
     Args:
         method_code: the method for functions: ``04``, ``03``, ``01`` or ``10``. None takes source if it stands alone, else
             byte code.
+        use_offprocess_checker: load each function in a clean interpreter before it is returned, see `offprocess`.
     """
 
-    def __init__(self, method_code: str | None = None) -> None:
+    def __init__(self, method_code: str | None = None, *, use_offprocess_checker: bool = False) -> None:
         if method_code is not None and method_code not in _CODE_METHODS:
             raise SerializationError(
                 f"'{method_code}' is no method for functions; there are {', '.join(_CODE_METHODS)}."
             )
         self._method_code = method_code
+        self._checks = use_offprocess_checker
 
     def serialize(self, data: Any) -> str:
         """Return the labelled buffer of a function or value.
@@ -37,8 +40,11 @@ class FuncXSerializer:
         if not is_code(data):
             return encode_data(data)
         if self._method_code is not None:
-            return _CODE_METHODS[self._method_code](data)
-        (buffer,) = split_buffers(PackedFunction(data).body.decode())
+            buffer = _CODE_METHODS[self._method_code](data)
+        else:
+            (buffer,) = split_buffers(PackedFunction(data).body.decode())
+        if self._checks:
+            check_loads(function_name(data), pack_buffers([buffer]).encode())
         return buffer
 
     def deserialize(self, payload: str) -> Any:

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from funcx_core.errors import DeserializationError, SerializationError
 from funcx_core.protocol.payload import pack_buffers
+from funcx_core.serialize.bytesform import dumps_by_value
+from funcx_core.serialize.culprit import find_culprit
 from funcx_core.serialize.methods import decode, encode_by_value, encode_source, split_buffers, to_base64
 from funcx_core.serialize.source import needed_globals, standalone_source
 
@@ -102,9 +104,9 @@ def _encode_by_value(function: Any, name: str) -> str:
         buffer = _by_value_or_name(function)
         decode(buffer)  # What does not load here will not load there.
     except SerializationError as error:
-        raise _cannot_be_sent(name, error) from error
+        raise _cannot_be_sent(name, error, _culprit_of(function)) from error
     except Exception as error:  # loading runs the user's code
-        raise _cannot_be_sent(name, error) from error
+        raise _cannot_be_sent(name, error, _culprit_of(function)) from error
     return buffer
 
 
@@ -118,12 +120,34 @@ def _by_value_or_name(function: Any) -> str:
         return _METHOD_BY_NAME + to_base64(pickle.dumps(function, _TEXT_PROTOCOL))
 
 
-def _cannot_be_sent(name: str, error: Exception) -> SerializationError:
+def _cannot_be_sent(name: str, error: Exception, culprit: str = "") -> SerializationError:
     return SerializationError(
         f"Function '{name}' cannot be sent: its source does not stand alone, and by value: "
-        f"{' '.join(str(error).split())[:300] or type(error).__name__} "
+        f"{' '.join(str(error).split())[:300] or type(error).__name__} {culprit}"
         "Define it in a file or a notebook cell, and create what cannot be pickled (files, locks, connections) inside it."
     )
+
+
+def _culprit_of(function: Any) -> str:
+    """Return a sentence about the variable that keeps a function from being sent, or nothing if no single one does."""
+    if not isinstance(function, types.FunctionType):
+        return ""
+    try:
+        cells = zip(
+            function.__code__.co_freevars, (cell.cell_contents for cell in function.__closure__ or ()), strict=True
+        )
+        variables = [("variable", *item) for item in cells] + [
+            ("global", *item) for item in needed_globals(function).items()
+        ]
+    except ValueError:  # a cell that is still empty
+        return ""
+    for kind, name, value in variables:
+        try:
+            dumps_by_value(value)
+        except SerializationError:
+            culprit = find_culprit(value)
+            return f"It is because of the {kind} {culprit.path.format(f'`{name}`')} ({culprit.type_name}). "
+    return ""
 
 
 def _surroundings(function: Any) -> list[Any] | None:
