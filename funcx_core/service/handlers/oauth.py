@@ -154,9 +154,9 @@ class Token(OAuthHandler):
 
 
 class RevokeForm(msgspec.Struct, frozen=True):
-    """The token to be revoked: to know it is enough."""
+    """The token to be revoked: to know it is enough. funcX 1.0.6 also names none, for a refresh token that it never had."""
 
-    token: str
+    token: str = ""
 
 
 class Revoke(OAuthHandler):

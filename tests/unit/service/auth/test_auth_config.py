@@ -8,6 +8,7 @@ import pytest
 from funcx_core.errors import ConfigError
 from funcx_core.service.auth.config import AuthConfig, GlobusConfig, JupyterHubConfig
 from funcx_core.service.config import ServiceConfig
+from funcx_core.service.config_file import load
 
 ID = "5a0b3c6e-1111-4222-8333-444455556666"
 
@@ -74,3 +75,16 @@ def test_a_secret_that_is_not_there_or_empty_is_refused(secret, tmp_path):
         GlobusConfig(client_id=ID, client_secret_file=secret).check()
     with pytest.raises(ConfigError, match="no UUID"):
         GlobusConfig(client_id="me", client_secret_file=secret).check()
+
+
+def test_service_toml_has_it_as_a_section(secret, tmp_path):
+    folder = tmp_path / "service"
+    folder.mkdir(mode=0o700)
+    (folder / "service.toml").write_text(
+        f'[auth.globus]\nclient_id = "{ID}"\nclient_secret_file = "../secret"\n[auth]\nremember_seconds = 3\n'
+    )
+    config = load(folder)
+    config.check()
+    assert config.auth.remember_seconds == 3
+    assert config.auth.globus is not None
+    assert config.auth.globus.secret() == "s3cret"
