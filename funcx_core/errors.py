@@ -218,6 +218,14 @@ class BlobNotFound(NotFound):
     advice = "Blobs live as long as their tasks, and a day without one."
 
 
+class MapNotFound(NotFound):
+    """No such map, or not yours."""
+
+    code = "map_not_found"
+    what = "map"
+    advice = "Check the id; only the user who submitted a map sees it."
+
+
 class Conflict(UsageError):
     """The same id came with another content, or somebody else holds the resource."""
 

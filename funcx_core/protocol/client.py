@@ -13,6 +13,7 @@ import msgspec
 
 from funcx_core.ids import EndpointId, GroupId, TaskId
 from funcx_core.protocol.codec import Decoder
+from funcx_core.protocol.maps import SubmitMap
 from funcx_core.protocol.task import (
     DEFAULT_OPTIONS,
     Call,
@@ -168,7 +169,7 @@ class Poll(msgspec.Struct, frozen=True, tag="poll"):
     """The client reads too slowly: results were left out. Send `Watch` with what is still open."""
 
 
-FromClient = RegisterFunction | Submit | CancelTasks | Watch
+FromClient = RegisterFunction | Submit | SubmitMap | CancelTasks | Watch
 ToClient = Welcome | Accepted | Refused | TaskResults | TaskEvents | TaskStates | Poll
 
 from_client: Final[Decoder[FromClient]] = Decoder(FromClient)

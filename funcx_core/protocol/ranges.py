@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -116,16 +115,20 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
 
     def check(self, rest: int) -> None:
         """Raise `RemoteProtocolError` unless the numbers fit each other and `rest` bytes of pickles."""
-        places = [failure.place for failure in self.failures]
-        fits = (
-            0 <= self.ran <= self.count <= MOST_CALLS
-            and all(first < second for first, second in pairwise([-1, *places, self.ran]))
-            and all(segment.count > 0 and segment.size >= 0 for segment in self.segments)
-            and sum(segment.count for segment in self.segments) == self.succeeded
-            and sum(segment.size for segment in self.segments) == rest
-        )
-        if not fits:
-            raise RemoteProtocolError("The outcomes of a range contradict themselves.")
+        values = size = 0
+        for segment in self.segments:
+            if segment.count <= 0 or segment.size < 0:
+                raise _contradiction()
+            values += segment.count
+            size += segment.size
+        last = -1
+        for failure in self.failures:
+            if not last < failure.place < self.ran:
+                raise _contradiction()
+            last = failure.place
+        is_bounded = 0 <= self.ran <= self.count <= MOST_CALLS
+        if not (is_bounded and values == self.succeeded and size == rest):
+            raise _contradiction()
 
     def states(self) -> bytes:
         """Return a `CallState` for each place."""
@@ -134,6 +137,10 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
         for failure in self.failures:
             states[failure.place] = CallState.FAILED
         return bytes(states)
+
+
+def _contradiction() -> RemoteProtocolError:
+    return RemoteProtocolError("The outcomes of a range contradict themselves.")
 
 
 _head: Final[Decoder[Head]] = Decoder(Head)
@@ -165,10 +172,12 @@ class Outcomes:
         """Return why calls failed, by their place."""
         return {failure.place: failure.error for failure in self.head.failures}
 
-    def segments(self) -> list[tuple[list[int], bytes]]:
+    def segments(self) -> list[tuple[Sequence[int], bytes]]:
         """Return the pickles, each with the places of the calls whose values it holds."""
-        failed = {failure.place for failure in self.head.failures}
-        places = [place for place in range(self.head.ran) if place not in failed]
+        places: Sequence[int] = range(self.head.ran)
+        if self.head.failures:
+            failed = {failure.place for failure in self.head.failures}
+            places = [place for place in places if place not in failed]
         found = []
         first, start = 0, self._start
         for segment in self.head.segments:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from funcx_core.errors import FuncxError, TaskPending, UsageError
@@ -95,22 +94,6 @@ class TaskMethods(ClientCore):
         if len(payload) > SURELY_INLINE and len(payload) > (limits := self.known_limits()).max_payload:
             payload = upload_arguments(self.transfer, payload, limits)
         return as_text(payload)
-
-    def map_run(
-        self,
-        *args: Iterable[Any],
-        endpoint_id: str | None = None,
-        function_id: str | None = None,
-        **kwargs: Any,
-    ) -> list[Any]:
-        """Submit a call for each item of the iterables, as the builtin `map` pairs them, and return the tasks' ids."""
-        kwargs.pop("asynchronous", None)
-        if endpoint_id is None or function_id is None:
-            raise UsageError("Name both: map_run(items, endpoint_id='theta', function_id=function_id).")
-        batch = self.create_batch()
-        for items in zip(*args, strict=False):
-            batch.add(function_id, endpoint_id, items, kwargs)
-        return self.batch_run(batch)
 
     def get_task(self, task_id: str) -> dict[str, Any]:
         """Return what is known of a task: ``task_id``, ``status``, ``pending``, ``times`` and more.

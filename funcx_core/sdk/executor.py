@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 import uuid
@@ -12,17 +11,21 @@ from concurrent.futures import Executor
 from typing import Any
 
 from funcx_core.errors import UsageError
-from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, new_group_id, parse_id
+from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, new_group_id, new_map_id, parse_id
 from funcx_core.protocol.task import TaskOptions
 from funcx_core.sdk import old_keywords
 from funcx_core.sdk.client import FuncXClient
 from funcx_core.sdk.futures import FuncXFuture
-from funcx_core.sdk.ledger import MOST_CALLS
+from funcx_core.sdk.ledger import MOST_CALLS, MapRoute
+from funcx_core.sdk.map_feed import feed
 from funcx_core.sdk.old_keywords import warn_of_old
+from funcx_core.sdk.options import task_options as _options
+from funcx_core.sdk.range_results import Failed
+from funcx_core.sdk.range_sizes import RangeSizes
 from funcx_core.sdk.registry import FunctionRegistry
 from funcx_core.sdk.stream import Route, TaskStream
 from funcx_core.sdk.transfer import OnProgress
-from funcx_core.serialize import pack_call, pack_calls
+from funcx_core.serialize import pack_call
 
 
 class FuncXExecutor(Executor):
@@ -181,7 +184,8 @@ class FuncXExecutor(Executor):
             fn: the function.
             *iterables: the arguments, one iterable each.
             timeout: seconds from now after which the iterator raises `TimeoutError`.
-            chunksize: calls per task. A task of many calls costs as much as one of a single call, and fails as a whole.
+            chunksize: calls per task. With more than one the calls are a map: a task of many costs as much as one of a single
+                call, and each call fails by itself.
         """
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
@@ -190,11 +194,10 @@ class FuncXExecutor(Executor):
             futures = [self.submit(fn, *args) for args in zip(*iterables, strict=False)]
             return _results(futures, end)
         stream, registry = self._running()
-        function_id, route = registry.function_id(fn), self._own_route()
-        calls = zip(*iterables, strict=False)
-        chunks = iter(lambda: list(itertools.islice(calls, chunksize)), [])
-        futures = [stream.submit(function_id, pack_calls(chunk), route) for chunk in chunks]
-        return itertools.chain.from_iterable(_results(futures, end))
+        own = self._own_route()
+        route = MapRoute(own.endpoint_id, own.group_id, own.options, own.reader, new_map_id(), registry.function_id(fn))
+        ranges = list(feed(stream, route, zip(*iterables, strict=False), RangeSizes(chunksize)))
+        return _values([one.future for one in ranges if one.future is not None], end)
 
     def reload_tasks(self) -> list[FuncXFuture]:
         """Return futures of all tasks of this executor's group, also of those that another process submitted.
@@ -290,14 +293,16 @@ def _name(fn: Any) -> str:
     return str(getattr(fn, "__name__", fn))
 
 
-def _options(container_id: Any, walltime: float | None, retry_on_loss: int) -> TaskOptions:
-    most_retries = 10
-    if not 0 <= retry_on_loss <= most_retries:
-        raise ValueError(f"retry_on_loss is {retry_on_loss}; it must be between 0 and {most_retries}.")
-    if walltime is not None and walltime <= 0:
-        raise ValueError(f"walltime is {walltime}; it must be a positive number of seconds.")
-    container = parse_id(str(container_id), "container id") if container_id is not None else None
-    return TaskOptions(walltime=walltime, retry_on_loss=retry_on_loss, container_id=container)  # type: ignore[arg-type]
+def _values(futures: list[FuncXFuture], end: float | None) -> Iterator[Any]:
+    """Yield the values of ranges in order; raise the exception of a call at its place, and cancel the rest."""
+    for found in _results(futures, end):
+        if found.is_whole:
+            yield from found.results()
+            continue
+        for result in found.results():
+            if isinstance(result, Failed):
+                raise result.exception()
+            yield result
 
 
 def _results(futures: list[FuncXFuture], end: float | None) -> Iterator[Any]:

@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from funcx_core.errors import FuncxError, ResultLoadError, TryAgainLater
 from funcx_core.ids import TaskId
 from funcx_core.protocol.blob import is_reference
-from funcx_core.protocol.payload import VALUE
+from funcx_core.protocol.payload import OUTCOMES, VALUE
 from funcx_core.protocol.task import TaskEvent, TaskResult, TaskState, TaskTimes
 from funcx_core.sdk.large import save_value, with_content
+from funcx_core.sdk.range_results import open_range
 from funcx_core.sdk.transfer import Transfer
 from funcx_core.sdk.trust import STRANGER, load_failure
 from funcx_core.serialize import pack_value
@@ -317,7 +318,10 @@ class FuncXFuture(Future[Any]):
             return
         try:
             reader = STRANGER if self.route is None else self.route.reader
-            self._result, self._exception = reader.open(self._fetched(outcome))
+            if outcome.value.startswith(OUTCOMES):
+                self._result, self._exception = open_range(outcome, reader)
+            else:
+                self._result, self._exception = reader.open(self._fetched(outcome))
         except _Unobtainable as failure:
             self._result, self._exception = None, failure.error
         except BaseException:  # An interrupt while the value was unpickled: whoever asks next tries again.

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from funcx_core.errors import FuncxError
-from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId
+from funcx_core.ids import EndpointId, FunctionId, GroupId, MapId, TaskId
 from funcx_core.protocol.client import (
     Accepted,
     CancelTasks,
@@ -29,6 +29,7 @@ from funcx_core.protocol.client import (
     TaskStates,
     Watch,
 )
+from funcx_core.protocol.maps import RangeCall, SubmitMap
 from funcx_core.protocol.task import DEFAULT_OPTIONS, Call, Function, TaskOptions, TaskState
 from funcx_core.sdk.futures import FuncXFuture
 from funcx_core.sdk.trust import STRANGER, Reader
@@ -53,6 +54,20 @@ class Route(msgspec.Struct, frozen=True):
     reader: Reader = STRANGER
 
 
+class MapRoute(Route, frozen=True):
+    """Where and how the ranges of a map run."""
+
+    map_id: MapId = MapId("")
+    function_id: FunctionId = FunctionId("")
+    name: str = ""
+
+    def message(self, request: int, ranges: list[RangeCall]) -> SubmitMap:
+        """Return what submits these."""
+        return SubmitMap(
+            request, self.map_id, self.endpoint_id, self.group_id, self.function_id, ranges, self.name, self.options
+        )
+
+
 class Request:
     """A message that the service has not answered yet. `calls` is empty for the registration of a function."""
 
@@ -72,6 +87,8 @@ class Request:
             return RegisterFunction(self.number, self.function)
         if self.route is None or not self.calls:
             return None
+        if isinstance(self.route, MapRoute):
+            return self.route.message(self.number, [call for call in self.calls if isinstance(call, RangeCall)])
         return Submit(self.number, self.route.endpoint_id, self.route.group_id, self.calls, self.route.options)
 
     def drop_ended(self) -> None:

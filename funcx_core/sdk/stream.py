@@ -28,7 +28,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from funcx_core.errors import FuncxError, RemoteProtocolError, ServiceUnavailable, TryAgainLater
+from funcx_core.errors import FuncxError, PayloadTooLarge, RemoteProtocolError, ServiceUnavailable, TryAgainLater
 from funcx_core.ids import FunctionId, GroupId, TaskId, new_task_id
 from funcx_core.protocol.client import (
     Accepted,
@@ -44,10 +44,11 @@ from funcx_core.protocol.client import (
     to_client,
 )
 from funcx_core.protocol.codec import encode
+from funcx_core.protocol.maps import RangeCall
 from funcx_core.protocol.task import Call, Function
 from funcx_core.sdk.futures import FuncXFuture, TaskListener
 from funcx_core.sdk.large import upload_arguments
-from funcx_core.sdk.ledger import MOST_CALLS, Ledger, Request, Route
+from funcx_core.sdk.ledger import MOST_CALLS, Ledger, MapRoute, Request, Route
 from funcx_core.sdk.settings import Settings
 from funcx_core.sdk.transfer import OnProgress, Transfer
 from funcx_core.sdk.trust import STRANGER, Reader
@@ -171,8 +172,17 @@ class TaskStream:
             payload = upload_arguments(self.transfer, payload, self.limits)
         if task_id is None:
             task_id = new_task_id()
-        future = FuncXFuture(task_id, self, route, listener)
-        self._queue.append((future, Call(task_id, function_id, payload)))
+        return self._submit(Call(task_id, function_id, payload), route, listener)
+
+    def submit_range(self, call: RangeCall, route: MapRoute) -> FuncXFuture:
+        """Submit a range of a map and return its future, whose value is a `RangeResult`. Raises as `submit` does."""
+        return self._submit(call, route, None)
+
+    def _submit(self, call: Call, route: Route, listener: TaskListener | None) -> FuncXFuture:
+        if len(call.payload) > self.limits.max_payload:
+            raise PayloadTooLarge(len(call.payload), self.limits.max_payload, "arguments")
+        future = FuncXFuture(call.task_id, self, route, listener)
+        self._queue.append((future, call))
         if not self._awake or self._thread is None:
             self._wake()
         return future
@@ -209,6 +219,11 @@ class TaskStream:
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until everything submitted is acknowledged. False if it is not after `timeout` seconds."""
         return self._wait_until(lambda: self._ledger.is_flushed, timeout)
+
+    def wait_for_room(self, most: int) -> None:
+        """Wait until fewer than `most` submits have not been sent: the service has most of them by then."""
+        if len(self._queue) >= most:
+            self._wait_until(lambda: len(self._queue) <= most // 2, None)
 
     def drain(self, timeout: float | None = None) -> bool:
         """Wait until no task is open. False if one is after `timeout` seconds."""

@@ -12,7 +12,7 @@ from funcx_core.protocol.payload import CALLS, VALUE
 from funcx_core.protocol.ranges import Failure, Head, Segment, a_range, read_listed, read_range, write_outcomes
 from funcx_core.protocol.task import TaskError
 from funcx_core.serialize.bytesform import dumps
-from funcx_core.serialize.values import pack_calls, pack_value, unpack_calls, unpack_value
+from funcx_core.serialize.values import pack_calls, pack_value, unpack_calls
 
 SEGMENT: Final = 256 * 1024
 """Bytes of a pickle of several values, about; values that are larger have one each."""
@@ -120,20 +120,6 @@ class OutcomesPacker:
         self._room -= len(pickled)
         self._pickles.append(pickled)
         self._segments.append(Segment(len(places), len(pickled)))
-
-
-def unpack_segment(pickled: bytes, count: int) -> list[Any]:
-    """Return the values of a segment. Whatever the pickle raises passes through.
-
-    Raises:
-        DeserializationError: it does not hold so many values.
-    """
-    value = unpack_value(VALUE + pickled)
-    if count == 1:
-        return [value]
-    if not isinstance(value, list) or len(value) != count:
-        raise DeserializationError(f"The pickle does not hold the values of {count} calls.")
-    return value
 
 
 def _shortened(failures: list[Failure]) -> list[Failure]:

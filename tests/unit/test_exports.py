@@ -10,7 +10,7 @@ import sys
 import pytest
 
 NAMES = {
-    "funcx": {"FuncXClient", "FuncXExecutor", "FuncXFuture", "FuncxAPIError", "__version__"},
+    "funcx": {"FuncXClient", "FuncXExecutor", "FuncXFuture", "FuncxAPIError", "__version__", "map"},
     "funcx.errors": {"FuncXUnreachable", "FuncxError", "MalformedResponse", "RegistrationError", "TaskPending"},
     "funcx.sdk.asynchronous.funcx_future": {"FuncXFuture"},
     "funcx.sdk.asynchronous.funcx_task": {"FuncXTask"},

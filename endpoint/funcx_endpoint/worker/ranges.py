@@ -20,6 +20,11 @@ from funcx_endpoint.worker.capture import emit
 PROGRESS_SECONDS: Final = 0.5
 """How often a range tells how far it is. One that is shorter tells nothing."""
 
+SHORT_SECONDS: Final = 0.001
+LONG_SECONDS: Final = 0.05
+MOST_AT_ONCE: Final = 64
+"""Calls between two looks at the clock: twice as many after a short time, one after a long one."""
+
 
 class RangeRun:
     """The run of one range.
@@ -56,22 +61,34 @@ class RangeRun:
         Raises:
             KeyboardInterrupt: the manager wants the task to end.
         """
+        due = then = time.monotonic()
+        due += PROGRESS_SECONDS
+        start, size = 0, 1
+        while start < len(self._calls):
+            self._run_some(self._calls[start : start + size])
+            start += size
+            now = time.monotonic()
+            if now - then < SHORT_SECONDS:
+                size = min(size * 2, MOST_AT_ONCE)
+            elif now - then > LONG_SECONDS:
+                size = 1
+            then = now
+            if now > due:
+                if self._is_stopping():  # A call swallowed the interrupt.
+                    raise KeyboardInterrupt
+                self._tell()
+                due = now + PROGRESS_SECONDS
+
+    def _run_some(self, calls: list[Any]) -> None:
         function = self._function
         add = self._values.append
-        monotonic = time.monotonic
-        due = monotonic() + PROGRESS_SECONDS
-        for args in self._calls:
+        for args in calls:
             try:
                 add(function(*args))
             except BaseException as error:
                 if self._is_stopping():
                     raise
                 self._fail(error)
-            if monotonic() > due:
-                if self._is_stopping():  # A call swallowed the interrupt.
-                    raise KeyboardInterrupt
-                self._tell()
-                due = monotonic() + PROGRESS_SECONDS
 
     def outcomes(self, packer: OutcomesPacker) -> bytes:
         """Return what became of the calls."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import msgspec
 
-from funcx_core.errors import InvalidRequest, NoMessageBroker
-from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, new_group_id, new_task_id, parse_id
+from funcx_core.errors import InvalidRequest, MapNotFound, NoMessageBroker
+from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, call_id, new_group_id, new_task_id, parse_id
 from funcx_core.protocol.client import Submit
 from funcx_core.protocol.task import INLINE, Call
 from funcx_core.service.auth.scopes import Scope
 from funcx_core.service.config import MAX_HTTP_BODY
+from funcx_core.service.handlers import maps
 from funcx_core.service.handlers.base import ApiHandler
 from funcx_core.service.http_errors import body_of_code
 from funcx_core.service.route import operation
@@ -78,10 +80,13 @@ class SubmitBatch(WholeSubmit):
 
     @operation(Scope.SUBMIT, body=MapBody)
     async def post(self) -> None:
-        """Submit one function with many payloads: all are accepted, or none."""
+        """Submit one function with many payloads: all are accepted, or none. To one endpoint they are one map."""
         body = self.read_body(MapBody)
         if not body.endpoints:
             raise InvalidRequest("'endpoints' is empty; name at least one.")
+        if len(body.endpoints) == 1 and body.payload:
+            await self._map(body)
+            return
         group_id = GroupId(new_group_id())
         calls = [
             (body.func, body.endpoints[index % len(body.endpoints)], payload)
@@ -90,6 +95,19 @@ class SubmitBatch(WholeSubmit):
         task_ids = await self.accept(calls, group_id)
         if task_ids is not None:
             self.reply({"status": "Success", "task_uuids": task_ids, "task_group_id": group_id})
+
+    async def _map(self, body: MapBody) -> None:
+        asked = maps.MapBody(endpoint_id=body.endpoints[0], function_id=body.func, payloads=body.payload)
+        message = maps.message_of(asked)
+        rejected = await self.context.operations.maps.submit(self.user, message)
+        if rejected:
+            with suppress(MapNotFound):  # None at all was accepted.
+                await self.context.operations.maps.cancel(self.user, message.map_id)
+            error = body_of_code(rejected[0].code, rejected[0].message, fields=rejected[0].fields)
+            self.reply(error, error.http_status_code)
+            return
+        task_ids = [call_id(message.map_id, index) for index in range(len(body.payload))]
+        self.reply({"status": "Success", "task_uuids": task_ids, "task_group_id": message.group_id})
 
 
 class Broker(ApiHandler):

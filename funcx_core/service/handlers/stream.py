@@ -29,6 +29,7 @@ from funcx_core.protocol.client import (
     from_client,
 )
 from funcx_core.protocol.codec import encode
+from funcx_core.protocol.maps import SubmitMap
 from funcx_core.protocol.task import TaskEvent, TaskResult
 from funcx_core.service.auth.local import digest_of
 from funcx_core.service.auth.scopes import Scope
@@ -143,6 +144,8 @@ class Stream(Guard, websocket.WebSocketHandler):
         match request:
             case Submit():
                 return self._submit(request)
+            case SubmitMap():
+                return self._submit_map(request)
             case RegisterFunction():
                 return self._register_function(request)
             case CancelTasks():
@@ -153,6 +156,11 @@ class Stream(Guard, websocket.WebSocketHandler):
     async def _submit(self, submit: Submit) -> None:
         self.context.outcomes.follow(self._listener, self.user.user_id, submit.group_id)
         rejected = await self.context.operations.tasks.submit(self.user, submit)
+        self._answer_soon(Accepted(submit.request, rejected))
+
+    async def _submit_map(self, submit: SubmitMap) -> None:
+        self.context.outcomes.follow(self._listener, self.user.user_id, submit.group_id)
+        rejected = await self.context.operations.maps.submit(self.user, submit)
         self._answer_soon(Accepted(submit.request, rejected))
 
     async def _register_function(self, request: RegisterFunction) -> None:
@@ -210,7 +218,7 @@ class Stream(Guard, websocket.WebSocketHandler):
         self._send_refusal(request, Refused(0, error.code, str(error), retry_after, error.fields))
 
     def _send_refusal(self, request: FromClient, refused: Refused) -> None:
-        number = request.request if isinstance(request, Submit | RegisterFunction) else 0
+        number = request.request if isinstance(request, Submit | SubmitMap | RegisterFunction) else 0
         self.send(msgspec.structs.replace(refused, request=number))
 
     # --- what the client hears ---------------------------------------------------------------------------------

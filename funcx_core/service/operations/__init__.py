@@ -10,6 +10,7 @@ from funcx_core.service.blobs.uploads import Blobs
 from funcx_core.service.handoff import Handoff
 from funcx_core.service.operations.endpoints import Endpoints, ForwarderAddress
 from funcx_core.service.operations.functions import Functions
+from funcx_core.service.operations.maps import Maps
 from funcx_core.service.operations.tasks import Tasks
 from funcx_core.service.store.base import Store
 
@@ -25,6 +26,7 @@ class Operations:
         self.functions = Functions(store, limits)
         self.endpoints = Endpoints(store, handoff, forwarder, limits)
         self.tasks = Tasks(store, handoff, self.functions, self.endpoints, blobs=blobs, limits=limits)
+        self.maps = Maps(store.maps, self.tasks, self.endpoints)
 
 
 __all__ = ["Operations"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -25,9 +25,12 @@ from funcx_core.service.checks import check_id, check_submit, fault_of
 from funcx_core.service.handoff import Handoff
 from funcx_core.service.operations.endpoints import Endpoints
 from funcx_core.service.operations.functions import Functions
+from funcx_core.service.operations.map_calls import calls_as_tasks
 from funcx_core.service.quota import Quota
 from funcx_core.service.store.base import Store
 from funcx_core.service.store.records import Receipt, Submission, TaskRow, User
+
+Keep = Callable[[list[Call]], Awaitable[Receipt]]
 
 
 class Tasks:
@@ -53,8 +56,13 @@ class Tasks:
 
     # --- submit ------------------------------------------------------------------------------------------------
 
-    async def submit(self, user: User, submit: Submit) -> list[Rejection]:
+    async def submit(self, user: User, submit: Submit, *, keep: Keep | None = None) -> list[Rejection]:
         """Accept calls and hand them to the forwarder; returns those that were not accepted, each with its reason.
+
+        Args:
+            user: who submits.
+            submit: what.
+            keep: commits the calls that can be accepted, if they are of a kind that the store keeps in another way.
 
         Raises:
             FuncxError: nothing at all was accepted.
@@ -64,7 +72,16 @@ class Tasks:
         if not calls:
             return rejected
         await self._quota.take(user.user_id, len(calls))
-        receipt = await self._store.submit(
+        receipt = await (keep(calls) if keep is not None else self._keep(user, submit, calls))
+        rejected += [_conflict(task_id) for task_id in receipt.conflicting]
+        await self._hand_over(user, submit, _new_calls(calls, receipt), functions)
+        if receipt.repeated:
+            # The first time we may have died between the commit and the handing over.
+            await self._handoff.put(More(submit.endpoint_id))
+        return rejected
+
+    async def _keep(self, user: User, submit: Submit, calls: list[Call]) -> Receipt:
+        return await self._store.submit(
             Submission(
                 owner_id=user.user_id,
                 endpoint_id=submit.endpoint_id,
@@ -74,12 +91,11 @@ class Tasks:
                 options=submit.options,
             )
         )
-        rejected += [_conflict(task_id) for task_id in receipt.conflicting]
-        await self._hand_over(user, submit, _new_calls(calls, receipt), functions)
-        if receipt.repeated:
-            # The first time we may have died between the commit and the handing over.
-            await self._handoff.put(More(submit.endpoint_id))
-        return rejected
+
+    async def take_over(self, user: User, endpoint_id: EndpointId, tasks: int) -> None:
+        """Count tasks that the store made for this user, and have them run."""
+        await self._quota.take(user.user_id, tasks)
+        await self._handoff.put(More(endpoint_id))
 
     async def submit_whole(self, user: User, submits: Sequence[Submit]) -> Rejection | None:
         """Accept all calls of these requests or none; returns the first reason why none was accepted.
@@ -174,6 +190,10 @@ class Tasks:
     async def many(self, user: User, task_ids: Sequence[TaskId]) -> dict[TaskId, TaskRow]:
         """Return those of the tasks that are the user's."""
         found = await self._store.tasks(user.user_id, task_ids)
+        if len(found) < len(task_ids):
+            found |= await calls_as_tasks(
+                self._store.maps, user.user_id, [each for each in task_ids if each not in found]
+            )
         online: dict[EndpointId, bool] = {}
         for task_id, row in found.items():
             if row.state is TaskState.RECEIVED:

@@ -13,6 +13,7 @@ from funcx_core.protocol.handoff import Offer
 from funcx_core.protocol.task import Function, Lease, TaskEvent, TaskResult, Transition
 from funcx_core.service.store.accounts import AccountStore
 from funcx_core.service.store.blob_catalog import BlobCatalog
+from funcx_core.service.store.maps import MapStore
 from funcx_core.service.store.records import (
     Endpoint,
     OpenTask,
@@ -38,6 +39,11 @@ class Store(LeaseStore, ABC):
     @abstractmethod
     def accounts(self) -> AccountStore:
         """Tokens, clients, and users who are known elsewhere."""
+
+    @property
+    @abstractmethod
+    def maps(self) -> MapStore:
+        """Maps and their ranges."""
 
     # --- its life ----------------------------------------------------------------------------------------------
 

@@ -151,3 +151,42 @@ events = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
+
+maps = sa.Table(
+    "maps",
+    metadata,
+    sa.Column("number", _BigInteger, primary_key=True),
+    sa.Column("map_id", sa.Text, nullable=False, unique=True),
+    sa.Column("owner_id", sa.Text, nullable=False),
+    sa.Column("endpoint_id", sa.Text, nullable=False),
+    sa.Column("group_id", sa.Text, nullable=False),
+    sa.Column("function_id", sa.Text, nullable=False),
+    sa.Column("options", sa.LargeBinary),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("size", _BigInteger),
+    sa.Column("received_at", _BigInteger, nullable=False),
+    sa.Column("cancelled_at", _BigInteger),
+)
+sa.Index("maps_by_owner", maps.c.owner_id, maps.c.received_at)
+
+# A task (of this position) that runs calls of a map: all of one span, or those at `positions` of it. The first range of a
+# span is the one without positions; its row keeps the arguments until each call of the span has succeeded. `states` and
+# the counts come with the end. Large columns are last, so that reading the others needs not pass over them.
+ranges = sa.Table(
+    "map_ranges",
+    metadata,
+    sa.Column("position", _BigInteger, primary_key=True),
+    sa.Column("map", _BigInteger, nullable=False),
+    sa.Column("start", _BigInteger, nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("ended", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("succeeded", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("failed", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("not_run", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("unfinished", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("positions", sa.LargeBinary),
+    sa.Column("states", sa.LargeBinary),
+    sa.Column("payload", sa.LargeBinary),
+    sa.Column("payload_blob", sa.Text),
+)
+sa.Index("map_ranges_by_span", ranges.c.map, ranges.c.start)

@@ -20,11 +20,12 @@ from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, UserId
 from funcx_core.protocol.endpoint import EndpointStatus
 from funcx_core.protocol.handoff import Offer
 from funcx_core.protocol.task import Function, Lease, TaskEvent, TaskResult, Transition
-from funcx_core.service.store import account_rows, overview_reads, registry, schema, task_reads
+from funcx_core.service.store import account_rows, map_reads, overview_reads, registry, schema, task_reads
 from funcx_core.service.store.additions import add_missing
 from funcx_core.service.store.base import Store
 from funcx_core.service.store.blob_catalog import BlobCatalog
 from funcx_core.service.store.blobs import BlobFolder
+from funcx_core.service.store.map_writes import MapWrites
 from funcx_core.service.store.records import (
     Endpoint,
     OpenCount,
@@ -39,8 +40,9 @@ from funcx_core.service.store.records import (
     User,
 )
 from funcx_core.service.store.sqlite_accounts import SqliteAccounts
+from funcx_core.service.store.sqlite_maps import SqliteMaps
 from funcx_core.service.store.task_writes import TaskWrites
-from funcx_core.service.store.writer import BUSY_SECONDS, GroupCommit
+from funcx_core.service.store.writer import BUSY_SECONDS, GroupCommit, Transaction
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -74,6 +76,8 @@ class SqliteStore(Store):
         self._writer = GroupCommit(self._engine, self._blobs)
         self._writes = TaskWrites()
         self._accounts = SqliteAccounts(self._writer, self._read)
+        self._map_writes = MapWrites(self._writes)
+        self._maps = SqliteMaps(self._writer, self._map_writes, self._read, self._blobs)
         self._readers: ThreadPoolExecutor | None = None
         self._of_thread = threading.local()
         self._connections: list[sa.Connection] = []
@@ -82,6 +86,11 @@ class SqliteStore(Store):
     def accounts(self) -> SqliteAccounts:
         """Tokens, clients, and users who are known elsewhere."""
         return self._accounts
+
+    @property
+    def maps(self) -> SqliteMaps:
+        """Maps and their ranges."""
+        return self._maps
 
     # --- its life ----------------------------------------------------------------------------------------------
 
@@ -110,7 +119,8 @@ class SqliteStore(Store):
                 _check(connection, self._path)
                 add_missing(connection, schema.metadata)
                 self._writes.resume(connection)
-                removed = self._blobs.sweep(task_reads.blob_names(connection))
+                self._map_writes.resume_after_start(connection)
+                removed = self._blobs.sweep(task_reads.blob_names(connection).union(map_reads.blob_names(connection)))
         except sa.exc.DatabaseError as error:
             raise ConfigError(
                 f"{self._path} cannot be used: {error.orig}. Restore it from a copy, or move the folder away to start anew."
@@ -314,10 +324,12 @@ class SqliteStore(Store):
     async def complete(self, endpoint_id: EndpointId, results: Sequence[TaskResult]) -> None:
         """End tasks."""
         now = time.time_ns()
-        await self._writer.do(
-            lambda tx: self._writes.complete(tx, endpoint_id, results, now),
-            weight=_weight([len(result.value) for result in results]),
-        )
+
+        def end(transaction: Transaction) -> None:
+            self._writes.complete(transaction, endpoint_id, results, now)
+            self._map_writes.ended(transaction, results, now)
+
+        await self._writer.do(end, weight=_weight([len(result.value) for result in results]))
 
     async def transition(self, endpoint_id: EndpointId, transitions: Sequence[Transition]) -> None:
         """Record states of open tasks."""

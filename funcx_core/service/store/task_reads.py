@@ -21,6 +21,7 @@ from funcx_core.protocol.task import (
     TaskState,
     TaskTimes,
 )
+from funcx_core.service.store import map_reads
 from funcx_core.service.store.blobs import BlobFolder
 from funcx_core.service.store.records import TaskRow
 from funcx_core.service.store.schema import events, submits, tasks
@@ -120,8 +121,11 @@ def offers(connection: sa.Connection, blobs: BlobFolder, task_ids: Sequence[Task
     """Return open tasks with their payloads, in the order of `task_ids`."""
     found: dict[str, Offer] = {}
     for ids in _pages(task_ids, PAGE):
-        for *columns, payload, blob in connection.execute(_offers, {"ids": ids}).all():
-            content = payload if blob is None else blobs.read(blob)
+        rows = connection.execute(_offers, {"ids": ids}).all()
+        elsewhere = [row[0] for row in rows if row[-2] is None and row[-1] is None]
+        of_maps = map_reads.range_payloads(connection, blobs, elsewhere) if elsewhere else {}
+        for *columns, payload, blob in rows:
+            content = of_maps.get(columns[0], payload) if blob is None else blobs.read(blob)
             if content is not None:  # None: the task has ended since.
                 found[columns[0]] = _offer(columns, content)
     return [found[task_id] for task_id in task_ids if task_id in found]

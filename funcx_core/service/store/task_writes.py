@@ -79,17 +79,22 @@ class TaskWrites:
         rows = connection.execute(sa.select(tasks.task_id, tasks.payload_blob).where(tasks.payload_blob.is_not(None)))
         self._payload_blobs = {TaskId(row[0]): row[1] for row in rows}
 
+    @property
+    def next_position(self) -> int:
+        """The position of the first call of the next submission; the others follow it."""
+        return self._next_position
+
     # --- submit ------------------------------------------------------------------------------------------------
 
-    def submit(self, transaction: Transaction, submission: Submission) -> Receipt:
-        """Insert the calls; see `Store.submit`."""
+    def submit(self, transaction: Transaction, submission: Submission, *, keep_payloads: bool = True) -> Receipt:
+        """Insert the calls; see `Store.submit`. Without `keep_payloads`, somebody else keeps their arguments."""
         calls = submission.calls
         first, submit_id = self._next_position, self._next_submit
         # Gaps after a rollback are harmless, using a number twice is not.
         self._next_position += len(calls)
         self._next_submit += 1
         hashes = _request_hashes(submission)
-        payloads = [_inline_or_blob(transaction, call.payload) for call in calls]
+        payloads = [inline_or_blob(transaction, call.payload) if keep_payloads else (None, None) for call in calls]
         rows = [
             (position, call.task_id, submit_id, call.function_id, submission.endpoint_id, request_hash, *payload)
             for position, (call, request_hash, payload) in enumerate(zip(calls, hashes, payloads, strict=True), first)
@@ -137,7 +142,7 @@ class TaskWrites:
         blobs: dict[TaskId, str] = {}
         rows = []
         for result in results:
-            value, blob = _inline_or_blob(transaction, result.value) if result.value else (None, None)
+            value, blob = inline_or_blob(transaction, result.value) if result.value else (None, None)
             if blob is not None:
                 blobs[result.task_id] = blob
             error = encode(result.error) if result.error is not None else None
@@ -218,7 +223,8 @@ def _pages(ids: Sequence[TaskId]) -> list[Sequence[TaskId]]:
     return [ids[start : start + IN_LIMIT] for start in range(0, len(ids), IN_LIMIT)]
 
 
-def _inline_or_blob(transaction: Transaction, content: bytes) -> tuple[bytes | None, str | None]:
+def inline_or_blob(transaction: Transaction, content: bytes) -> tuple[bytes | None, str | None]:
+    """Return what goes into the row, or the name of the file that holds it instead."""
     if len(content) <= INLINE_LIMIT:
         return content, None
     return None, transaction.blobs.put(content)

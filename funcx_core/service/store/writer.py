@@ -46,12 +46,13 @@ _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Transaction:
-    """What an operation may use. `doomed` names blobs that go after the commit."""
+    """What an operation may use. `doomed` names blobs that go after the commit, `afterwards` is called then."""
 
     def __init__(self, connection: sa.Connection, blobs: BlobFolder) -> None:
         self.connection = connection
         self.blobs = blobs
         self.doomed: list[str] = []
+        self.afterwards: list[Callable[[], None]] = []
         self._driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
 
     def run(self, statement: str, parameters: tuple[Any, ...] = ()) -> sqlite3.Cursor:
@@ -237,6 +238,8 @@ class GroupCommit:
             raise
         for name in transaction.doomed:
             self._blobs.remove(name)
+        for action in transaction.afterwards:
+            action()
         return outcomes
 
 

@@ -16,6 +16,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
+from funcx_core.ids import call_id
 from funcx_core.protocol.client import (
     Accepted,
     CancelTasks,
@@ -31,7 +32,9 @@ from funcx_core.protocol.client import (
     from_client,
 )
 from funcx_core.protocol.codec import encode
-from funcx_core.protocol.payload import as_text
+from funcx_core.protocol.maps import SubmitMap
+from funcx_core.protocol.payload import RANGE, as_text
+from funcx_core.protocol.ranges import Failure
 from funcx_core.protocol.task import Call, TaskError, TaskResult, TaskState
 from funcx_core.sdk.settings import Settings
 from funcx_core.serialize import (
@@ -42,6 +45,7 @@ from funcx_core.serialize import (
     unpack_calls,
     unpack_function,
 )
+from funcx_core.serialize.ranges import OutcomesPacker, unpack_range
 
 TOKEN = "a-token"
 ENDPOINTS = [
@@ -134,6 +138,10 @@ class FakeService:
             function = self.loaded.get(call.function_id)
             if function is None:
                 function = self.loaded[call.function_id] = unpack_function(self.functions[call.function_id])
+            if call.payload.startswith(RANGE):
+                result = TaskResult(call.task_id, 1, TaskState.SUCCESS, run_range(function, call.payload))
+                self.ended[call.task_id] = result
+                return result
             if is_calls(call.payload):
                 value = [function(*args) for args in unpack_calls(call.payload)]
             else:
@@ -185,6 +193,18 @@ class FakeService:
         await asyncio.sleep(0.01)
 
 
+def run_range(function: Callable, payload: bytes) -> bytes:
+    calls, _ = unpack_range(payload)
+    values, failures = [], []
+    for place, args in enumerate(calls):
+        try:
+            values.append(function(*args))
+        except Exception as error:
+            failures.append(Failure(place, describe_exception(error)))
+    packer = OutcomesPacker(describe_exception, lambda size: TaskError(code="result_too_large", message=""), 1 << 30)
+    return packer.pack(len(calls), values, failures, alone=False)
+
+
 class Stream(WebSocketHandler):
     def initialize(self, service: FakeService) -> None:
         self.service = service
@@ -216,10 +236,11 @@ class Stream(WebSocketHandler):
             case RegisterFunction():
                 service.functions[message.function.function_id] = message.function.body
                 self.say(Accepted(message.request))
-            case Submit():
-                unknown = [call for call in message.calls if call.function_id not in service.functions]
-                service.places.update({call.task_id: message.endpoint_id for call in message.calls})
-                results = service.accept([call for call in message.calls if call not in unknown], message.group_id)
+            case Submit() | SubmitMap():
+                calls = message.calls if isinstance(message, Submit) else message.ranges
+                unknown = [call for call in calls if call.function_id not in service.functions]
+                service.places.update({call.task_id: message.endpoint_id for call in calls})
+                results = service.accept([call for call in calls if call not in unknown], message.group_id)
                 if service.drop_accepted > 0:
                     service.drop_accepted -= 1
                     self.close()
@@ -299,8 +320,8 @@ class Routes(RequestHandler):
                 function_id = f"00000000-0000-4000-8000-{len(self.service.functions):012d}"
                 self.service.functions[function_id] = body["function_code"].encode()
                 self.finish({"function_uuid": function_id})
-            case ["submit"]:
-                self.finish(self.submit(body))
+            case ["submit" | "maps" as what]:
+                self.finish(self.submit(body) if what == "submit" else self.submit_map(body))
             case ["batch_status"]:
                 self.finish({"results": {task_id: self.task(task_id) for task_id in body["task_ids"]}})
             case ["endpoints", _, "whitelist"]:
@@ -321,6 +342,13 @@ class Routes(RequestHandler):
                 self.finish({"task_id": task_id, "status": "cancelled"})
             case _:
                 raise HTTPError(404)
+
+    def submit_map(self, body: dict) -> dict:
+        for index, payload in enumerate(body["payloads"], body["start"]):
+            task_id = call_id(body["map_id"], index)
+            self.service.places[task_id] = body["endpoint_id"]
+            self.service.accept([Call(task_id, body["function_id"], payload.encode())], body["task_group_id"])
+        return {"map_id": body["map_id"]}
 
     def submit(self, body: dict) -> dict:
         results = []

@@ -1,0 +1,62 @@
+"""`funcx.map`: the function for those who want no client object."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from funcx_core.sdk.client import FuncXClient
+
+if TYPE_CHECKING:
+    from funcx_core.sdk.maps import FuncXMap
+    from funcx_core.sdk.settings import Settings
+
+_clients: dict[Settings, FuncXClient] = {}
+_lock = threading.Lock()
+
+
+def map_calls(
+    fn: Callable[..., Any],
+    *iterables: Iterable[Any],
+    endpoint: str | None = None,
+    chunksize: int | str = "auto",
+    name: str = "",
+    walltime: float | None = None,
+    retry_on_loss: int = 0,
+    client: FuncXClient | None = None,
+) -> FuncXMap:
+    """Call ``fn`` on the items of the iterables on an endpoint, as the builtin `map` pairs them.
+
+    >>> squares = funcx.map(square, range(1_000_000), endpoint="theta")
+    >>> total = sum(squares)
+
+    It returns when the service has all calls on disk; this process may end then, and another one go on with
+    ``FuncXClient().get_map(squares.map_id)``.
+
+    Args:
+        fn: the function.
+        *iterables: the arguments, one iterable each; generators are read as fast as the service takes them.
+        endpoint: id or name of the endpoint; without it the one that is online, if there is just one.
+        chunksize: calls per task; ``"auto"`` measures what a call takes.
+        name: a name for people.
+        walltime: seconds after which a task of `chunksize` calls is stopped. What is complete of it stays.
+        retry_on_loss: how often a task runs again by itself when its worker, manager or endpoint dies (0 to 10).
+        client: the client to use; one for this service is made, and kept, if it is None.
+    """
+    return (client or _usual_client()).map(
+        fn,
+        *iterables,
+        endpoint_id=endpoint,
+        chunksize=chunksize,
+        name=name,
+        walltime=walltime,
+        retry_on_loss=retry_on_loss,
+    )
+
+
+def _usual_client() -> FuncXClient:
+    """Return the client for what settings and environment say now."""
+    made = FuncXClient()
+    with _lock:
+        return _clients.setdefault(made.settings, made)
