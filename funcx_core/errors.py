@@ -7,16 +7,18 @@
     │   ├── ConfigError               a configuration file or flag
     │   │   └── EndpointStateError      a local endpoint is not in the state the command needs
     │   ├── InvalidId                 a malformed identifier
-    │   ├── InvalidRequest            a request that cannot be read
+    │   ├── InvalidRequest            a request that cannot be read; MissingField
     │   ├── NotConfigured             no service is known
     │   ├── AuthRequired              no token, an unknown or expired one
     │   ├── PermissionDenied
     │   ├── NotFound                  FunctionNotFound, EndpointNotFound, TaskNotFound, TaskGroupNotFound, TokenNotFound, ClientNotFound, BlobNotFound
     │   ├── NoMessageBroker           results travel by the stream here, not by a broker
-    │   ├── Conflict                  the same id with another content, a lock held by somebody else
+    │   ├── Conflict                  the same id with another content, a lock held by somebody else;
+    │   │                               EndpointAlreadyRegistered
     │   ├── SerializationError        a function or argument that cannot be sent
     │   ├── DeserializationError      bytes that cannot be turned back into a value
     │   │   └── NotPlainData            they hold more than data, and their maker is not trusted
+    │   ├── BatchTooLarge             more tasks in one request than the service takes
     │   ├── PayloadTooLarge           MaxRequestSizeExceeded (*)
     │   └── ChecksumMismatch, BlobQuotaExceeded
     ├── RemoteProtocolError         the peer sent what the protocol does not allow
@@ -113,6 +115,12 @@ class InvalidRequest(UsageError):
     """A request body or parameter cannot be read."""
 
     code = "request_malformed"
+
+
+class MissingField(InvalidRequest):
+    """A request body lacks a field that it must have."""
+
+    code = "request_key_error"
 
 
 class NotConfigured(UsageError):
@@ -233,6 +241,16 @@ class Conflict(UsageError):
     http_status = 409
 
 
+class EndpointAlreadyRegistered(Conflict):
+    """The endpoint's id belongs to somebody else, or to an endpoint that was deleted."""
+
+    code = "endpoint_already_registered"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"Endpoint id '{name}' is taken or was deleted. Register with a new id.")
+
+
 class SerializationError(UsageError):
     """A function, argument or value cannot be turned into bytes."""
 
@@ -253,6 +271,18 @@ class NotPlainData(DeserializationError):
     def __init__(self, what: str) -> None:
         self.what = what
         super().__init__(f"Only plain data is read from a maker that is not trusted; here is {what}.")
+
+
+class BatchTooLarge(UsageError):
+    """A request has more tasks than the service takes at a time."""
+
+    code = "batch_run_too_large"
+    http_status = 413
+
+    def __init__(self, size: int, limit: int) -> None:
+        self.size = size
+        self.limit = limit
+        super().__init__(f"{size:,} tasks in one request; this service takes at most {limit:,}. Send several requests.")
 
 
 class PayloadTooLarge(UsageError):

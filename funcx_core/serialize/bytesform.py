@@ -19,6 +19,8 @@ from typing import Any, Final
 from funcx_core.errors import SerializationError
 
 PICKLE_PROTOCOL: Final = 5
+PORTABLE_PROTOCOL: Final = 4
+"""The newest that Pythons before 3.8 read."""
 _NAME_OPCODE: Final = b"\x93"  # STACK_GLOBAL: a pickle without it names no class and no function
 _OWN_PACKAGES: Final = frozenset({"funcx", "funcx_core", "funcx_endpoint", "funcx_jupyter"})
 
@@ -27,14 +29,18 @@ if sys.version_info < (3, 13):
     sys.modules.setdefault("pathlib._local", pathlib)  # where pickles of Python 3.13 say that paths come from
 
 
-def dumps(value: Any) -> bytes:
+def dumps(value: Any, protocol: int = PICKLE_PROTOCOL) -> bytes:
     """Return `value` as a pickle that loads where this machine's notebooks, scripts and local modules are unknown.
+
+    Args:
+        value: any object.
+        protocol: of the pickle. By value, dill's own is used.
 
     Raises:
         SerializationError: with the reason that pickle or dill gave.
     """
     try:
-        pickled = pickle.dumps(value, PICKLE_PROTOCOL)
+        pickled = pickle.dumps(value, protocol)
     except Exception:  # noqa: BLE001 - pickling runs the user's code, which may raise anything
         return dumps_by_value(value)
     if _NAME_OPCODE in pickled and _mentions_local_code(pickled):

@@ -6,7 +6,7 @@ from typing import Any, Final, NoReturn
 
 from funcx_core.errors import DeserializationError, SerializationError
 from funcx_core.protocol.payload import CALL, CALLS, LENGTH_BYTES, VALUE
-from funcx_core.serialize.bytesform import dumps, loads
+from funcx_core.serialize.bytesform import PICKLE_PROTOCOL, PORTABLE_PROTOCOL, dumps, loads
 from funcx_core.serialize.culprit import find_culprit
 from funcx_core.serialize.methods import cannot_load, decode, split_buffers
 
@@ -90,14 +90,18 @@ def unpack_calls(payload: bytes) -> list[tuple[Any, ...]]:
     return calls
 
 
-def pack_value(value: Any) -> bytes:
+def pack_value(value: Any, *, portable: bool = False) -> bytes:
     """Return the payload of a result.
+
+    Args:
+        value: the result.
+        portable: whether Pythons that are older than any of ours must be able to load it.
 
     Raises:
         SerializationError: naming its type, and the part of it that cannot be sent.
     """
     try:
-        return VALUE + dumps(value)
+        return VALUE + dumps(value, PORTABLE_PROTOCOL if portable else PICKLE_PROTOCOL)
     except SerializationError as error:
         culprit = find_culprit(value)
         part = f"; it is {culprit.path.format('value')} ({culprit.type_name})" if culprit.path != "{}" else ""

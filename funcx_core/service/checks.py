@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from funcx_core.errors import FuncxError, InvalidId, InvalidRequest, PayloadTooLarge
+from funcx_core.errors import BatchTooLarge, FuncxError, InvalidId, InvalidRequest, PayloadTooLarge
 from funcx_core.protocol.client import Limits, Submit
 from funcx_core.protocol.payload import content_size
 from funcx_core.protocol.task import Call, TaskOptions
@@ -68,7 +68,7 @@ def check_options(options: TaskOptions) -> None:
 def check_submit(submit: Submit, limits: Limits) -> None:
     """Raise unless the request as a whole can be accepted."""
     if len(submit.calls) > limits.max_batch:
-        raise InvalidRequest(f"{len(submit.calls):,} tasks in one request; at most {limits.max_batch:,} are allowed.")
+        raise BatchTooLarge(len(submit.calls), limits.max_batch)
     check_id(submit.endpoint_id, "endpoint id")
     check_id(submit.group_id, "task group id")
     check_options(submit.options)

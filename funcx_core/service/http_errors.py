@@ -16,6 +16,8 @@ _NUMBERS: Final[dict[str, int]] = {
     "function_not_found": 3,
     "endpoint_not_found": 4,
     "task_not_found": 6,
+    "endpoint_already_registered": 11,
+    "request_key_error": 16,
     "usage_error": 17,
     "request_malformed": 17,
     "internal_error": INTERNAL,
@@ -23,6 +25,7 @@ _NUMBERS: Final[dict[str, int]] = {
     "invalid_uuid": 22,
     "permission_denied": 24,
     "resource_conflict": 26,
+    "batch_run_too_large": 27,
     "task_payload_too_large": 28,
 }
 _WITHOUT_ARGUMENTS: Final = frozenset({"user_unauthenticated", "task_payload_too_large", "batch_run_too_large"})
@@ -30,6 +33,7 @@ _ARGUMENTS: Final[dict[str, tuple[str, ...]]] = {
     "user_not_found": ("name",),
     "function_not_found": ("name",),
     "endpoint_not_found": ("name",),
+    "endpoint_already_registered": ("name",),
     "container_not_found": ("name",),
     "task_not_found": ("name",),
     "auth_group_not_found": ("name",),

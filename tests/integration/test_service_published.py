@@ -20,7 +20,7 @@ from funcx_core.protocol.task import TaskError, TaskResult, TaskState
 from tests.support.stored import ALICE, BOB
 from tests.support.webservice import TestedService, a_service
 
-UNKNOWN = str(uuid.uuid4())
+UNKNOWN = "11111111-2222-4333-8444-555555555555"
 OLD = {"User-Agent": "globus-sdk-py-2.0.3"}
 NEWER = {"User-Agent": "globus-sdk-py-3.65.0/funcx-sdk-1.0.6"}
 FAILURE = TaskError(code="remote_task_error", message="bad", type_name="ValueError", module="builtins", traceback="tb")
@@ -132,6 +132,36 @@ async def test_items_that_fail_have_the_arguments_of_their_exceptions(
         (22, ["no-id"], 400),
     ]
     assert all(item["task_uuid"] for item in reply["results"])
+
+
+async def told(service: TestedService, path: str, body: Any, **more: Any) -> tuple[int, list[Any], int]:
+    response = await service.request("POST", path, body, **more)
+    error = json.loads(response.body)
+    assert (error["status"], error["message"]) == ("Failed", error["reason"])
+    assert response.code == error["http_status_code"]
+    return error["code"], error["error_args"], response.code
+
+
+@pytest.mark.parametrize("path", ["/v1/submit", "/v2/submit", "/v2/batch_status", f"/v3/endpoints/{UNKNOWN}/submit"])
+async def test_a_field_that_is_missing_has_a_number_of_its_own(service: TestedService, path: str) -> None:
+    code, (text,), status = await told(service, path, {})
+    assert (code, status) == (16, 400)
+    assert "`task" in text
+    assert (await told(service, path, []))[::2] == (17, 400)
+
+
+async def test_a_taken_id_of_an_endpoint_has_a_number_of_its_own(service: TestedService, endpoint: str) -> None:
+    for path in ("/v1/register_endpoint_2", "/v2/endpoints"):
+        body = {"endpoint_name": "mine", "endpoint_uuid": endpoint}
+        assert await told(service, path, body, token=service.bob) == (11, [endpoint], 409)
+
+
+async def test_a_batch_over_the_limit_has_a_number_of_its_own(tmp_path: Path) -> None:
+    async with a_service(tmp_path, Limits(max_batch=2)) as service:
+        function, endpoint = await service.a_function(), await service.an_endpoint()
+        body = {"tasks": [[function, endpoint, "00\nx"]] * 3}
+        for path in ("/v1/submit", "/v2/submit"):
+            assert await told(service, path, body) == (27, [], 413)
 
 
 async def test_there_is_no_broker(service: TestedService) -> None:

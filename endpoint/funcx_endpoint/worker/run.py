@@ -18,7 +18,7 @@ from funcx_core.errors import (
 )
 from funcx_core.ids import FunctionId
 from funcx_core.protocol.blob import is_reference, read_reference
-from funcx_core.protocol.payload import CALLS, RANGE
+from funcx_core.protocol.payload import CALL, CALLS, RANGE
 from funcx_core.protocol.task import Function, Task, TaskError, TaskResult, TaskState, TaskTimes
 from funcx_core.serialize import (
     describe_exception,
@@ -32,6 +32,8 @@ from funcx_endpoint.large import LargeFolder
 from funcx_endpoint.worker.interrupts import Interrupts
 from funcx_endpoint.worker.ranges import RangeRun
 
+_OURS_ALONE: Final = (CALL, CALLS)
+"""What a payload of our clients begins with. Others may be of Pythons that are older than any of ours."""
 CAPACITY: Final = 1024
 """Loaded functions that a worker keeps; the manager counts on half as many."""
 
@@ -162,7 +164,8 @@ class Runner:
         else:
             args, kwargs = _loaded_arguments(unpack_call, payload)
             result = function(*args, **kwargs)
-        return self._packed(result, inline=task.options is not None and task.options.inline_result)
+        inline = task.options is not None and task.options.inline_result
+        return self._packed(result, inline=inline, portable=not payload.startswith(_OURS_ALONE))
 
     def _load(self, task: Task) -> Callable[..., Any]:
         try:
@@ -170,9 +173,9 @@ class Runner:
         except Exception as error:
             raise FunctionLoadError("The function cannot be loaded on this worker") from error
 
-    def _packed(self, result: Any, *, inline: bool) -> bytes:
+    def _packed(self, result: Any, *, inline: bool, portable: bool) -> bytes:
         try:
-            value = pack_value(result)
+            value = pack_value(result, portable=portable)
         except SerializationError as error:
             raise ResultNotSerializable(f"The function's value cannot be sent back. {error}") from None
         except Exception as error:

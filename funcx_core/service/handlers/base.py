@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 from tornado import web
 
-from funcx_core.errors import AuthRequired, FuncxError, InvalidRequest, PayloadTooLarge, PermissionDenied
+from funcx_core.errors import AuthRequired, FuncxError, InvalidRequest, MissingField, PayloadTooLarge, PermissionDenied
 from funcx_core.service.auth.base import Identity
 from funcx_core.service.auth.local import digest_of, no_token
 from funcx_core.service.auth.scopes import Scope
@@ -26,6 +26,8 @@ T = TypeVar("T")
 DISCARD_LIMIT: Final = 2 * MAX_HTTP_BODY
 """A body that is too large by less than this is read and dropped, so that its sender sees the answer."""
 
+_MISSING: Final = "Object missing required field"
+"""How msgspec begins to say so."""
 _BEARER: Final = "bearer "
 
 _log = logging.getLogger(__name__)
@@ -206,7 +208,8 @@ class ApiHandler(Guard):
         try:
             return msgspec.json.decode(content, type=form)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidRequest(f"The request body cannot be read: {str(error)[:300]}") from None
+            wrong = MissingField if str(error).startswith(_MISSING) else InvalidRequest
+            raise wrong(f"The request body cannot be read: {str(error)[:300]}") from None
 
     def read_query(self, form: type[T]) -> T:
         """Return the query parameters as a `form`, which must be the declared one.

@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from funcx_core.errors import Conflict
+from funcx_core.errors import Conflict, EndpointAlreadyRegistered
 from funcx_core.ids import EndpointId, FunctionId, UserId
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.endpoint import EndpointStatus
@@ -75,7 +75,7 @@ def save_endpoint(connection: sa.Connection, endpoint: Endpoint) -> None:
     columns = endpoints.c
     found = connection.execute(sa.select(endpoints).where(columns.endpoint_id == endpoint.endpoint_id)).one_or_none()
     if found is not None and (found.owner_id != endpoint.owner_id or found.deleted):
-        raise Conflict(f"Endpoint id '{endpoint.endpoint_id}' is taken or was deleted. Register with a new id.")
+        raise EndpointAlreadyRegistered(endpoint.endpoint_id)
     renewed = {
         "name": endpoint.name,
         "public_key": endpoint.public_key,

@@ -9,6 +9,7 @@ import pytest
 
 from funcx_core.ids import BlobId, FunctionId, TaskId, new_blob_id
 from funcx_core.protocol.blob import BlobReference, read_reference
+from funcx_core.protocol.payload import as_text
 from funcx_core.protocol.task import Function, Task, TaskOptions, TaskState
 from funcx_core.serialize import pack_call, pack_calls, pack_function, unpack_value
 from funcx_endpoint.large import LargeFolder
@@ -127,3 +128,11 @@ def test_a_worker_keeps_so_many_functions_and_no_more() -> None:
     functions.add([Function(FunctionId(str(n)), "f", b"") for n in range(CAPACITY + 1)])
     assert FunctionId("0") not in functions
     assert FunctionId(str(CAPACITY)) in functions
+
+
+def test_who_sends_text_may_have_an_older_python(runner: Runner) -> None:
+    def protocol(payload: bytes) -> int:
+        return runner.run(task("divide", payload), 1).value.removeprefix(b"pb\n")[1]
+
+    assert protocol(pack_call((6, 3), {})) == 5
+    assert protocol(as_text(pack_call((6, 3), {})).encode()) == 4
