@@ -117,14 +117,18 @@ def test_a_value_comes_back_as_it_was(child, name):
     assert same(child.run(identity, VALUES[name]), VALUES[name])
 
 
-@pytest.mark.parametrize("case", [case for case in FUNCTIONS if case.source], ids=lambda case: case.name)
+# The class of an argument has methods, and they are byte code.
+TEXT_ALONE = [case for case in FUNCTIONS if case.source and case.name != "enum in and out"]
+
+
+@pytest.mark.parametrize("case", TEXT_ALONE, ids=lambda case: case.name)
 def test_source_runs_under_another_python(other, case):
     assert same(other.run(case.function, *case.args), case.result)
 
 
 def test_byte_code_is_refused_under_another_python_and_says_why(other):
     for case in FUNCTIONS:
-        if case.name in {"closure", "lambda", "decorated with wraps", "method"}:
+        if case.name in {"closure", "lambda", "enum in and out", "decorated with wraps", "method"}:
             with pytest.raises(RuntimeError, match=rf"DeserializationError.*Python {HERE}"):
                 other.run(case.function, *case.args)
 
