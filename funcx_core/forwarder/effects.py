@@ -68,6 +68,13 @@ class LoadCancelled(msgspec.Struct, frozen=True):
     force: bool
 
 
+class LoadExpired(msgspec.Struct, frozen=True):
+    """Read these tasks, which have waited too long and are not known here; then `ForwarderState.expired_loaded`."""
+
+    endpoint_id: EndpointId
+    task_ids: list[TaskId]
+
+
 class BeginAttempts(msgspec.Struct, frozen=True):
     """Persist raised attempt numbers; then `ForwarderState.attempts_begun` with this effect."""
 
@@ -125,6 +132,7 @@ Effect = (
     | ListOpen
     | LoadOffers
     | LoadCancelled
+    | LoadExpired
     | BeginAttempts
     | Commit
     | RecordTransitions

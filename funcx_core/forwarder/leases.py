@@ -26,6 +26,7 @@ from funcx_core.forwarder.effects import (
     Effect,
     ListOpen,
     LoadCancelled,
+    LoadExpired,
     LoadOffers,
     Publish,
     RecordTransitions,
@@ -33,7 +34,7 @@ from funcx_core.forwarder.effects import (
     SendCommand,
     SendTasks,
 )
-from funcx_core.forwarder.outcomes import by_group, cancelled, lost, unloadable
+from funcx_core.forwarder.outcomes import by_group, cancelled, expired, lost, unloadable
 from funcx_core.forwarder.records import Limits, Place, Record, Session
 from funcx_core.ids import EndpointId, FunctionId, TaskId
 from funcx_core.protocol.client import StateChange
@@ -544,6 +545,41 @@ class EndpointLeases:
         if not task_ids or self.session is None:
             return []
         return [SendCommand(self.session.commands_route, Cancel(task_ids, force))]
+
+    # --- expiry --------------------------------------------------------------------------------------------------------
+
+    def expire(self, task_ids: Sequence[TaskId]) -> list[Effect]:
+        """These have waited too long. What an endpoint in session holds is its own: it is about to run it."""
+        unknown = [task_id for task_id in task_ids if task_id not in self._known]
+        known = [self._known[task_id] for task_id in dict.fromkeys(task_ids) if task_id in self._known]
+        ended = [self._end(record, self._given_up(record)) for record in known if self._has_nobody(record)]
+        effects = self._commit(ended)
+        if unknown:
+            self._reading += 1
+            effects.append(LoadExpired(self.endpoint_id, unknown))
+        return [*effects, *self.deal()]
+
+    def _has_nobody(self, record: Record) -> bool:
+        if record.place is LEASED:
+            return self.session is None and not record.running
+        return record.place is not ENDING
+
+    @staticmethod
+    def _given_up(record: Record) -> TaskResult:
+        return cancelled(record) if record.cancelling else expired(record)
+
+    def expired_loaded(self, offers: Sequence[Offer]) -> list[Effect]:
+        """The store's answer to `LoadExpired`. What is still unknown is leased to nobody."""
+        self._reading -= 1
+        ended = []
+        for offer in offers:
+            task_id = offer.task.task_id
+            if task_id not in self._known and task_id not in self._ended:
+                record = self._known[task_id] = Record(offer, Place.REQUEUED, from_store=True)
+                record.cancelling = offer.cancelling
+                ended.append(self._end(record, self._given_up(record)))
+        self._stop_remembering()
+        return [*self._commit(ended), *self.deal()]
 
     def check(self) -> None:
         """Raise AssertionError if the books do not balance. For tests and simulations."""

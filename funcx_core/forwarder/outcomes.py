@@ -22,6 +22,16 @@ def cancelled(record: Record) -> TaskResult:
     return TaskResult(record.task_id, record.attempt, TaskState.CANCELLED, error=error)
 
 
+def expired(record: Record) -> TaskResult:
+    """Return the outcome of a task that waited longer than tasks may."""
+    text = (
+        "The task waited longer for its endpoint than this service keeps tasks. Start the endpoint and submit it again."
+    )
+    return TaskResult(
+        record.task_id, record.attempt, TaskState.FAILED, error=TaskError(code="task_expired", message=text)
+    )
+
+
 def lost(record: Record, reason: str, details: dict[str, Any]) -> TaskResult:
     """Return the outcome of a task that was lost with what ran it and may not run again."""
     facts = {**details, "losses": record.losses, "retry_on_loss": record.retry_on_loss}

@@ -21,6 +21,7 @@ from funcx_core.forwarder.effects import (
     Effect,
     ListOpen,
     LoadCancelled,
+    LoadExpired,
     LoadOffers,
     MarkSeen,
     Publish,
@@ -258,6 +259,7 @@ class Forwarder:
             ListOpen: lambda effect: self._spawn(self._list_open(effect)),
             LoadOffers: lambda effect: self._spawn(self._load_offers(effect)),
             LoadCancelled: lambda effect: self._spawn(self._load_cancelled(effect)),
+            LoadExpired: lambda effect: self._spawn(self._load_expired(effect)),
         }
 
     def _perform(self, effects: Sequence[Effect]) -> None:
@@ -316,3 +318,7 @@ class Forwarder:
     async def _load_cancelled(self, effect: LoadCancelled) -> None:
         offers = await until_answered(lambda: self._store.offers(effect.task_ids), self.counters)
         self._perform(self._state.cancelled_loaded(effect, offers))
+
+    async def _load_expired(self, effect: LoadExpired) -> None:
+        offers = await until_answered(lambda: self._store.offers(effect.task_ids), self.counters)
+        self._perform(self._state.expired_loaded(effect, offers))

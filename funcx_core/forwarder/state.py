@@ -26,6 +26,7 @@ from funcx_core.forwarder.effects import (
     Effect,
     ListOpen,
     LoadCancelled,
+    LoadExpired,
     LoadOffers,
     MarkSeen,
     Publish,
@@ -54,7 +55,15 @@ from funcx_core.protocol.endpoint import (
     Transitions,
     Window,
 )
-from funcx_core.protocol.handoff import CancelRequested, EndpointChanged, More, Offer, Submitted, ToForwarder
+from funcx_core.protocol.handoff import (
+    CancelRequested,
+    EndpointChanged,
+    ExpireRequested,
+    More,
+    Offer,
+    Submitted,
+    ToForwarder,
+)
 
 DEFAULT_LIMITS: Final = Limits()
 SILENT_PERIODS: Final = 3
@@ -105,6 +114,8 @@ class ForwarderState:
                 return leases.more()
             case CancelRequested():
                 return leases.cancel(message.task_ids, force=message.force)
+            case ExpireRequested():
+                return leases.expire(message.task_ids)
 
     # --- from endpoints, commands channel --------------------------------------------------------------------------
 
@@ -284,6 +295,10 @@ class ForwarderState:
     def cancelled_loaded(self, effect: LoadCancelled, offers: Sequence[Offer]) -> list[Effect]:
         """The store's answer to `LoadCancelled`."""
         return self._endpoint(effect.endpoint_id).leases.cancelled_loaded(offers, force=effect.force)
+
+    def expired_loaded(self, effect: LoadExpired, offers: Sequence[Offer]) -> list[Effect]:
+        """The store's answer to `LoadExpired`."""
+        return self._endpoint(effect.endpoint_id).leases.expired_loaded(offers)
 
     def attempts_begun(self, effect: BeginAttempts) -> list[Effect]:
         """The store committed `BeginAttempts`."""

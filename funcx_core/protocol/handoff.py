@@ -67,7 +67,14 @@ class CancelRequested(msgspec.Struct, frozen=True, tag="cancel"):
     force: bool = False
 
 
-ToForwarder = Submitted | More | CancelRequested
+class ExpireRequested(msgspec.Struct, frozen=True, tag="expire"):
+    """These tasks of one endpoint have waited too long. The forwarder ends those that no endpoint has."""
+
+    endpoint_id: EndpointId
+    task_ids: list[TaskId]
+
+
+ToForwarder = Submitted | More | CancelRequested | ExpireRequested
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended"):

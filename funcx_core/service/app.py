@@ -7,10 +7,10 @@ import getpass
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from funcx_core.errors import AuthRequired, ConfigError, TryAgainLater
 from funcx_core.forwarder.config import ForwarderConfig
@@ -21,8 +21,11 @@ from funcx_core.protocol.handoff import FromForwarder, ToForwarder
 from funcx_core.queues.memory import MemoryQueue
 from funcx_core.service.auth.composition import authenticator_of
 from funcx_core.service.auth.local import SAVED_LABEL, LocalTokens
+from funcx_core.service.backup import Backups
 from funcx_core.service.config import USUAL_PORT, ServiceConfig
 from funcx_core.service.files import Lock, Ports, ServiceFile, keep_token, known_token
+from funcx_core.service.handoff import Handoff
+from funcx_core.service.housekeeping import Housekeeping
 from funcx_core.service.operations.endpoints import ForwarderAddress
 from funcx_core.service.store import SqliteStore
 from funcx_core.service.store.records import User
@@ -56,6 +59,7 @@ class Service:
         self._parts = AsyncExitStack()
         self._web: WebService | None = None
         self._forwarder: Forwarder | None = None
+        self._housekeeping: Housekeeping | None = None
 
     @property
     def address(self) -> str:
@@ -103,6 +107,14 @@ class Service:
                 forwarder_counters=self._forwarder.counters,
             )
         )
+        self._housekeeping = Housekeeping(
+            self._config.retention,
+            store=store,
+            handoff=Handoff(inbox),
+            backups=Backups(data_dir),
+            others=[self._web.expire_large],
+        )
+        await parts.enter_async_context(_background(self._housekeeping.run()))
         self._ports(listening).save(data_dir / "ports.json")
         await parts.enter_async_context(self._kept_token(tokens, await local_user(store)))
         self._announce(parts)
@@ -199,7 +211,7 @@ class Service:
         _log.info("serving at %s", self.address)
 
     def reload(self, config: ServiceConfig) -> None:
-        """Take what can change while the service runs: certificate and key, anew from their files.
+        """Take what can change while it runs: certificate and key, anew from their files, rates, retention.
 
         Raises:
             ConfigError: they cannot be used; nothing was changed.
@@ -207,6 +219,8 @@ class Service:
         if self._web is None:
             raise RuntimeError("The service is not open.")
         self._web.reload(config)
+        if self._housekeeping is not None:
+            self._housekeeping.change(config.retention)
         self._config = config
 
     async def wait(self) -> None:
@@ -238,6 +252,17 @@ async def _queue(parts: AsyncExitStack, queue: MemoryQueue[Q]) -> MemoryQueue[Q]
     await queue.connect()
     parts.push_async_callback(queue.close)
     return queue
+
+
+@asynccontextmanager
+async def _background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Let `work` run beside until the end."""
+    task = asyncio.get_running_loop().create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def local_user(store: SqliteStore) -> User:

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -25,6 +26,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 USAGE_EXIT: Final = 2
 CRASH_EXIT: Final = 70
+STOP_SECONDS: Final = 9.5
 SWITCH_INTERVAL: Final = 0.0001
 """Seconds that the store's threads wait for the interpreter, for every row they read, while the loop computes. 5 ms is usual."""
 
@@ -52,8 +54,8 @@ Files, in the data folder:
 
 \b
 Exit status:
-  0   stopped as asked            2   a setting is wrong; the text says which
-  70  a fault of the service; the log has it
+  0   stopped as asked            1   stopped at once
+  70  a fault of the service      2   a setting is wrong; the text says which
 
 \b
 Examples:
@@ -194,10 +196,18 @@ async def _serve(config: ServiceConfig, source: Settings, ready_file: Path | Non
 
 def _stop(stop: asyncio.Event) -> None:
     if stop.is_set():
-        _log.warning("told to stop a second time: ending at once; nothing that was acknowledged is lost")
-        logging.shutdown()
-        os._exit(1)
+        _end_at_once("told to stop a second time")
     stop.set()
+    # A thread, because it may be the loop that does not come to an end.
+    timer = threading.Timer(STOP_SECONDS, _end_at_once, [f"not stopped after {STOP_SECONDS:g} s"])
+    timer.daemon = True
+    timer.start()
+
+
+def _end_at_once(reason: str) -> None:
+    _log.warning("%s: ending at once; nothing that was acknowledged is lost", reason)
+    logging.shutdown()
+    os._exit(1)
 
 
 def _reload(service: Service, source: Settings) -> None:

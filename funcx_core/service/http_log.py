@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
@@ -28,10 +29,15 @@ class HttpLog:
 
     Args:
         slow: seconds after which a request is logged.
+
+    Set `stopping` to let nothing new begin.
     """
 
     def __init__(self, slow: float) -> None:
         self.slow = slow
+        self.stopping = False
+        self._under_way = 0
+        self._idle = asyncio.Event()
         self.requests: dict[tuple[str, str, int], int] = defaultdict(int)
         self.times: dict[str, Times] = defaultdict(Times)
         self._routes: dict[type, list[tuple[re.Pattern[str], str]]] = {}
@@ -40,6 +46,28 @@ class HttpLog:
         """Learn which paths there are."""
         for route in routes:
             self._routes.setdefault(route.handler, []).append((re.compile(route.pattern), route.path))
+
+    def begun(self) -> None:
+        """A request came in."""
+        self._under_way += 1
+
+    def ended(self) -> None:
+        """It was answered, or its caller has gone."""
+        self._under_way -= 1
+        if not self._under_way:
+            self._idle.set()
+
+    async def drained(self, timeout: float) -> bool:
+        """Return when no request is under way, at the latest after `timeout` seconds; whether that is so."""
+        deadline = asyncio.get_running_loop().time() + timeout
+        while self._under_way:
+            self._idle.clear()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._idle.wait()
+            except TimeoutError:
+                return False
+        return True
 
     def finished(self, handler: web.RequestHandler) -> None:
         """Tornado calls this with the handler of each request that was answered."""

@@ -52,6 +52,7 @@ class Outcomes:
         self._listeners: dict[tuple[UserId, GroupId], set[Listener]] = defaultdict(set)
         self._followed: dict[Listener, set[tuple[UserId, GroupId]]] = defaultdict(set)
         self._waiters: dict[TaskId, set[asyncio.Event]] = {}
+        self.stopping = False
         self.ended: dict[UserId, Counter[TaskState]] = defaultdict(Counter)
         self.hops = {hop: Times() for hop in HOPS}
 
@@ -89,6 +90,13 @@ class Outcomes:
             waiting.discard(happened)
             if not waiting:
                 self._waiters.pop(task_id, None)
+
+    def stop_waiting(self) -> None:
+        """The service stops: long polls answer with what they have."""
+        self.stopping = True
+        for waiting in self._waiters.values():
+            for happened in waiting:
+                happened.set()
 
     def route(self, message: FromForwarder) -> None:
         """Bring one message to those who follow its group or wait for its tasks."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import time
 from contextlib import suppress
-from typing import Self
+from typing import Final, Self
 
 from tornado import httpserver, netutil
 
-from funcx_core.errors import ConfigError, FuncxError
+from funcx_core.errors import ConfigError
 from funcx_core.forwarder.counters import Counters
 from funcx_core.protocol.handoff import FromForwarder, ToForwarder
 from funcx_core.queues.base import FuncxQueue
@@ -37,10 +36,11 @@ from funcx_core.service.routes import application
 from funcx_core.service.store.base import Store
 from funcx_core.service.tls import load_certificate, tls_context
 
-EXPIRY_PERIOD = 3600.0
 """Seconds between two looks for large values that nobody needs."""
 NO_LIMIT = 1 << 40
 """Handlers bound bodies themselves, so that too large a one gets an answer."""
+
+DRAIN_SECONDS: Final = 3.0
 
 _log = logging.getLogger(__name__)
 
@@ -109,7 +109,6 @@ class WebService:
         self._tls = tls_context(config.listen)
         self._server: httpserver.HTTPServer | None = None
         self._routing: asyncio.Task[None] | None = None
-        self._housekeeping: asyncio.Task[None] | None = None
 
     @property
     def address(self) -> str:
@@ -143,7 +142,6 @@ class WebService:
             ConfigError: the store for large values cannot be used.
         """
         await self._blobs.open()
-        self._housekeeping = asyncio.get_running_loop().create_task(self._keep_house())
         self._routing = asyncio.get_running_loop().create_task(self._outcomes.run())
         self._server = httpserver.HTTPServer(
             application(self._context), max_body_size=NO_LIMIT, idle_connection_timeout=300, ssl_options=self._tls
@@ -154,16 +152,17 @@ class WebService:
         """Take nothing new, finish what was asked for, end the streams."""
         if self._server is not None:
             self._server.stop()
+            self._http.stopping = True
+            self._outcomes.stop_waiting()
             streams = [stream for stream in self._streams if isinstance(stream, Stream | ResultsSocket)]
             await asyncio.gather(*(stream.finish_requests() for stream in streams))
+            if not await self._http.drained(DRAIN_SECONDS):
+                _log.warning("some HTTP requests were not answered before the stop; their callers try again")
             for stream in streams:
                 stream.end_for_restart()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._server.close_all_connections(), 1)
             self._server = None
-        if self._housekeeping is not None:
-            self._housekeeping.cancel()
-            await asyncio.gather(self._housekeeping, return_exceptions=True)
         await self._blobs.close()
         await self._handoff.close()
         if self._routing is not None:
@@ -176,13 +175,9 @@ class WebService:
             with suppress(asyncio.CancelledError):
                 await asyncio.shield(self._routing)
 
-    async def _keep_house(self) -> None:
-        while True:
-            try:
-                await self._blobs.expire(time.time())
-            except FuncxError as error:
-                _log.warning("large values that are not needed could not be removed: %s", error)
-            await asyncio.sleep(EXPIRY_PERIOD)
+    async def expire_large(self, now: float) -> None:
+        """Remove large values that nobody needs; `now` is in Unix seconds. Housekeeping calls this."""
+        await self._blobs.expire(now)
 
     async def __aenter__(self) -> Self:
         await self.open()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from pathlib import Path
@@ -211,3 +212,24 @@ async def test_guessing_tokens_is_slowed_down(tmp_path: Path) -> None:
         codes = [(await service.request("GET", "limits", token=f"guess{number}")).code for number in range(4)]
         assert codes == [401, 401, 401, 429]
         await service.get("limits")  # a token that was good lately is still good
+
+
+# --- stopping --------------------------------------------------------------------------------------------------
+
+
+async def test_streams_and_callers_that_have_gone_do_not_hold_up_a_stop(tmp_path: Path) -> None:
+    async with a_service(tmp_path) as service:
+        await service.stream()
+        host, port = service.web.address.split("//")[1].split("/")[0].split(":")
+        _, gone = await asyncio.open_connection(host, int(port))
+        head = f"POST /v2/functions HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {service.alice}\r\nContent-Length: 9\r\n\r\n"
+        gone.write(head.encode())
+        await gone.drain()
+        http = service.web._http
+        for _ in range(2000):
+            if http._under_way:
+                break
+            await asyncio.sleep(0.01)
+        assert not await http.drained(0.01)
+        gone.close()
+        assert await http.drained(10)

@@ -24,6 +24,7 @@ from funcx_core.forwarder.effects import (
     Effect,
     ListOpen,
     LoadCancelled,
+    LoadExpired,
     LoadOffers,
     MarkSeen,
     Publish,
@@ -51,7 +52,7 @@ from funcx_core.protocol.endpoint import (
     TaskBatch,
     Window,
 )
-from funcx_core.protocol.handoff import CancelRequested, Ended, More, Submitted, ToForwarder
+from funcx_core.protocol.handoff import CancelRequested, Ended, ExpireRequested, More, Submitted, ToForwarder
 from funcx_core.protocol.task import Lease, Task, TaskResult, TaskState
 from tests.support.memory_store import MemoryStore
 from tests.support.offers import A, an_offer
@@ -174,7 +175,7 @@ class ForwarderLife(RuleBasedStateMachine):
                     self._send("commands", effect.route, effect.message)
                 case Publish():
                     self._publish(effect)
-                case Restore() | ListOpen() | LoadOffers() | LoadCancelled():
+                case Restore() | ListOpen() | LoadOffers() | LoadCancelled() | LoadExpired():
                     self.reads.append(effect)
                 case Commit() | BeginAttempts() | RecordTransitions() | AppendEvents():
                     self.writes.append(effect)
@@ -224,6 +225,12 @@ class ForwarderLife(RuleBasedStateMachine):
             if not lose:
                 self.inbox.append(CancelRequested(A, [task_id]))
 
+    @rule(pick=st.integers(0, 1000))
+    def expire(self, pick: int) -> None:
+        waiting = [task_id for task_id, row in self.store.rows.items() if row.is_open]
+        if waiting:
+            self.inbox.append(ExpireRequested(A, [waiting[pick % len(waiting)]]))
+
     @precondition(lambda self: self.inbox)
     @rule()
     def hand_over(self) -> None:
@@ -241,7 +248,7 @@ class ForwarderLife(RuleBasedStateMachine):
                 answer: Any = at_once(self.store.headers(A, leases))
             case ListOpen():
                 answer = at_once(self.store.open_tasks(A, at_most=effect.at_most))
-            case LoadOffers() | LoadCancelled():
+            case LoadOffers() | LoadCancelled() | LoadExpired():
                 answer = at_once(self.store.offers(effect.task_ids))
         self.answers.append((effect, answer))
 
@@ -258,6 +265,8 @@ class ForwarderLife(RuleBasedStateMachine):
                 self.perform(self.state.loaded(effect, answer))
             case LoadCancelled():
                 self.perform(self.state.cancelled_loaded(effect, answer))
+            case LoadExpired():
+                self.perform(self.state.expired_loaded(effect, answer))
 
     @precondition(lambda self: self.writes)
     @rule()

@@ -10,7 +10,15 @@ from urllib.parse import urlsplit
 import msgspec
 from tornado import web
 
-from funcx_core.errors import AuthRequired, FuncxError, InvalidRequest, MissingField, PayloadTooLarge, PermissionDenied
+from funcx_core.errors import (
+    AuthRequired,
+    FuncxError,
+    InvalidRequest,
+    MissingField,
+    PayloadTooLarge,
+    PermissionDenied,
+    ServiceUnavailable,
+)
 from funcx_core.service.auth.base import Identity
 from funcx_core.service.auth.local import digest_of, no_token
 from funcx_core.service.auth.scopes import Scope
@@ -44,6 +52,7 @@ class Guard(web.RequestHandler):
     context: Context
     identity: Identity
     _request_id: str | None = None
+    _is_counted = False
 
     def initialize(self, context: Context) -> None:
         """Tornado calls this with the keywords of the route."""
@@ -65,8 +74,28 @@ class Guard(web.RequestHandler):
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Request-Id", self.request_id)
 
+    def on_finish(self) -> None:
+        """Tornado calls this after the answer."""
+        self._stop_counting()
+
+    def on_connection_close(self) -> None:
+        """Nobody waits for the answer any more."""
+        super().on_connection_close()
+        self._stop_counting()
+
+    def _stop_counting(self) -> None:
+        if self._is_counted:
+            self._is_counted = False
+            self.context.http.ended()
+
     async def prepare(self) -> None:
         """Raise unless the request may be served."""
+        if self.context.http.stopping:
+            self.set_header("Connection", "close")
+            raise ServiceUnavailable("The service is stopping. Try again in a moment.", retry_after=1)
+        if self.request.headers.get("Upgrade", "").lower() != "websocket":  # It lasts; it is told to end by itself.
+            self._is_counted = True
+            self.context.http.begun()
         # A web page of another site can reach loopback under a name of its own (DNS rebinding).
         if host_name(self.request.host) not in self.context.hosts:
             raise PermissionDenied(

@@ -143,6 +143,10 @@ class Events(ApiHandler):
         row, events = await self._wait(known, query.after, deadline)
         self.reply(events_view(row, events, query.after))
 
+    @property
+    def _is_over(self) -> bool:
+        return self._caller_has_gone or self.context.outcomes.stopping
+
     async def _wait(self, task_id: TaskId, after: int, deadline: float) -> tuple[TaskRow, list[TaskEvent]]:
         operations = self.context.operations.tasks
         again_in = MAX_WAIT
@@ -152,7 +156,7 @@ class Events(ApiHandler):
                 row = await operations.get(self.user, task_id)
                 events = await operations.events(task_id, after=after)
                 left = deadline - time.monotonic()
-                if events or row.state.is_terminal or left <= 0 or self._caller_has_gone:
+                if events or row.state.is_terminal or left <= 0 or self._is_over:
                     return row, events
                 if await _happens(news, min(left, again_in)):
                     again_in = SETTLE_SECONDS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Self
 
 from funcx_core.forwarder.store import LeaseStore
@@ -183,6 +184,35 @@ class Store(LeaseStore, ABC):
     @abstractmethod
     async def totals(self) -> Totals:
         """Return what there is of everybody, and what was counted."""
+
+    # --- what is too old ---------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def delete_tasks(self, before: int, *, after: int, at_most: int) -> tuple[int, int]:
+        """Delete up to `at_most` tasks that ended before `before` (Unix nanoseconds), with their results and logs.
+
+        It looks at those behind position `after`. Returns how many were deleted, and where to look on; 0 when all were looked at.
+        """
+
+    @abstractmethod
+    async def waiting_since(self, before: int, *, after: int, at_most: int) -> tuple[list[OpenTask], int]:
+        """Return tasks that wait since before `before`, behind position `after`, and where to look on; 0 at the end."""
+
+    @abstractmethod
+    async def delete_tokens(self, before: float, *, at_most: int) -> int:
+        """Delete tokens that expired before `before`, or were revoked and made before; how many there were."""
+
+    @abstractmethod
+    async def delete_bodies(self, *, at_most: int) -> int:
+        """Delete code that no function has any more; how many there were."""
+
+    @abstractmethod
+    async def optimize(self) -> None:
+        """Renew what helps the database to choose how to look for rows."""
+
+    @abstractmethod
+    async def copy_database(self, path: Path) -> None:
+        """Write all rows, as they are at one moment, to a new file that only its owner may read."""
 
     # --- leases: see `LeaseStore` ------------------------------------------------------------------------------
 

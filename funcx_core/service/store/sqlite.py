@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -20,7 +21,7 @@ from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, UserId
 from funcx_core.protocol.endpoint import EndpointStatus
 from funcx_core.protocol.handoff import Offer
 from funcx_core.protocol.task import Function, Lease, TaskEvent, TaskResult, Transition
-from funcx_core.service.store import account_rows, map_reads, overview_reads, registry, schema, task_reads
+from funcx_core.service.store import account_rows, map_reads, old_rows, overview_reads, registry, schema, task_reads
 from funcx_core.service.store.additions import add_missing
 from funcx_core.service.store.base import Store
 from funcx_core.service.store.blob_catalog import BlobCatalog
@@ -300,6 +301,39 @@ class SqliteStore(Store):
             commit_times=self._writer.times,
         )
 
+    # --- what is too old ---------------------------------------------------------------------------------------
+
+    async def delete_tasks(self, before: int, *, after: int, at_most: int) -> tuple[int, int]:
+        """Delete ended tasks."""
+        found: old_rows.OldTasks = await self._read(old_rows.old_tasks, before, after, at_most)
+        if not found.positions:
+            return 0, found.next
+        return await self._writer.do(lambda tx: old_rows.delete_tasks(tx, found.positions)), found.next
+
+    async def waiting_since(self, before: int, *, after: int, at_most: int) -> tuple[list[OpenTask], int]:
+        """Return tasks that wait for long."""
+        found: tuple[list[OpenTask], int] = await self._read(old_rows.waiting_since, before, after, at_most)
+        return found
+
+    async def delete_tokens(self, before: float, *, at_most: int) -> int:
+        """Delete worthless tokens."""
+        return await self._writer.do(lambda tx: old_rows.delete_tokens(tx, before, at_most))
+
+    async def delete_bodies(self, *, at_most: int) -> int:
+        """Delete code that no function has."""
+        found: list[bytes] = await self._read(old_rows.unused_bodies, at_most)
+        if not found:
+            return 0
+        return await self._writer.do(lambda tx: old_rows.delete_bodies(tx, found))
+
+    async def optimize(self) -> None:
+        """Renew the statistics of tables that changed much."""
+        await self._writer.do(lambda tx: tx.run("PRAGMA optimize").close())
+
+    async def copy_database(self, path: Path) -> None:
+        """Copy in one step: in several, every commit in between would start it anew. Writers do not wait for it."""
+        await asyncio.to_thread(_copy, self._path, path)
+
     # --- leases ------------------------------------------------------------------------------------------------
 
     async def open_tasks(self, endpoint_id: EndpointId, *, at_most: int) -> list[TaskId]:
@@ -341,6 +375,12 @@ class SqliteStore(Store):
             lambda tx: self._writes.append_events(tx, endpoint_id, events),
             weight=_weight([len(event.body) for event in events]),
         )
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.touch(mode=0o600)
+    with closing(sqlite3.connect(source)) as reading, closing(sqlite3.connect(target)) as writing:
+        reading.backup(writing, pages=-1)
 
 
 def _weight(sizes: list[int]) -> int:

@@ -15,6 +15,7 @@ from funcx_core.forwarder.effects import (
     Effect,
     ListOpen,
     LoadCancelled,
+    LoadExpired,
     LoadOffers,
     MarkSeen,
     Publish,
@@ -49,6 +50,7 @@ from funcx_core.protocol.handoff import (
     Changed,
     Ended,
     EndpointChanged,
+    ExpireRequested,
     Logged,
     More,
     Offer,
@@ -778,3 +780,46 @@ def test_payloads_of_an_offline_endpoint_are_not_kept_in_memory() -> None:
 
 def test_leases_are_compared_as_values() -> None:
     assert {Lease(TaskId("t"), 1)} == {a_lease("t")}
+
+
+# --- expiry ------------------------------------------------------------------------------------------------------------
+
+
+def expire(state: ForwarderState, *names: str) -> list[Effect]:
+    return state.handed_over(ExpireRequested(A, [TaskId(name) for name in names]))
+
+
+def test_a_pending_task_that_waited_too_long_expires() -> None:
+    state = a_forwarder(window=0)
+    state.handed_over(submitted("t1"))
+    effects = expire(state, "t1")
+    assert outcomes(effects) == [("t1", TaskState.FAILED, "task_expired")]
+    committed(state, effects)
+    assert state.command(A, COMMANDS, Window(1, 5), now=0) == []
+
+
+def test_a_task_that_an_endpoint_has_does_not_expire() -> None:
+    state = a_forwarder(leased=("t1",))
+    assert expire(state, "t1") == []
+    result = a_result("t1")
+    assert state.result_message(A, RESULTS, Results([result]), now=0)[0] == ended(result)
+
+
+def test_a_lease_of_an_endpoint_that_has_gone_expires_and_is_released_later() -> None:
+    state = a_forwarder(leased=("t1",))
+    state.tick(now=11)
+    assert outcomes(expire(state, "t1")) == [("t1", TaskState.FAILED, "task_expired")]
+    answer = opened(state, a_register(held=[a_lease("t1")]), headers=[an_offer("t1")], now=12)[0]
+    assert answer == SendCommand(COMMANDS, Registered(1, 1.0, 10.0, [a_lease("t1")], 2))
+
+
+def test_a_task_that_is_not_known_here_is_looked_up_to_expire() -> None:
+    state = ForwarderState(CONFIG)
+    lookup = LoadExpired(A, [TaskId("t1"), TaskId("t2")])
+    assert expire(state, "t1", "t2") == [lookup]
+    effects = state.expired_loaded(lookup, [an_offer("t1"), an_offer("t2", cancelling=True)])
+    assert outcomes(effects) == [
+        ("t1", TaskState.FAILED, "task_expired"),
+        ("t2", TaskState.CANCELLED, "task_cancelled"),
+    ]
+    assert expire(state, "t1") == []
