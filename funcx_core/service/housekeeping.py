@@ -100,6 +100,7 @@ class Housekeeping:
                 await self._expire(before)
             case DeleteTasks(before=before):
                 await self._delete_tasks(before)
+                await self._repeat("maps", lambda _: self._store.delete_map(int(before * 1e9)))
             case DeleteTokens(before=before):
                 await self._repeat("tokens", lambda at_most: self._store.delete_tokens(before, at_most=at_most))
             case DeleteUnusedCode():

@@ -10,8 +10,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from funcx_core.ids import TaskId
+from funcx_core.ids import TaskId, new_map_id, new_task_id
 from funcx_core.protocol.handoff import ExpireRequested, forwarder_topic
+from funcx_core.protocol.maps import RangeCall, SubmitMap
+from funcx_core.protocol.payload import CALLS
+from funcx_core.protocol.ranges import a_range
 from funcx_core.protocol.task import EventKind, TaskEvent, event_seq
 from funcx_core.queues.memory import MemoryQueue
 from funcx_core.service.backup import Backups
@@ -21,7 +24,17 @@ from funcx_core.service.housekeeping import Housekeeping
 from funcx_core.service.retention import DAY
 from funcx_core.service.store import SqliteStore
 from funcx_core.service.store.records import Token
-from tests.support.stored import ALICE, ENDPOINT, GROUP, a_function, a_result, a_submission, an_endpoint, calls
+from tests.support.stored import (
+    ALICE,
+    ENDPOINT,
+    FUNCTION,
+    GROUP,
+    a_function,
+    a_result,
+    a_submission,
+    an_endpoint,
+    calls,
+)
 
 LARGE = b"x" * 200_000
 
@@ -87,6 +100,23 @@ async def test_results_go_with_their_logs_files_and_submits_when_their_time_is_o
     assert list((house.folder / "blobs").iterdir()) == []
     assert await house.store.tasks(ALICE.user_id, old) == {}
     assert len(await house.store.group(ALICE.user_id, GROUP)) == 3
+
+
+async def test_a_map_goes_as_a_whole_when_its_last_range_is_old(house: House) -> None:
+    map_id = new_map_id()
+    ranges = [RangeCall(new_task_id(), FUNCTION, a_range(CALLS + b"pickle"), start, 5, start == 5) for start in (0, 5)]
+    message = SubmitMap(1, map_id, ENDPOINT, GROUP, FUNCTION, ranges)
+    await house.store.maps.submit(ALICE.user_id, message, time.time_ns())
+    await house.store.complete(ENDPOINT, [a_result(ranges[0].task_id)])
+    house.days = 15
+    await house.keeping(task_expiry=0).round()
+    assert (house.count("maps"), house.count("map_ranges"), house.count("tasks")) == (1, 2, 2)
+
+    await house.store.complete(ENDPOINT, [a_result(ranges[1].task_id)])
+    house.days = 30
+    await house.keeping(task_expiry=0).round()
+    left = [house.count(table) for table in ("maps", "map_ranges", "tasks", "submits")]
+    assert left == [0, 0, 0, 0]
 
 
 async def test_a_submit_stays_as_long_as_one_of_its_tasks(house: House) -> None:

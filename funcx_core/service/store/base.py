@@ -191,8 +191,12 @@ class Store(LeaseStore, ABC):
     async def delete_tasks(self, before: int, *, after: int, at_most: int) -> tuple[int, int]:
         """Delete up to `at_most` tasks that ended before `before` (Unix nanoseconds), with their results and logs.
 
-        It looks at those behind position `after`. Returns how many were deleted, and where to look on; 0 when all were looked at.
+        Ranges of maps are not among them: see `delete_map`. It looks at those behind position `after`. Returns how many were deleted, and where to look on; 0 when all were looked at.
         """
+
+    @abstractmethod
+    async def delete_map(self, before: int) -> int:
+        """Delete one map whose last range ended before `before` (Unix nanoseconds), as a whole; whether there was one, 0 or 1."""
 
     @abstractmethod
     async def waiting_since(self, before: int, *, after: int, at_most: int) -> tuple[list[OpenTask], int]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
 import sqlalchemy as sa
 
-from funcx_core.ids import EndpointId, TaskId
+from funcx_core.ids import EndpointId, MapId, TaskId, UserId
 from funcx_core.protocol.task import TaskState
 from funcx_core.service.store.records import OpenTask
-from funcx_core.service.store.schema import bodies, events, functions, submits, tasks, tokens
+from funcx_core.service.store.schema import bodies, events, functions, maps, ranges, submits, tasks, tokens
 from funcx_core.service.store.writer import Transaction
 
 LOOKED_AT: Final = 5
@@ -27,8 +27,9 @@ _WAITING: Final = tuple(
     )
 )
 _joined = tasks.join(submits, submits.c.submit_id == tasks.c.submit_id)
+_is_of_a_map = sa.exists().where(ranges.c.position == tasks.c.position)
 _page = (
-    sa.select(tasks.c.position, tasks.c.completed_at, submits.c.received_at)
+    sa.select(tasks.c.position, tasks.c.completed_at, submits.c.received_at, _is_of_a_map.label("is_of_a_map"))
     .select_from(_joined)
     .where(tasks.c.position > sa.bindparam("after"))
     .order_by(tasks.c.position)
@@ -41,6 +42,16 @@ _open_page = (
     .where(tasks.c.position > sa.bindparam("after"), submits.c.received_at < sa.bindparam("before"))
     .order_by(tasks.c.position)
     .limit(sa.bindparam("at_most", type_=sa.Integer))
+)
+_is_needed = sa.exists().where(
+    ranges.c.map == maps.c.number,
+    tasks.c.position == ranges.c.position,
+    sa.or_(tasks.c.completed_at.is_(None), tasks.c.completed_at >= sa.bindparam("before")),
+)
+_old_map = (
+    sa.select(maps.c.number, maps.c.owner_id, maps.c.map_id)
+    .where(maps.c.received_at < sa.bindparam("before"), ~_is_needed)
+    .limit(1)
 )
 _unused = (
     sa.select(bodies.c.body_hash)
@@ -61,10 +72,10 @@ def old_tasks(connection: sa.Connection, before: int, after: int, at_most: int) 
     rows = connection.execute(_page, {"after": after, "at_most": LOOKED_AT * at_most}).all()
     found: list[int] = []
     last = 0
-    for position, completed_at, received_at in rows:
+    for position, completed_at, received_at, is_of_a_map in rows:
         if received_at >= before:
             return OldTasks(found, 0)
-        if completed_at is not None and completed_at < before:
+        if completed_at is not None and completed_at < before and not is_of_a_map:
             found.append(position)
         last = position
         if len(found) == at_most:
@@ -79,13 +90,37 @@ def delete_tasks(transaction: Transaction, positions: Sequence[int]) -> int:
     rows = connection.execute(query.where(tasks.c.position.in_(positions), tasks.c.completed_at.is_not(None))).all()
     connection.execute(sa.delete(events).where(events.c.task_id.in_([row.task_id for row in rows])))
     connection.execute(sa.delete(tasks).where(tasks.c.position.in_([row.position for row in rows])))
+    delete_empty_submits(transaction, {row.submit_id for row in rows})
+    transaction.doomed.extend(row.result_blob for row in rows if row.result_blob is not None)
+    return len(rows)
+
+
+def old_map(connection: sa.Connection, before: int) -> tuple[int, UserId, MapId] | None:
+    """Return number, owner and id of a map whose last range ended before `before`: it goes as a whole."""
+    row = connection.execute(_old_map, {"before": before}).one_or_none()
+    return None if row is None else (row.number, UserId(row.owner_id), MapId(row.map_id))
+
+
+def submits_of_map(transaction: Transaction, number: int) -> list[int]:
+    """Return the submits that a map's ranges came with."""
+    query = sa.select(tasks.c.submit_id).join(ranges, ranges.c.position == tasks.c.position)
+    return list(transaction.connection.scalars(query.where(ranges.c.map == number).distinct()))
+
+
+def delete_empty_submits(transaction: Transaction, submit_ids: Collection[int]) -> None:
+    """Delete those of the submits that have no task any more."""
     last = submits.c.first_position + submits.c.size - 1
     left = sa.exists().where(
         tasks.c.position.between(submits.c.first_position, last), tasks.c.submit_id == submits.c.submit_id
     )
-    connection.execute(sa.delete(submits).where(submits.c.submit_id.in_({row.submit_id for row in rows}), ~left))
-    transaction.doomed.extend(row.result_blob for row in rows if row.result_blob is not None)
-    return len(rows)
+    for page in batched(submit_ids):
+        transaction.connection.execute(sa.delete(submits).where(submits.c.submit_id.in_(page), ~left))
+
+
+def batched(ids: Collection[int], size: int = 500) -> list[list[int]]:
+    """Cut `ids` into pieces that a statement can name."""
+    known = list(ids)
+    return [known[start : start + size] for start in range(0, len(known), size)]
 
 
 def waiting_since(connection: sa.Connection, before: int, after: int, at_most: int) -> tuple[list[OpenTask], int]:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from funcx_core.errors import ConfigError, ServiceUnavailable
 from funcx_core.home import private_dir
-from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, UserId
+from funcx_core.ids import EndpointId, FunctionId, GroupId, MapId, TaskId, UserId
 from funcx_core.protocol.endpoint import EndpointStatus
 from funcx_core.protocol.handoff import Offer
 from funcx_core.protocol.task import Function, Lease, TaskEvent, TaskResult, Transition
@@ -309,6 +309,21 @@ class SqliteStore(Store):
         if not found.positions:
             return 0, found.next
         return await self._writer.do(lambda tx: old_rows.delete_tasks(tx, found.positions)), found.next
+
+    async def delete_map(self, before: int) -> int:
+        """Delete a map that ended."""
+        found: tuple[int, UserId, MapId] | None = await self._read(old_rows.old_map, before)
+        if found is None:
+            return 0
+        number, owner_id, map_id = found
+
+        def delete(tx: Transaction) -> int:
+            submit_ids = old_rows.submits_of_map(tx, number)
+            deleted = self._map_writes.delete(tx, owner_id, map_id)
+            old_rows.delete_empty_submits(tx, submit_ids)
+            return int(deleted)
+
+        return await self._writer.do(delete)
 
     async def waiting_since(self, before: int, *, after: int, at_most: int) -> tuple[list[OpenTask], int]:
         """Return tasks that wait for long."""
