@@ -10,9 +10,11 @@
     │   ├── InvalidRequest            a request that cannot be read; MissingField
     │   ├── NotConfigured             no service is known
     │   ├── AuthRequired              no token, an unknown or expired one
-    │   ├── PermissionDenied
-    │   ├── NotFound                  FunctionNotFound, EndpointNotFound, TaskNotFound, TaskGroupNotFound, TokenNotFound, ClientNotFound, BlobNotFound
+    │   ├── PermissionDenied          FunctionNotPermitted
+    │   ├── NotFound                  FunctionNotFound, EndpointNotFound, TaskNotFound, TaskGroupNotFound, ContainerNotFound,
+    │   │                               AuthGroupNotFound, UserNotFound, TokenNotFound, ClientNotFound, BlobNotFound, MapNotFound
     │   ├── NoMessageBroker           results travel by the stream here, not by a broker
+    │   ├── ResourceLocked            its owner locked the endpoint for a while
     │   ├── Conflict                  the same id with another content, a lock held by somebody else;
     │   │                               EndpointAlreadyRegistered
     │   ├── SerializationError        a function or argument that cannot be sent
@@ -143,6 +145,20 @@ class PermissionDenied(UsageError):
     http_status = 403
 
 
+class FunctionNotPermitted(PermissionDenied):
+    """The endpoint runs only functions that are on its list, and this one is not."""
+
+    code = "function_not_permitted"
+
+    def __init__(self, function_id: str, endpoint_id: str) -> None:
+        self.function_id = function_id
+        self.endpoint_id = endpoint_id
+        super().__init__(
+            f"Endpoint '{endpoint_id}' runs only functions on its list, and '{function_id}' is not there. "
+            "Ask the endpoint's owner to add it."
+        )
+
+
 class NotFound(UsageError):
     """What was named does not exist, or is not visible to the caller."""
 
@@ -232,6 +248,41 @@ class MapNotFound(NotFound):
     code = "map_not_found"
     what = "map"
     advice = "Check the id; only the user who submitted a map sees it."
+
+
+class ContainerNotFound(NotFound):
+    """No such container, or not one that is shared with you."""
+
+    code = "container_not_found"
+    what = "container"
+    advice = "Register it first; `register_container` returns its id."
+
+
+class AuthGroupNotFound(NotFound):
+    """No such group of users, or you are not in it."""
+
+    code = "auth_group_not_found"
+    what = "group"
+    advice = "Use the name or id of a group that you are a member of."
+
+
+class UserNotFound(NotFound):
+    """No user of that name."""
+
+    code = "user_not_found"
+    what = "user"
+    advice = "Check the name; whoever runs the service makes users with `funcx token --user NAME`."
+
+
+class ResourceLocked(UsageError):
+    """The owner of the endpoint locked it: no agent of it may register until the lock expires."""
+
+    code = "resource_locked"
+    http_status = 423
+
+    def __init__(self, message: str, *, endpoint_id: str = "") -> None:
+        self.endpoint_id = endpoint_id
+        super().__init__(message)
 
 
 class Conflict(UsageError):

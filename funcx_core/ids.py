@@ -23,6 +23,8 @@ UserId = NewType("UserId", str)
 TokenId = NewType("TokenId", str)
 ClientId = NewType("ClientId", str)
 ContainerId = NewType("ContainerId", str)
+GroupRef = NewType("GroupRef", str)
+"""The id of a group of users, whoever keeps the group; `GroupId` is a task group's."""
 ManagerId = NewType("ManagerId", str)
 BlockId = NewType("BlockId", str)
 MapId = NewType("MapId", str)
@@ -115,6 +117,16 @@ def split_call_id(task_id: TaskId) -> tuple[MapId, int]:
 def new_blob_id() -> BlobId:
     """Return a fresh blob id (random: knowing one blob's says nothing about another's)."""
     return BlobId(str(uuid.uuid4()))
+
+
+def new_container_id() -> ContainerId:
+    """Return a fresh container id."""
+    return ContainerId(_sequence.next())
+
+
+def new_group_ref() -> GroupRef:
+    """Return a fresh id for a group of users."""
+    return GroupRef(str(uuid.uuid4()))
 
 
 def parse_id(text: object, what: str = "id") -> str:

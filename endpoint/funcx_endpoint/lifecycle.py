@@ -170,7 +170,7 @@ def _wait_until_online(
 
 def _failure(folder: EndpointFolder, agent: subprocess.Popen[bytes], report: Report) -> str:
     try:
-        agent.wait(2 if report.code != "config_error" else 0.3)
+        agent.wait(5 if report.code != "config_error" else 2)
     except subprocess.TimeoutExpired:
         return (
             f"Endpoint '{folder.name}' is registered, but {report.detail[:1].lower()}{report.detail[1:]} "

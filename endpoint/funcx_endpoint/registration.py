@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from funcx_core import __version__
-from funcx_core.errors import AuthRequired, RemoteProtocolError, ServiceUnavailable, UsageError
+from funcx_core.errors import AuthRequired, RemoteProtocolError, ResourceLocked, ServiceUnavailable, UsageError
 from funcx_core.ids import EndpointId
 from funcx_core.protocol.endpoint import EndpointRegistration
 from funcx_core.sdk.certificates import raise_if_untrusted
@@ -49,6 +49,7 @@ class Registrar:
 
         Raises:
             ServiceUnavailable: the service cannot be reached or is in trouble; try again.
+            ResourceLocked: its owner locked the endpoint.
             UsageError: the service refuses, or nobody said where it is.
             RemoteProtocolError: what answers is not a funcX service.
         """
@@ -104,6 +105,8 @@ def _refusal(settings: Settings, status: int, body: bytes) -> Exception:
     said = reason or f"HTTP status {status}"
     if status >= _SERVER_ERRORS or status in _RETRIED:
         return ServiceUnavailable(f"The service at {settings.service_address} is in trouble: {said}")
+    if status == http.HTTPStatus.LOCKED:
+        return ResourceLocked(said)
     if status == http.HTTPStatus.UNAUTHORIZED:
         return AuthRequired(f"The service at {settings.service_address} does not accept the token: {said}")
     return UsageError(f"The service at {settings.service_address} refused the endpoint: {said}")

@@ -129,6 +129,19 @@ def page_link(home: Path) -> str:
     return f"{settings.service_address.removesuffix('/v2')}/#code={code}"
 
 
+def token_for(home: Path, user: str, *, days: float | None = None) -> str:
+    """Return a new bearer token for a user of the service of `home`, who is made if there is none of that name.
+
+    Raises:
+        FuncxError: nobody can be called so, or the service's data cannot be used.
+    """
+    require_extras()
+    from funcx_core.service.app import mint_token  # noqa: PLC0415 - SQLAlchemy only for who needs it
+
+    lifetime = None if days is None else days * 86_400
+    return asyncio.run(mint_token(home / "service", label="funcx token", lifetime=lifetime, user_name=user))
+
+
 def require_extras() -> None:
     """Raise `UsageError` if this installation is the SDK alone."""
     missing = [name for name, module in (("service", "sqlalchemy"), ("endpoint", "parsl")) if not _is_there(module)]

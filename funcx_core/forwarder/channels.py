@@ -110,6 +110,10 @@ class Channels:
         self._known[key] = endpoint_id
         return True
 
+    def forget(self, endpoint_id: EndpointId) -> None:
+        """Take nothing more from this endpoint until it connects anew, which the store must allow."""
+        self._known = {key: known for key, known in self._known.items() if known != endpoint_id}
+
     def _bind(self, port: int, decoder: Decoder[M], deliver: Callable[[list[Heard[M]]], None]) -> Router:
         def on_messages(received: list[Received]) -> None:
             heard = [message for message in (self._read(one, decoder) for one in received) if message is not None]

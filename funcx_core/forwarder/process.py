@@ -40,7 +40,7 @@ from funcx_core.forwarder.writer import Done, Writer
 from funcx_core.ids import FunctionId
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.endpoint import Refused, Register, ResultsAck, TaskBatch, ToCommands, ToResults, ToTasks
-from funcx_core.protocol.handoff import FromForwarder, Submitted, ToForwarder, forwarder_topic
+from funcx_core.protocol.handoff import EndpointClosed, FromForwarder, Submitted, ToForwarder, forwarder_topic
 from funcx_core.protocol.task import Function
 from funcx_core.queues.base import FuncxQueue, NotConnected
 from funcx_core.transport.zmq import KeyPair
@@ -232,6 +232,8 @@ class Forwarder:
             for message in messages:
                 if isinstance(message, Submitted):
                     self._sender.learn(message.functions)
+                if isinstance(message, EndpointClosed):
+                    self._channels.forget(message.endpoint_id)
                 self._perform(self._state.handed_over(message))
 
     async def _keep_time(self) -> None:

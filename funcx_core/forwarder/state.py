@@ -4,10 +4,11 @@ Theory of operation. An endpoint is known by the CURVE key of its connections, w
 A session begins with `Register` and is settled against the store before it is answered: the forwarder then knows which
 leases the endpoint holds, and takes back every other one that it remembers. Tasks flow once the tasks channel is attached.
 
-A session ends when the agent registers again, when a newer agent registers, when a route cannot be reached, or after
-`heartbeat_threshold` seconds of silence; only the last makes the endpoint offline. A message that does not come from a
-route of the current session is dropped, and on the commands channel answered with `Refused`, so that the agent
-registers again; nothing is decided from it. Leases outlive sessions and even this process.
+A session ends when the agent registers again, when a newer agent registers, when its owner deletes or locks the endpoint,
+when a route cannot be reached, or after `heartbeat_threshold` seconds of silence; only the owner and the silence make the
+endpoint offline. A message that does not come from a route of the current session is dropped, and on the commands channel
+answered with `Refused`, so that the agent registers again; nothing is decided from it. Leases outlive sessions and even
+this process.
 
 Each method takes one event and returns the effects to perform, in order. No sockets, clocks or files.
 """
@@ -58,6 +59,7 @@ from funcx_core.protocol.endpoint import (
 from funcx_core.protocol.handoff import (
     CancelRequested,
     EndpointChanged,
+    EndpointClosed,
     ExpireRequested,
     More,
     Offer,
@@ -106,7 +108,8 @@ class ForwarderState:
 
     def handed_over(self, message: ToForwarder) -> list[Effect]:
         """A message of the forwarder's topic."""
-        leases = self._endpoint(message.endpoint_id).leases
+        endpoint = self._endpoint(message.endpoint_id)
+        leases = endpoint.leases
         match message:
             case Submitted():
                 return leases.submitted(message.offers)
@@ -116,6 +119,21 @@ class ForwarderState:
                 return leases.cancel(message.task_ids, force=message.force)
             case ExpireRequested():
                 return leases.expire(message.task_ids)
+            case EndpointClosed():
+                return self._close(endpoint, message)
+
+    def _close(self, endpoint: _Endpoint, message: EndpointClosed) -> list[Effect]:
+        """Its owner deleted or locked the endpoint: its agent is sent home. A registration under way counts for nothing."""
+        session = endpoint.leases.session
+        route = endpoint.opening_route if session is None else session.commands_route
+        if endpoint.opening is not None:
+            endpoint.opening = None
+            endpoint.leases.reading_ended()
+        elif session is None:
+            return []
+        endpoint.leases.detach()
+        refusal: list[Effect] = [SendCommand(route, Refused(message.code, message.text))]
+        return [*refusal, *(self._offline(message.endpoint_id, endpoint) if endpoint.online else [])]
 
     # --- from endpoints, commands channel --------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ class LeaseStore(Protocol):
     """
 
     async def endpoint_by_key(self, public_key: str) -> EndpointId | None:
-        """Return the endpoint that registered this CURVE public key (Z85)."""
+        """Return the endpoint that registered this CURVE public key (Z85), unless it was deleted or is locked."""
 
     async def open_tasks(self, endpoint_id: EndpointId, *, at_most: int) -> list[TaskId]:
         """Return the oldest open tasks of an endpoint, in the order in which they were accepted."""

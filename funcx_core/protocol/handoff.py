@@ -3,8 +3,8 @@
 There is one topic for each forwarder and one for each web service, never one for each endpoint:
 
 - ``forwarder_topic(name)`` is read by one forwarder. An endpoint belongs to the forwarder whose addresses it was given
-  when it registered over HTTP, online or not, so a web service always knows where to put `Submitted`, `More` and
-  `CancelRequested`. The embedded fabric has one forwarder, called ``main``.
+  when it registered over HTTP, online or not, so a web service always knows where to put `Submitted`, `More`,
+  `CancelRequested` and `EndpointClosed`. The embedded fabric has one forwarder, called ``main``.
 - ``outcomes_topic(name)`` is read by one web service; a forwarder puts everything to the topics of all of them.
 
 When a topic is full, `put` returns False and the messages are dropped. A web service then puts `More` for the endpoints
@@ -74,7 +74,15 @@ class ExpireRequested(msgspec.Struct, frozen=True, tag="expire"):
     task_ids: list[TaskId]
 
 
-ToForwarder = Submitted | More | CancelRequested | ExpireRequested
+class EndpointClosed(msgspec.Struct, frozen=True, tag="closed"):
+    """The session of this endpoint must end: its owner deleted or locked it. Its agent hears `code` and `text`, and stops."""
+
+    endpoint_id: EndpointId
+    code: str
+    text: str
+
+
+ToForwarder = Submitted | More | CancelRequested | ExpireRequested | EndpointClosed
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended"):

@@ -22,6 +22,7 @@ from funcx_core.queues.memory import MemoryQueue
 from funcx_core.service.auth.composition import authenticator_of
 from funcx_core.service.auth.local import SAVED_LABEL, LocalTokens
 from funcx_core.service.backup import Backups
+from funcx_core.service.checks import check_user_name
 from funcx_core.service.config import USUAL_PORT, ServiceConfig
 from funcx_core.service.files import Lock, Ports, ServiceFile, keep_token, known_token
 from funcx_core.service.handoff import Handoff
@@ -265,9 +266,9 @@ async def _background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def local_user(store: SqliteStore) -> User:
-    """Return the user of whoever runs this process, made if there is none."""
-    return await store.ensure_user(User(UserId(str(new_endpoint_id())), getpass.getuser()))
+async def local_user(store: SqliteStore, name: str | None = None) -> User:
+    """Return the user of this name, else of whoever runs this process; made if there is none."""
+    return await store.ensure_user(User(UserId(str(new_endpoint_id())), name or getpass.getuser()))
 
 
 async def usable_token(tokens: LocalTokens, user: User, token: str | None, lifetime: float) -> str:
@@ -306,11 +307,15 @@ async def renew_saved_token(config: ServiceConfig, credentials: Path, address: s
     return token
 
 
-async def mint_token(data_dir: Path, *, label: str, lifetime: float | None = None) -> str:
-    """Make a token for the local user, whether the service runs or not.
+async def mint_token(data_dir: Path, *, label: str, lifetime: float | None = None, user_name: str | None = None) -> str:
+    """Make a token for the local user, or for another one, who is made if need be; whether the service runs or not.
 
     Raises:
         ConfigError: the service's data cannot be used.
+        InvalidRequest: nobody can be called so.
     """
+    if user_name is not None:
+        check_user_name(user_name)
     async with SqliteStore(data_dir) as store:
-        return await LocalTokens(store).mint(await local_user(store), label=label, lifetime=lifetime)
+        user = await local_user(store, user_name)
+        return await LocalTokens(store).mint(user, label=label, lifetime=lifetime)

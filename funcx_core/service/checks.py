@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from funcx_core.errors import BatchTooLarge, FuncxError, InvalidId, InvalidRequest, PayloadTooLarge
@@ -14,9 +15,15 @@ MAX_RETRIES: Final = 10
 MAX_TAGS: Final = 16
 MAX_TAG_LENGTH: Final = 200
 MAX_NAME: Final = 256
+MAX_DESCRIPTION: Final = 10_000
+MAX_LOCATION: Final = 4_096
+MAX_ENTRIES: Final = 10_000
 
 _is_uuid = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 _is_endpoint_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}").fullmatch
+_is_user_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,127}").fullmatch
+_is_group_name = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}").fullmatch
+_is_content_hash = re.compile(r"sha256:[0-9a-f]{64}").fullmatch
 _is_z85_key = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}").fullmatch
 
 
@@ -49,6 +56,59 @@ def check_function(name: str, body: bytes, limits: Limits) -> None:
         raise InvalidRequest("The function has no body: register it with its source or its serialized code.")
     if len(name) > MAX_NAME:
         raise InvalidRequest(f"The function's name has {len(name)} characters; at most {MAX_NAME} are allowed.")
+
+
+def check_description(text: str) -> None:
+    """Raise `InvalidRequest` if it is too long."""
+    if len(text) > MAX_DESCRIPTION:
+        raise InvalidRequest(f"The description has {len(text):,} characters; at most {MAX_DESCRIPTION:,} are allowed.")
+
+
+def check_user_name(name: str) -> None:
+    """Raise `InvalidRequest` unless users may be called so."""
+    if not _is_user_name(name):
+        raise InvalidRequest(
+            f"'{name[:100]}' cannot be a user's name: use up to 128 letters, digits, '_', '.', '@', '+' and '-', "
+            "beginning with a letter or digit."
+        )
+
+
+def check_group_name(name: str) -> None:
+    """Raise `InvalidRequest` unless groups of users may be called so. No name looks like an id."""
+    if not _is_group_name(name) or _is_uuid(name.lower()):
+        raise InvalidRequest(
+            f"'{name[:100]}' cannot be a group's name: use up to 64 letters, digits, '_', '.' and '-', beginning with a letter."
+        )
+
+
+def check_container(name: str, kind: str, location: str) -> None:
+    """Raise `InvalidRequest` unless this can be registered."""
+    if not location or len(location) > MAX_LOCATION:
+        raise InvalidRequest(f"A container needs a 'location' of 1 to {MAX_LOCATION:,} characters.")
+    if not kind or len(kind) > MAX_NAME or "/" in kind:
+        raise InvalidRequest("A container needs a 'type' such as docker, singularity or shifter.")
+    if len(name) > MAX_NAME:
+        raise InvalidRequest(f"The container's name has {len(name)} characters; at most {MAX_NAME} are allowed.")
+
+
+def checked_entries(entries: Sequence[str]) -> list[str]:
+    """Return entries of an allow-list in canonical form.
+
+    Raises:
+        InvalidRequest: one of them is neither the id of a function nor the hash of a body, or there are too many.
+    """
+    if len(entries) > MAX_ENTRIES:
+        raise InvalidRequest(f"{len(entries):,} functions in one request; at most {MAX_ENTRIES:,} are allowed.")
+    return [_checked_entry(entry) for entry in entries]
+
+
+def _checked_entry(entry: str) -> str:
+    known = entry.lower()
+    if not (_is_uuid(known) or _is_content_hash(known)):
+        raise InvalidRequest(
+            f"'{entry[:100]}' is neither the id of a function nor 'sha256:' and 64 hexadecimal digits."
+        )
+    return known
 
 
 def check_options(options: TaskOptions) -> None:

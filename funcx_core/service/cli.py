@@ -168,11 +168,12 @@ def config(source: Settings, *, example: bool) -> None:
 @cli.command()
 @click.option("--label", default="funcx token", show_default=True, help="What the token is for.")
 @click.option("--days", type=float, help="Days until it expires. [default: never]")
+@click.option("--user", help="Whose token; a user of that name is made if there is none. [default: you]")
 @click.pass_obj
-def token(source: Settings, *, label: str, days: float | None) -> None:
-    """Print a new bearer token for the local user."""
+def token(source: Settings, *, label: str, days: float | None, user: str | None) -> None:
+    """Print a new bearer token for the local user, or for another one."""
     lifetime = None if days is None else days * 86400
-    print(_run(mint_token(source.load().data_dir, label=label, lifetime=lifetime)))
+    print(_run(mint_token(source.load().data_dir, label=label, lifetime=lifetime, user_name=user)))
 
 
 async def _serve(config: ServiceConfig, source: Settings, ready_file: Path | None) -> None:

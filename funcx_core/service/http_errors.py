@@ -13,9 +13,13 @@ INTERNAL: Final = 18
 
 _NUMBERS: Final[dict[str, int]] = {
     "user_unauthenticated": 1,
+    "user_not_found": 2,
     "function_not_found": 3,
     "endpoint_not_found": 4,
+    "container_not_found": 5,
     "task_not_found": 6,
+    "auth_group_not_found": 7,
+    "function_not_permitted": 10,
     "endpoint_already_registered": 11,
     "request_key_error": 16,
     "usage_error": 17,
@@ -24,6 +28,7 @@ _NUMBERS: Final[dict[str, int]] = {
     "task_group_not_found": 20,
     "invalid_uuid": 22,
     "permission_denied": 24,
+    "resource_locked": 25,
     "resource_conflict": 26,
     "batch_run_too_large": 27,
     "task_payload_too_large": 28,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import msgspec
@@ -10,7 +9,7 @@ import msgspec
 from funcx_core.errors import RemoteProtocolError
 from funcx_core.protocol.payload import as_text
 from funcx_core.protocol.task import TaskError, TaskEvent, TaskState
-from funcx_core.service.store.records import Endpoint, StoredFunction, TaskRow
+from funcx_core.service.store.records import TaskRow
 
 
 def task_summary(row: TaskRow) -> dict[str, Any]:
@@ -85,48 +84,3 @@ def events_view(row: TaskRow, events: list[TaskEvent], after: int) -> dict[str, 
             for event in events
         ],
     }
-
-
-def endpoint_view(endpoint: Endpoint) -> dict[str, Any]:
-    """Return an endpoint as it is listed."""
-    return {
-        "uuid": endpoint.endpoint_id,
-        "name": endpoint.name,
-        "state": _state(endpoint),
-        "last_seen": endpoint.last_seen,
-        "version": endpoint.version,
-        "meta": json.loads(endpoint.meta or b"{}"),
-        "status": _details(endpoint),
-    }
-
-
-def endpoint_status_view(endpoint: Endpoint) -> dict[str, Any]:
-    """Return how an endpoint is."""
-    return {
-        "status": _state(endpoint),
-        "endpoint_id": endpoint.endpoint_id,
-        "name": endpoint.name,
-        "last_seen": endpoint.last_seen,
-        "details": _details(endpoint),
-        "logs": [],
-    }
-
-
-def function_view(stored: StoredFunction) -> dict[str, Any]:
-    """Return a function, without its body."""
-    return {
-        "function_uuid": stored.function.function_id,
-        "function_name": stored.function.name,
-        "description": stored.description,
-        "public": stored.public,
-        "created_at": stored.created_at,
-    }
-
-
-def _state(endpoint: Endpoint) -> str:
-    return "online" if endpoint.online else "offline"
-
-
-def _details(endpoint: Endpoint) -> dict[str, Any]:
-    details: dict[str, Any] = {} if endpoint.status is None else msgspec.to_builtins(endpoint.status)
-    return details

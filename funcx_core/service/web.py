@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, Self
 
@@ -15,6 +16,7 @@ from funcx_core.forwarder.counters import Counters
 from funcx_core.protocol.handoff import FromForwarder, ToForwarder
 from funcx_core.queues.base import FuncxQueue
 from funcx_core.service.auth.base import Authenticator
+from funcx_core.service.auth.groups import GroupSource, LocalGroups, Memberships
 from funcx_core.service.auth.local import LocalTokens
 from funcx_core.service.blobs.choice import backend_of
 from funcx_core.service.blobs.uploads import Blobs
@@ -73,11 +75,13 @@ class WebService:
         outbox: FuncxQueue[FromForwarder],
         forwarder: ForwarderAddress,
         listening: socket.socket,
+        group_sources: Sequence[GroupSource] = (),
         forwarder_counters: Counters | None = None,
     ) -> None:
         self._handoff = Handoff(inbox)
         self._outcomes = Outcomes(outbox)
         self._streams: set[object] = set()
+        memberships = Memberships([LocalGroups(store.groups), *group_sources])
         self._rates = Rates(config.rate)
         self._http = HttpLog(config.logs.slow_request)
         counted = Counted(
@@ -89,7 +93,9 @@ class WebService:
         )
         self._blobs = Blobs(store.blobs, backend_of(config.blob_store, config.data_dir), config.limits)
         self._context = Context(
-            operations=Operations(store, self._handoff, forwarder, config.limits, self._blobs),
+            operations=Operations(
+                store, self._handoff, forwarder, config.limits, blobs=self._blobs, memberships=memberships
+            ),
             authenticator=authenticator,
             token_operations=Tokens(store, authenticator, config.auth),
             auth=config.auth,
@@ -147,6 +153,7 @@ class WebService:
             application(self._context), max_body_size=NO_LIMIT, idle_connection_timeout=300, ssl_options=self._tls
         )
         self._server.add_socket(self._listening)
+        await self._context.operations.endpoints.finish_deletions()
 
     async def close(self) -> None:
         """Take nothing new, finish what was asked for, end the streams."""

@@ -152,3 +152,29 @@ def test_another_token_is_made_while_the_service_runs(
     command = [sys.executable, "-m", "funcx_core.service.cli", "token", "--label=curl"]
     made = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=True)
     assert fetch(f"{address}/limits", made.stdout.strip())[0] == 200
+
+
+def test_another_user_has_tokens_and_things_of_their_own(
+    tmp_path: Path, start: Start, environment: dict[str, str]
+) -> None:
+    found = announced(tmp_path, start())
+    address = found["service_address"]
+    mine = json.loads((tmp_path / "home" / "credentials.json").read_text())[address]["token"]
+    command = [sys.executable, "-m", "funcx_core.fabric.cli", "token", "--user"]
+    tokens = [
+        subprocess.run([*command, "carol"], env=environment, capture_output=True, text=True, timeout=30, check=True)
+        for _ in range(2)
+    ]
+    body = json.dumps({"endpoint_name": "theirs"}).encode()
+    request = urllib.request.Request(
+        f"{address}/endpoints", data=body, headers={"Authorization": f"Bearer {tokens[0].stdout.strip()}"}
+    )
+    urllib.request.urlopen(request, timeout=10).close()
+    assert len(fetch(f"{address}/endpoints", tokens[1].stdout.strip())[1]) == 1  # the same user
+    assert fetch(f"{address}/endpoints", mine) == (200, [])
+    refused = subprocess.run(
+        [*command, "a b"], env=environment, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert refused.returncode == 1
+    assert "cannot be a user's name" in refused.stderr
+    assert "Traceback" not in refused.stderr

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 import zmq
 
-from funcx_core.errors import FuncxError, RemoteProtocolError, TryAgainLater
+from funcx_core.errors import FuncxError, RemoteProtocolError, ResourceLocked, TryAgainLater
 from funcx_core.protocol.codec import Decoder, encode
 from funcx_core.protocol.endpoint import (
     Attach,
@@ -115,6 +115,7 @@ class Uplink:
 
         Raises:
             SessionRefused: the agent must stop.
+            ResourceLocked: the endpoint's owner locked it; the agent must stop.
             FuncxError: the first registration was refused; later ones are tried again for ever.
         """
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
@@ -122,7 +123,8 @@ class Uplink:
             try:
                 registration = await asyncio.to_thread(self._ask_service)
             except FuncxError as error:
-                if not (self.was_open or isinstance(error, TryAgainLater)):
+                is_final = isinstance(error, ResourceLocked)  # Its owner wants this agent to end.
+                if is_final or not (self.was_open or isinstance(error, TryAgainLater)):
                     raise
                 _log.warning("not registered: %s", error)
             else:

@@ -14,13 +14,15 @@ DAY = 86_400.0
 @click.group(invoke_without_command=True)
 @click.option("--client", "as_client", is_flag=True, help="Make an id and a secret, for a program, and print them.")
 @click.option("--label", default="funcx token --client", show_default=True, help="What the client is for.")
+@click.option("--user", help="On the service's machine: make a token for this user, and the user if there is none.")
+@click.option("--days", type=click.FloatRange(min=0, min_open=True), help="With --user: days until it expires.")
 @click.pass_context
 @typed_errors
-def token(context: click.Context, *, as_client: bool, label: str) -> None:
+def token(context: click.Context, *, as_client: bool, label: str, user: str | None, days: float | None) -> None:
     """Print the saved bearer token, for curl and other clients; or make, list and revoke others."""
     if context.invoked_subcommand is not None:
-        if as_client:
-            raise click.UsageError("--client stands alone: funcx token --client")
+        if as_client or user is not None:
+            raise click.UsageError("--client and --user stand alone, such as: funcx token --client")
         return
     if as_client:
         from funcx_core.fabric.access import tokens
@@ -31,7 +33,9 @@ def token(context: click.Context, *, as_client: bool, label: str) -> None:
         return
     from funcx_core.fabric import compose
 
-    click.echo(compose.token(home()))
+    if days is not None and user is None:
+        raise click.UsageError("--days stands with --user, or after `funcx token create`.")
+    click.echo(compose.token(home()) if user is None else compose.token_for(home(), user, days=days))
 
 
 @token.command()

@@ -34,6 +34,7 @@ from funcx_core.protocol.task import TaskEvent, TaskResult
 from funcx_core.service.auth.local import digest_of
 from funcx_core.service.auth.scopes import Scope
 from funcx_core.service.handlers.base import Guard, host_name
+from funcx_core.service.operations.functions import FunctionRequest
 from funcx_core.service.outbox import FRAME, Outbox
 from funcx_core.service.outcomes import Listener
 from funcx_core.service.route import operation
@@ -164,7 +165,7 @@ class Stream(Guard, websocket.WebSocketHandler):
         self._answer_soon(Accepted(submit.request, rejected))
 
     async def _register_function(self, request: RegisterFunction) -> None:
-        await self.context.operations.functions.register(self.user, request.function)
+        await self.context.operations.functions.register(self.user, FunctionRequest(function=request.function))
         self.send(Accepted(request.request))
 
     async def _cancel(self, request: CancelTasks) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from funcx_core.errors import InvalidRequest, NoMessageBroker
 from funcx_core.ids import EndpointId, GroupId, new_endpoint_id, new_function_id, new_group_id, parse_id
@@ -15,6 +16,7 @@ from funcx_core.service.config import MAX_HTTP_BODY
 from funcx_core.service.handlers.base import ApiHandler
 from funcx_core.service.handlers.published import WholeSubmit
 from funcx_core.service.operations.endpoints import EndpointRequest
+from funcx_core.service.operations.functions import FunctionRequest
 from funcx_core.service.route import operation
 
 OUR_RESULTS: Final = frozenset({"DillDataBase64", "AllDataStrategies"})
@@ -51,9 +53,13 @@ class Functions(ApiHandler):
         function_id = new_function_id()
         await self.context.operations.functions.register(
             self.user,
-            Function(function_id, body.function_name, code.encode(errors="surrogatepass")),
-            description=body.description or "",
-            public=bool(body.public),
+            FunctionRequest(
+                function=Function(function_id, body.function_name, code.encode(errors="surrogatepass")),
+                description=body.description or "",
+                public=bool(body.public),
+                group=body.group,
+                entry_point=body.function_name,
+            ),
         )
         self.reply({"function_uuid": function_id})
 
@@ -120,6 +126,8 @@ class EndpointBody(msgspec.Struct, frozen=True, kw_only=True):
     endpoint_name: str
     metadata: dict[str, Any] = {}
     display_name: str | None = None
+    public: bool | UnsetType | None = UNSET
+    allowed_functions: list[str] | UnsetType | None = UNSET
 
 
 class _Registration(ApiHandler):
@@ -135,7 +143,11 @@ class _Registration(ApiHandler):
             )
         meta = body.metadata if body.display_name is None else {**body.metadata, "display_name": body.display_name}
         request = EndpointRequest(
-            endpoint_id=endpoint_id, name=body.endpoint_name, meta=msgspec.json.encode(meta) if meta else b""
+            endpoint_id=endpoint_id,
+            name=body.endpoint_name,
+            meta=msgspec.json.encode(meta) if meta else b"",
+            public=body.public if body.public is UNSET else bool(body.public),
+            allowed_functions=body.allowed_functions,
         )
         self.reply(await self.context.operations.endpoints.register(self.user, request))
 
@@ -156,5 +168,5 @@ class OneEndpoint(_Registration):
     async def put(self, endpoint_id: str) -> None:
         """Register an endpoint of the caller again."""
         known = EndpointId(parse_id(endpoint_id, "endpoint id"))
-        await self.context.operations.endpoints.get(self.user, known)
+        await self.context.operations.endpoints.own(self.user, known)
         await self.register(known)

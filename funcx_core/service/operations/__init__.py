@@ -6,11 +6,16 @@ Each operation takes the user it is done for and sees only what that user may se
 from __future__ import annotations
 
 from funcx_core.protocol.client import Limits
+from funcx_core.service.auth.groups import Memberships
 from funcx_core.service.blobs.uploads import Blobs
 from funcx_core.service.handoff import Handoff
+from funcx_core.service.operations.containers import Containers
 from funcx_core.service.operations.endpoints import Endpoints, ForwarderAddress
 from funcx_core.service.operations.functions import Functions
+from funcx_core.service.operations.groups import Groups
 from funcx_core.service.operations.maps import Maps
+from funcx_core.service.operations.sharing import Sharing
+from funcx_core.service.operations.statistics import Statistics
 from funcx_core.service.operations.tasks import Tasks
 from funcx_core.service.store.base import Store
 
@@ -19,14 +24,33 @@ class Operations:
     """The operations, by what they are about, on one store and one forwarder."""
 
     def __init__(
-        self, store: Store, handoff: Handoff, forwarder: ForwarderAddress, limits: Limits, blobs: Blobs
+        self,
+        store: Store,
+        handoff: Handoff,
+        forwarder: ForwarderAddress,
+        limits: Limits,
+        *,
+        blobs: Blobs,
+        memberships: Memberships,
     ) -> None:
         self.limits = limits
         self.blobs = blobs
-        self.functions = Functions(store, limits)
-        self.endpoints = Endpoints(store, handoff, forwarder, limits)
-        self.tasks = Tasks(store, handoff, self.functions, self.endpoints, blobs=blobs, limits=limits)
-        self.maps = Maps(store.maps, self.tasks, self.endpoints)
+        sharing = Sharing(store, memberships)
+        self.groups = Groups(store, memberships)
+        self.containers = Containers(store, sharing)
+        self.functions = Functions(store, sharing, self.containers, limits)
+        self.endpoints = Endpoints(store, handoff, sharing, forwarder)
+        self.statistics = Statistics(store, self.endpoints)
+        self.tasks = Tasks(
+            store,
+            handoff,
+            functions=self.functions,
+            endpoints=self.endpoints,
+            containers=self.containers,
+            blobs=blobs,
+            limits=limits,
+        )
+        self.maps = Maps(store.maps, self.tasks)
 
 
 __all__ = ["Operations"]

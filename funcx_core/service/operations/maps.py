@@ -11,7 +11,6 @@ from funcx_core.protocol.client import Rejection, Submit
 from funcx_core.protocol.maps import MAX_NAME, RangeCall, SubmitMap, check_ranges
 from funcx_core.protocol.task import Call
 from funcx_core.service.checks import check_id
-from funcx_core.service.operations.endpoints import Endpoints
 from funcx_core.service.operations.tasks import Tasks
 from funcx_core.service.store.map_records import MapCounts, MapRow, RangeOutcome, RangeRow, Resumed
 from funcx_core.service.store.maps import MapStore
@@ -26,10 +25,9 @@ MOST_ASKED: Final = 10_000
 class Maps:
     """The maps of one store."""
 
-    def __init__(self, store: MapStore, tasks: Tasks, endpoints: Endpoints) -> None:
+    def __init__(self, store: MapStore, tasks: Tasks) -> None:
         self._store = store
         self._tasks = tasks
-        self._endpoints = endpoints
 
     async def submit(self, user: User, message: SubmitMap) -> list[Rejection]:
         """Accept ranges of a map and have them run; returns those that were not accepted, each with its reason.
@@ -117,7 +115,7 @@ class Maps:
         Returns the new ranges. What is still being stopped is not among them: ask again when it has ended.
         """
         row = await self.get(user, map_id)
-        await self._endpoints.check_usable(user, row.endpoint_id)
+        await self._tasks.check_runnable(user, row.endpoint_id, row.function_id)
         resumed = Resumed(row.endpoint_id)
         while True:
             more = await self._store.resume(user.user_id, map_id, failed=failed, at_most=RANGES_AT_ONCE)

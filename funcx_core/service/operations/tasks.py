@@ -9,6 +9,7 @@ import msgspec
 
 from funcx_core.errors import (
     FunctionNotFound,
+    FunctionNotPermitted,
     FuncxError,
     InvalidRequest,
     RemoteProtocolError,
@@ -20,9 +21,11 @@ from funcx_core.protocol.blob import is_reference, read_reference
 from funcx_core.protocol.client import Limits, Rejection, Submit
 from funcx_core.protocol.handoff import CancelRequested, More, Offer, Submitted
 from funcx_core.protocol.task import DEFAULT_OPTIONS, Call, Function, Task, TaskEvent, TaskResult, TaskState
+from funcx_core.service.access import may_run_there
 from funcx_core.service.blobs.uploads import Blobs
 from funcx_core.service.checks import check_id, check_submit, fault_of
 from funcx_core.service.handoff import Handoff
+from funcx_core.service.operations.containers import Containers
 from funcx_core.service.operations.endpoints import Endpoints
 from funcx_core.service.operations.functions import Functions
 from funcx_core.service.operations.map_calls import calls_as_tasks
@@ -40,9 +43,10 @@ class Tasks:
         self,
         store: Store,
         handoff: Handoff,
+        *,
         functions: Functions,
         endpoints: Endpoints,
-        *,
+        containers: Containers,
         blobs: Blobs,
         limits: Limits,
     ) -> None:
@@ -52,6 +56,7 @@ class Tasks:
         self._functions = functions
         self._endpoints = endpoints
         self._blobs = blobs
+        self._containers = containers
         self._quota = Quota(store, limits.max_open_tasks, time.monotonic)
 
     # --- submit ------------------------------------------------------------------------------------------------
@@ -125,25 +130,43 @@ class Tasks:
     ) -> tuple[dict[FunctionId, Function], list[Call], list[Rejection]]:
         """Return the functions that are called, the calls that can be accepted, and why the others cannot."""
         check_submit(submit, self._limits)
-        await self._endpoints.check_usable(user, submit.endpoint_id)
-        functions, rejected = await self._functions_for(user, submit.calls)
+        allowed = await self._endpoints.usable_for(user, submit.endpoint_id)
+        if submit.options.container_id is not None:
+            await self._containers.get(user, submit.options.container_id)
+        functions, rejected = await self._functions_for(user, submit, allowed)
         calls = self._acceptable(submit.calls, functions, rejected)
         return functions, calls, rejected
 
+    async def check_runnable(self, user: User, endpoint_id: EndpointId, function_id: FunctionId) -> None:
+        """Raise unless the user may run this function on this endpoint now.
+
+        Raises:
+            EndpointNotFound, FunctionNotFound, FunctionNotPermitted: why not.
+        """
+        allowed = await self._endpoints.usable_for(user, endpoint_id)
+        stored = await self._functions.get(user, function_id)
+        if allowed is not None and not may_run_there(function_id, stored.content_hash, allowed):
+            raise FunctionNotPermitted(function_id, endpoint_id)
+
     async def _functions_for(
-        self, user: User, calls: Sequence[Call]
+        self, user: User, submit: Submit, allowed: frozenset[str] | None
     ) -> tuple[dict[FunctionId, Function], list[Rejection]]:
         functions: dict[FunctionId, Function] = {}
-        missing: dict[FunctionId, FunctionNotFound] = {}
-        for function_id in {call.function_id for call in calls}:
+        refused: dict[FunctionId, FuncxError] = {}
+        for function_id in {call.function_id for call in submit.calls}:
             try:
-                functions[function_id] = (await self._functions.get(user, function_id)).function
+                stored = await self._functions.get(user, function_id)
             except FunctionNotFound as error:
-                missing[function_id] = error
-        if not missing:
+                refused[function_id] = error
+                continue
+            if allowed is None or may_run_there(function_id, stored.content_hash, allowed):
+                functions[function_id] = stored.function
+            else:
+                refused[function_id] = FunctionNotPermitted(function_id, submit.endpoint_id)
+        if not refused:
             return functions, []
-        rejected = [rejection(call.task_id, missing[call.function_id]) for call in calls if call.function_id in missing]
-        return functions, rejected
+        calls = [call for call in submit.calls if call.function_id in refused]
+        return functions, [rejection(call.task_id, refused[call.function_id]) for call in calls]
 
     def _acceptable(
         self, calls: list[Call], functions: dict[FunctionId, Function], rejected: list[Rejection]
@@ -209,8 +232,8 @@ class Tasks:
         """Return the user's newest tasks, newest first, each with the name of its function."""
         task_ids = await self._store.newest(user.user_id, at_most=at_most)
         rows = await self.many(user, task_ids)
-        functions = {row.function_id: await self._functions.get(user, row.function_id) for row in rows.values()}
-        return [(rows[task_id], functions[rows[task_id].function_id].function.name) for task_id in task_ids]
+        names = await self._functions.names({row.function_id for row in rows.values()})
+        return [(rows[task_id], names.get(rows[task_id].function_id, "")) for task_id in task_ids]
 
     async def get(self, user: User, task_id: TaskId) -> TaskRow:
         """Return a task of the user.

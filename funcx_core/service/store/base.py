@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Self
 
 from funcx_core.forwarder.store import LeaseStore
-from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, UserId
+from funcx_core.ids import EndpointId, FunctionId, GroupId, GroupRef, TaskId, UserId
 from funcx_core.protocol.endpoint import EndpointStatus
 from funcx_core.protocol.handoff import Offer
 from funcx_core.protocol.task import Function, Lease, TaskEvent, TaskResult, Transition
 from funcx_core.service.store.accounts import AccountStore
+from funcx_core.service.store.allow_lists import AllowLists
 from funcx_core.service.store.blob_catalog import BlobCatalog
+from funcx_core.service.store.container_catalog import ContainerCatalog
+from funcx_core.service.store.function_catalog import FunctionCatalog
+from funcx_core.service.store.group_catalog import GroupCatalog
 from funcx_core.service.store.maps import MapStore
 from funcx_core.service.store.records import (
     Endpoint,
+    EndpointChange,
     OpenTask,
     Overview,
     Receipt,
@@ -27,6 +32,7 @@ from funcx_core.service.store.records import (
     Totals,
     User,
 )
+from funcx_core.service.store.usage_catalog import UsageCatalog
 
 
 class Store(LeaseStore, ABC):
@@ -92,16 +98,21 @@ class Store(LeaseStore, ABC):
     # --- functions ---------------------------------------------------------------------------------------------
 
     @abstractmethod
-    async def add_function(self, function: StoredFunction) -> None:
-        """Register a function; the same one again changes nothing.
+    async def add_function(self, function: StoredFunction, source: str = "") -> bool:
+        """Register a function, with its text if there is one; whether it is new. The same one again changes nothing.
 
         Raises:
-            Conflict: if the id names a function of another body or owner.
+            Conflict: if the id names a function of another body or owner, or one that was deleted.
         """
 
     @abstractmethod
     async def function(self, function_id: FunctionId) -> StoredFunction | None:
-        """Return a function, whoever owns it."""
+        """Return a function that was not deleted, whoever owns it."""
+
+    @property
+    @abstractmethod
+    def function_catalog(self) -> FunctionCatalog:
+        """Functions as they are listed, searched, changed and deleted."""
 
     # --- endpoints ---------------------------------------------------------------------------------------------
 
@@ -111,6 +122,7 @@ class Store(LeaseStore, ABC):
 
         Raises:
             Conflict: if the id was registered by somebody else or was deleted, or the key belongs to another endpoint.
+            ResourceLocked: if its owner locked it.
         """
 
     @abstractmethod
@@ -122,8 +134,20 @@ class Store(LeaseStore, ABC):
         """Return the endpoints of an owner, newest first."""
 
     @abstractmethod
+    async def usable_endpoints(self, user_id: UserId, groups: Collection[GroupRef]) -> list[Endpoint]:
+        """Return the endpoints that a user who is in these groups may use: their own first, then newest first."""
+
+    @abstractmethod
+    async def change_endpoint(self, owner_id: UserId, endpoint_id: EndpointId, change: EndpointChange) -> bool:
+        """Change an endpoint of this owner; whether there was one."""
+
+    @abstractmethod
     async def delete_endpoint(self, owner_id: UserId, endpoint_id: EndpointId) -> bool:
         """Delete an endpoint of this owner; whether there was one."""
+
+    @abstractmethod
+    async def abandoned_endpoints(self) -> list[EndpointId]:
+        """Return deleted endpoints that have open tasks."""
 
     @abstractmethod
     async def all_offline(self) -> None:
@@ -135,6 +159,28 @@ class Store(LeaseStore, ABC):
     @abstractmethod
     def blobs(self) -> BlobCatalog:
         """The catalog of blobs. Its bytes are elsewhere."""
+
+    # --- what is beside them -----------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def allow_lists(self) -> AllowLists:
+        """Which functions restricted endpoints run."""
+
+    @property
+    @abstractmethod
+    def containers(self) -> ContainerCatalog:
+        """Registered containers."""
+
+    @property
+    @abstractmethod
+    def groups(self) -> GroupCatalog:
+        """Groups of users that this service keeps."""
+
+    @property
+    @abstractmethod
+    def usage(self) -> UsageCatalog:
+        """What usage statistics are made of."""
 
     # --- tasks -------------------------------------------------------------------------------------------------
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from funcx_core.ids import ClientId, EndpointId, FunctionId, GroupId, TaskId, TokenId, UserId
+from funcx_core.ids import ClientId, ContainerId, EndpointId, FunctionId, GroupId, GroupRef, TaskId, TokenId, UserId
 from funcx_core.protocol.endpoint import EndpointStatus
 from funcx_core.protocol.task import DEFAULT_OPTIONS, Call, Function, TaskError, TaskOptions, TaskState, TaskTimes
 from funcx_core.service.auth.scopes import ALL, Scope
@@ -63,13 +66,67 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredFunction(msgspec.Struct, frozen=True, kw_only=True):
-    """A registered function, who owns it, and what its owner said about it."""
+    """A registered function, who owns it, whom it is shared with, and what its owner said about it."""
 
     function: Function
     owner_id: UserId
     description: str = ""
     public: bool = False
+    shared_with: GroupRef | None = None
+    searchable: bool = True
+    container_id: ContainerId | None = None
+    entry_point: str = ""
     created_at: float = 0.0
+
+    @property
+    def content_hash(self) -> str:
+        """Names the body, whoever registered it under whatever id; allow-lists take it."""
+        return f"sha256:{sha256(self.function.body).hexdigest()}"
+
+
+class FunctionChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What its owner wants to be different about a function."""
+
+    description: str | UnsetType = UNSET
+    public: bool | UnsetType = UNSET
+    shared_with: GroupRef | UnsetType | None = UNSET
+    searchable: bool | UnsetType = UNSET
+
+
+class Sought(StrEnum):
+    """Where a word is looked for."""
+
+    ANYWHERE = "anywhere"
+    NAME = "name"
+    DESCRIPTION = "description"
+
+
+class FunctionQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which functions are looked for: those that the viewer may use, of this owner if one is named, with all words."""
+
+    viewer_id: UserId
+    groups: frozenset[GroupRef]
+    words: tuple[tuple[Sought, str], ...] = ()
+    owner: str = ""
+    limit: int = 20
+    offset: int = 0
+
+
+class FoundFunction(msgspec.Struct, frozen=True, kw_only=True):
+    """A function as it is listed: without its body. `source` is its text; where many are listed only a short one."""
+
+    function_id: FunctionId
+    name: str
+    owner_id: UserId
+    owner_name: str
+    description: str
+    public: bool
+    shared_with: GroupRef | None
+    searchable: bool
+    container_id: ContainerId | None
+    entry_point: str
+    created_at: float
+    source: str = ""
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +143,59 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int = 0
     status: EndpointStatus | None = None
     created_at: float = 0.0
+    public: bool = False
+    shared_with: GroupRef | None = None
+    restricted: bool = False
+    locked_until: float = 0.0
+
+
+class EndpointChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What its owner wants to be different about an endpoint. `restricted`: it runs only functions on its list."""
+
+    public: bool | UnsetType = UNSET
+    shared_with: GroupRef | UnsetType | None = UNSET
+    restricted: bool | UnsetType = UNSET
+    locked_until: float | UnsetType = UNSET
+
+
+class Container(msgspec.Struct, frozen=True, kw_only=True):
+    """An environment to run in. `kind` is ``docker``, ``singularity``, ``shifter`` and the like, in lower case."""
+
+    container_id: ContainerId
+    owner_id: UserId
+    name: str
+    description: str
+    kind: str
+    location: str
+    public: bool = False
+    shared_with: GroupRef | None = None
+    created_at: float = 0.0
+
+
+class Role(StrEnum):
+    """What a member may do in a group of users."""
+
+    ADMIN = "admin"
+    """Change who is in it, and delete it."""
+    MEMBER = "member"
+    """Use what is shared with it."""
+
+
+class UserGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """A group of users that this service keeps."""
+
+    group_id: GroupRef
+    name: str
+    description: str = ""
+    created_at: float = 0.0
+
+
+class Member(msgspec.Struct, frozen=True):
+    """Somebody in a group."""
+
+    user_id: UserId
+    name: str
+    role: Role
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -10,13 +11,13 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from funcx_core.errors import Conflict, EndpointAlreadyRegistered
-from funcx_core.ids import EndpointId, FunctionId, UserId
+from funcx_core.errors import Conflict, EndpointAlreadyRegistered, ResourceLocked
+from funcx_core.ids import EndpointId, FunctionId, GroupRef, UserId
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.endpoint import EndpointStatus
 from funcx_core.protocol.task import Function
-from funcx_core.service.store.records import Endpoint, StoredFunction
-from funcx_core.service.store.schema import bodies, endpoints, functions
+from funcx_core.service.store.records import Endpoint, EndpointChange, StoredFunction
+from funcx_core.service.store.schema import bodies, endpoints, functions, sources, tasks
 
 _status = msgspec.msgpack.Decoder(EndpointStatus)
 
@@ -24,7 +25,7 @@ _status = msgspec.msgpack.Decoder(EndpointStatus)
 # --- functions -------------------------------------------------------------------------------------------------
 
 
-def add_function(connection: sa.Connection, stored: StoredFunction) -> None:
+def add_function(connection: sa.Connection, stored: StoredFunction, source: str) -> bool:
     """Register a function; its body is kept once, whatever number of functions has it."""
     function = stored.function
     body_hash = sha256(function.body).digest()
@@ -36,19 +37,28 @@ def add_function(connection: sa.Connection, stored: StoredFunction) -> None:
         "body_hash": body_hash,
         "description": stored.description,
         "public": stored.public,
+        "shared_with": stored.shared_with,
+        "searchable": stored.searchable,
+        "container_id": stored.container_id,
+        "entry_point": stored.entry_point,
         "created_at": stored.created_at,
     }
     if connection.execute(insert(functions).values(values).on_conflict_do_nothing()).rowcount:
-        return
+        if source:
+            connection.execute(insert(sources).values(function_id=function.function_id, source=source))
+        return True
     found = connection.execute(sa.select(functions).where(functions.c.function_id == function.function_id)).one()
-    if found.owner_id != stored.owner_id or found.body_hash != body_hash:
-        raise Conflict(f"Function '{function.function_id}' was registered before with another body. Use a new id.")
+    if found.owner_id != stored.owner_id or found.body_hash != body_hash or found.deleted:
+        raise Conflict(
+            f"Function id '{function.function_id}' is taken by another body, or was deleted. Register with a new id."
+        )
+    return False
 
 
 def find_function(connection: sa.Connection, function_id: FunctionId) -> StoredFunction | None:
-    """Return a function."""
+    """Return a function that was not deleted."""
     query = sa.select(functions, bodies.c.body).join(bodies).where(functions.c.function_id == function_id)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(query.where(~functions.c.deleted)).one_or_none()
     if row is None:
         return None
     return StoredFunction(
@@ -56,12 +66,16 @@ def find_function(connection: sa.Connection, function_id: FunctionId) -> StoredF
         owner_id=UserId(row.owner_id),
         description=row.description,
         public=row.public,
+        shared_with=row.shared_with,
+        searchable=row.searchable,
+        container_id=row.container_id,
+        entry_point=row.entry_point,
         created_at=row.created_at,
     )
 
 
 def function_bodies(connection: sa.Connection, function_ids: Sequence[FunctionId]) -> list[Function]:
-    """Return bodies of functions."""
+    """Return bodies of functions, also of deleted ones: tasks that were accepted before may need them."""
     query = sa.select(functions.c.function_id, functions.c.name, bodies.c.body).join(bodies)
     found = connection.execute(query.where(functions.c.function_id.in_(function_ids)))
     return [Function(FunctionId(function_id), name, body) for function_id, name, body in found]
@@ -70,12 +84,18 @@ def function_bodies(connection: sa.Connection, function_ids: Sequence[FunctionId
 # --- endpoints -------------------------------------------------------------------------------------------------
 
 
-def save_endpoint(connection: sa.Connection, endpoint: Endpoint) -> None:
+def save_endpoint(connection: sa.Connection, endpoint: Endpoint, now: float) -> None:
     """Register an endpoint or renew what its owner said about it."""
     columns = endpoints.c
     found = connection.execute(sa.select(endpoints).where(columns.endpoint_id == endpoint.endpoint_id)).one_or_none()
     if found is not None and (found.owner_id != endpoint.owner_id or found.deleted):
         raise EndpointAlreadyRegistered(endpoint.endpoint_id)
+    if found is not None and found.locked_until > now:
+        until = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(found.locked_until))
+        raise ResourceLocked(
+            f"Endpoint '{endpoint.endpoint_id}' is locked by its owner until {until}. Wait, or unlock it first.",
+            endpoint_id=endpoint.endpoint_id,
+        )
     renewed = {
         "name": endpoint.name,
         "public_key": endpoint.public_key,
@@ -107,6 +127,32 @@ def endpoints_of(connection: sa.Connection, owner_id: UserId) -> list[Endpoint]:
     return [_endpoint(row) for row in rows]
 
 
+def usable_endpoints(connection: sa.Connection, user_id: UserId, groups: Collection[GroupRef]) -> list[Endpoint]:
+    """Return the endpoints that a user who is in these groups may use: their own first, newest first."""
+    columns = endpoints.c
+    is_own = columns.owner_id == user_id
+    may_use = sa.or_(is_own, columns.public, columns.shared_with.in_(sorted(groups)))
+    query = sa.select(endpoints).where(may_use, ~columns.deleted)
+    rows = connection.execute(query.order_by(is_own.desc(), columns.created_at.desc(), columns.endpoint_id))
+    return [_endpoint(row) for row in rows]
+
+
+def change_endpoint(
+    connection: sa.Connection, owner_id: UserId, endpoint_id: EndpointId, change: EndpointChange
+) -> bool:
+    """Change what an owner says about an endpoint."""
+    values = changed(change)
+    is_meant = (endpoints.c.endpoint_id == endpoint_id, endpoints.c.owner_id == owner_id, ~endpoints.c.deleted)
+    if not values:
+        return connection.scalar(sa.select(sa.func.count()).select_from(endpoints).where(*is_meant)) == 1
+    return connection.execute(sa.update(endpoints).where(*is_meant).values(values)).rowcount > 0
+
+
+def changed(change: msgspec.Struct) -> dict[str, Any]:
+    """Return the columns that a change names."""
+    return {name: value for name, value in msgspec.structs.asdict(change).items() if value is not msgspec.UNSET}
+
+
 def delete_endpoint(connection: sa.Connection, owner_id: UserId, endpoint_id: EndpointId) -> bool:
     """Mark an endpoint as deleted."""
     change = (
@@ -117,10 +163,20 @@ def delete_endpoint(connection: sa.Connection, owner_id: UserId, endpoint_id: En
     return connection.execute(change).rowcount > 0
 
 
-def endpoint_by_key(connection: sa.Connection, public_key: str) -> EndpointId | None:
-    """Return the endpoint with this key."""
+def abandoned_endpoints(connection: sa.Connection) -> list[EndpointId]:
+    """Return deleted endpoints that have open tasks."""
+    is_open = sa.exists().where(tasks.c.endpoint_id == endpoints.c.endpoint_id, tasks.c.completed_at.is_(None))
+    query = sa.select(endpoints.c.endpoint_id).where(endpoints.c.deleted, is_open)
+    return [EndpointId(endpoint_id) for endpoint_id in connection.scalars(query)]
+
+
+def endpoint_by_key(connection: sa.Connection, public_key: str, now: float) -> EndpointId | None:
+    """Return the endpoint with this key, unless it is locked."""
     query = sa.select(endpoints.c.endpoint_id).where(
-        endpoints.c.public_key == public_key, endpoints.c.public_key != "", ~endpoints.c.deleted
+        endpoints.c.public_key == public_key,
+        endpoints.c.public_key != "",
+        ~endpoints.c.deleted,
+        endpoints.c.locked_until <= now,
     )
     found = connection.scalar(query)
     return None if found is None else EndpointId(found)

@@ -68,12 +68,25 @@ functions = sa.Table(
     "functions",
     metadata,
     sa.Column("function_id", sa.Text, primary_key=True),
-    sa.Column("owner_id", sa.Text, nullable=False),
+    sa.Column("owner_id", sa.Text, nullable=False, index=True),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("body_hash", sa.LargeBinary, sa.ForeignKey("function_bodies.body_hash"), nullable=False),
     sa.Column("description", sa.Text, nullable=False),
     sa.Column("public", sa.Boolean, nullable=False),
     sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("shared_with", sa.Text),
+    sa.Column("searchable", sa.Boolean, nullable=False, server_default=sa.true()),
+    sa.Column("container_id", sa.Text),
+    sa.Column("entry_point", sa.Text, nullable=False, server_default=""),
+    sa.Column("deleted", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+
+# Apart from `functions`, because most readers of those have no use for it.
+sources = sa.Table(
+    "function_sources",
+    metadata,
+    sa.Column("function_id", sa.Text, primary_key=True),
+    sa.Column("source", sa.Text, nullable=False),
 )
 
 endpoints = sa.Table(
@@ -91,6 +104,10 @@ endpoints = sa.Table(
     sa.Column("status", sa.LargeBinary),
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("deleted", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("public", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("shared_with", sa.Text),
+    sa.Column("restricted", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("locked_until", sa.Float, nullable=False, server_default="0"),
 )
 sa.Index(
     "endpoints_by_key",
@@ -98,6 +115,47 @@ sa.Index(
     unique=True,
     sqlite_where=sa.and_(endpoints.c.public_key != "", ~endpoints.c.deleted),
     postgresql_where=sa.and_(endpoints.c.public_key != "", ~endpoints.c.deleted),
+)
+
+# `entry` is the id of a function, or ``sha256:`` and the hash of a function's body.
+allowed = sa.Table(
+    "allowed_functions",
+    metadata,
+    sa.Column("endpoint_id", sa.Text, primary_key=True),
+    sa.Column("entry", sa.Text, primary_key=True),
+    sa.Column("added_at", sa.Float, nullable=False),
+)
+
+containers = sa.Table(
+    "containers",
+    metadata,
+    sa.Column("container_id", sa.Text, primary_key=True),
+    sa.Column("owner_id", sa.Text, nullable=False, index=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("location", sa.Text, nullable=False),
+    sa.Column("public", sa.Boolean, nullable=False),
+    sa.Column("shared_with", sa.Text),
+    sa.Column("created_at", sa.Float, nullable=False),
+)
+
+groups = sa.Table(
+    "user_groups",
+    metadata,
+    sa.Column("group_id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+)
+
+members = sa.Table(
+    "user_group_members",
+    metadata,
+    sa.Column("group_id", sa.Text, primary_key=True),
+    sa.Column("user_id", sa.Text, primary_key=True, index=True),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("added_at", sa.Float, nullable=False),
 )
 
 submits = sa.Table(

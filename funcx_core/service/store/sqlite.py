@@ -7,7 +7,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -17,18 +17,23 @@ import sqlalchemy as sa
 
 from funcx_core.errors import ConfigError, ServiceUnavailable
 from funcx_core.home import private_dir
-from funcx_core.ids import EndpointId, FunctionId, GroupId, MapId, TaskId, UserId
+from funcx_core.ids import EndpointId, FunctionId, GroupId, GroupRef, MapId, TaskId, UserId
 from funcx_core.protocol.endpoint import EndpointStatus
 from funcx_core.protocol.handoff import Offer
 from funcx_core.protocol.task import Function, Lease, TaskEvent, TaskResult, Transition
 from funcx_core.service.store import account_rows, map_reads, old_rows, overview_reads, registry, schema, task_reads
 from funcx_core.service.store.additions import add_missing
+from funcx_core.service.store.allow_lists import AllowLists
 from funcx_core.service.store.base import Store
 from funcx_core.service.store.blob_catalog import BlobCatalog
 from funcx_core.service.store.blobs import BlobFolder
+from funcx_core.service.store.container_catalog import ContainerCatalog
+from funcx_core.service.store.function_catalog import FunctionCatalog
+from funcx_core.service.store.group_catalog import GroupCatalog
 from funcx_core.service.store.map_writes import MapWrites
 from funcx_core.service.store.records import (
     Endpoint,
+    EndpointChange,
     OpenCount,
     OpenTask,
     Overview,
@@ -43,6 +48,7 @@ from funcx_core.service.store.records import (
 from funcx_core.service.store.sqlite_accounts import SqliteAccounts
 from funcx_core.service.store.sqlite_maps import SqliteMaps
 from funcx_core.service.store.task_writes import TaskWrites
+from funcx_core.service.store.usage_catalog import UsageCatalog
 from funcx_core.service.store.writer import BUSY_SECONDS, GroupCommit, Transaction
 
 P = ParamSpec("P")
@@ -92,6 +98,33 @@ class SqliteStore(Store):
     def maps(self) -> SqliteMaps:
         """Maps and their ranges."""
         return self._maps
+
+    # --- its parts ---------------------------------------------------------------------------------------------
+
+    @property
+    def function_catalog(self) -> FunctionCatalog:
+        """Functions as they are listed."""
+        return FunctionCatalog(self._writer.do, self._read)
+
+    @property
+    def allow_lists(self) -> AllowLists:
+        """Which functions restricted endpoints run."""
+        return AllowLists(self._writer.do, self._read)
+
+    @property
+    def containers(self) -> ContainerCatalog:
+        """Registered containers."""
+        return ContainerCatalog(self._writer.do, self._read)
+
+    @property
+    def groups(self) -> GroupCatalog:
+        """Groups of users."""
+        return GroupCatalog(self._writer.do, self._read)
+
+    @property
+    def usage(self) -> UsageCatalog:
+        """What usage statistics are made of."""
+        return UsageCatalog(self._writer.do, self._read)
 
     # --- its life ----------------------------------------------------------------------------------------------
 
@@ -170,9 +203,9 @@ class SqliteStore(Store):
 
     # --- functions ---------------------------------------------------------------------------------------------
 
-    async def add_function(self, function: StoredFunction) -> None:
+    async def add_function(self, function: StoredFunction, source: str = "") -> bool:
         """Register a function."""
-        await self._writer.do(lambda tx: registry.add_function(tx.connection, function))
+        return await self._writer.do(lambda tx: registry.add_function(tx.connection, function, source))
 
     async def function(self, function_id: FunctionId) -> StoredFunction | None:
         """Return a function."""
@@ -188,7 +221,8 @@ class SqliteStore(Store):
 
     async def save_endpoint(self, endpoint: Endpoint) -> None:
         """Register an endpoint or renew it."""
-        await self._writer.do(lambda tx: registry.save_endpoint(tx.connection, endpoint))
+        now = time.time()
+        await self._writer.do(lambda tx: registry.save_endpoint(tx.connection, endpoint, now))
 
     async def endpoint(self, endpoint_id: EndpointId) -> Endpoint | None:
         """Return an endpoint."""
@@ -200,9 +234,23 @@ class SqliteStore(Store):
         found: list[Endpoint] = await self._read(registry.endpoints_of, owner_id)
         return found
 
+    async def usable_endpoints(self, user_id: UserId, groups: Collection[GroupRef]) -> list[Endpoint]:
+        """Return the endpoints that a user may use."""
+        found: list[Endpoint] = await self._read(registry.usable_endpoints, user_id, groups)
+        return found
+
+    async def change_endpoint(self, owner_id: UserId, endpoint_id: EndpointId, change: EndpointChange) -> bool:
+        """Change an endpoint."""
+        return await self._writer.do(lambda tx: registry.change_endpoint(tx.connection, owner_id, endpoint_id, change))
+
     async def delete_endpoint(self, owner_id: UserId, endpoint_id: EndpointId) -> bool:
         """Delete an endpoint."""
         return await self._writer.do(lambda tx: registry.delete_endpoint(tx.connection, owner_id, endpoint_id))
+
+    async def abandoned_endpoints(self) -> list[EndpointId]:
+        """Return deleted endpoints that have open tasks."""
+        found: list[EndpointId] = await self._read(registry.abandoned_endpoints)
+        return found
 
     async def all_offline(self) -> None:
         """Record that no endpoint is connected."""
@@ -210,7 +258,7 @@ class SqliteStore(Store):
 
     async def endpoint_by_key(self, public_key: str) -> EndpointId | None:
         """Return the endpoint with this key."""
-        found: EndpointId | None = await self._read(registry.endpoint_by_key, public_key)
+        found: EndpointId | None = await self._read(registry.endpoint_by_key, public_key, time.time())
         return found
 
     async def endpoint_seen(

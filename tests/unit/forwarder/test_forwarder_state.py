@@ -50,6 +50,7 @@ from funcx_core.protocol.handoff import (
     Changed,
     Ended,
     EndpointChanged,
+    EndpointClosed,
     ExpireRequested,
     Logged,
     More,
@@ -823,3 +824,38 @@ def test_a_task_that_is_not_known_here_is_looked_up_to_expire() -> None:
         ("t2", TaskState.CANCELLED, "task_cancelled"),
     ]
     assert expire(state, "t1") == []
+
+
+# --- its owner wants the agent to go ---------------------------------------------------------------------------
+
+
+def closed() -> EndpointClosed:
+    return EndpointClosed(A, "deleted", "gone")
+
+
+def test_the_session_of_a_deleted_endpoint_ends_and_its_agent_hears_why():
+    state = a_forwarder(leased=("1",))
+    effects = state.handed_over(closed())
+    assert effects[:3] == [
+        SendCommand(COMMANDS, Refused("deleted", "gone")),
+        MarkSeen(A, None, online=False, epoch=1),
+        Publish([EndpointChanged(A, online=False)]),
+    ]
+    # Nobody can stop the task any more, so it is cancelled at once.
+    cancelled = state.handed_over(CancelRequested(A, [TaskId("1")]))
+    assert [effect for effect in cancelled if isinstance(effect, Commit)]
+    assert [type(effect) for effect in state.handed_over(submitted("2"))] == []
+    state.check()
+
+
+def test_a_registration_under_way_counts_for_nothing_once_the_endpoint_is_closed():
+    state = ForwarderState(CONFIG)
+    (restore,) = state.command(A, COMMANDS, a_register(), now=0)
+    assert isinstance(restore, Restore)
+    assert state.handed_over(closed()) == [SendCommand(COMMANDS, Refused("deleted", "gone"))]
+    assert state.restored(restore, [], now=0) == []
+    state.check()
+
+
+def test_closing_an_endpoint_that_is_not_there_does_nothing():
+    assert ForwarderState(CONFIG).handed_over(closed()) == []

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+import msgspec
 import pytest
 
-from funcx_core.errors import Conflict
-from funcx_core.ids import ClientId, EndpointId, FunctionId, GroupId, TaskId, new_function_id, new_group_id, new_task_id
+from funcx_core.errors import AuthGroupNotFound, Conflict, ResourceLocked
+from funcx_core.ids import (
+    ClientId,
+    ContainerId,
+    EndpointId,
+    FunctionId,
+    GroupId,
+    GroupRef,
+    TaskId,
+    new_function_id,
+    new_group_id,
+    new_task_id,
+)
 from funcx_core.protocol.endpoint import EndpointStatus
 from funcx_core.protocol.task import (
     EventKind,
@@ -22,7 +35,19 @@ from funcx_core.protocol.task import (
     event_seq,
 )
 from funcx_core.service.store.base import Store
-from funcx_core.service.store.records import Client, OpenTask, Token
+from funcx_core.service.store.records import (
+    Client,
+    Container,
+    EndpointChange,
+    FunctionChange,
+    FunctionQuery,
+    OpenTask,
+    Role,
+    Sought,
+    Token,
+    User,
+    UserGroup,
+)
 from tests.support.stored import (
     ALICE,
     BOB,
@@ -42,10 +67,40 @@ from tests.support.stored import (
 
 LARGE = bytes(range(256)) * 1024  # four times what is kept in the database itself
 MUCH = 1 << 40
+TEAM = GroupRef("00000000-0000-4000-8000-00000000007e")
+CONTAINER = ContainerId("00000000-0000-4000-8000-0000000000c1")
+NO_GROUPS: frozenset[GroupRef] = frozenset()
+FAR_FUTURE = 1e11
 
 
 async def state_of(store: Store, task_id: TaskId) -> TaskState:
     return (await store.tasks(ALICE.user_id, [task_id]))[task_id].state
+
+
+async def a_library(store: Store) -> None:
+    """Functions with "fft" in some place, by how well they fit, worst first; and some that are not for everybody."""
+    of_all: list[tuple[str, str, str]] = [
+        ("by source", "", "import FFT"),
+        ("by description", "an fft", ""),
+        ("my_fft", "", ""),
+        ("fft_2d", "", ""),
+        ("fft", "", ""),
+        ("something else", "", ""),
+    ]
+    for number, (name, description, source) in enumerate(of_all):
+        # The best ones are the oldest, so that it is not their age that brings them forward.
+        await a_named(store, name, source, description=description, public=True, created_at=-float(number))
+    await a_named(store, "fft_private")
+    await a_named(store, "fft_team", shared_with=TEAM)
+    await a_named(store, "fft_hidden", public=True, searchable=False)
+    await a_named(store, "of bob", owner_id=BOB.user_id)
+
+
+async def a_named(store: Store, name: str, source: str = "", **fields: Any) -> None:
+    stored = msgspec.structs.replace(a_function(), **fields)
+    await store.add_function(
+        msgspec.structs.replace(stored, function=msgspec.structs.replace(stored.function, name=name)), source
+    )
 
 
 class StoreContract:
@@ -125,8 +180,8 @@ class StoreContract:
 
     async def test_a_function_is_registered_once(self, store: Store) -> None:
         stored = a_function()
-        await store.add_function(stored)
-        await store.add_function(stored)
+        assert await store.add_function(stored)
+        assert not await store.add_function(stored)
         assert await store.function(stored.function.function_id) == stored
         assert await store.functions([stored.function.function_id, new_function_id()]) == [stored.function]
         assert await store.function(FunctionId("unknown")) is None
@@ -141,6 +196,148 @@ class StoreContract:
             with pytest.raises(Conflict):
                 await store.add_function(other)
         assert await store.function(stored.function.function_id) == stored
+
+    async def test_what_is_said_about_a_function_is_kept(self, store: Store) -> None:
+        await store.ensure_user(ALICE)
+        stored = msgspec.structs.replace(
+            a_function(), shared_with=TEAM, searchable=False, container_id=CONTAINER, entry_point="f"
+        )
+        await store.add_function(stored, "def f(): ...")
+        function_id = stored.function.function_id
+        assert await store.function(function_id) == stored
+        found = await store.function_catalog.describe(function_id)
+        assert found is not None
+        assert (found.source, found.owner_name, found.entry_point) == ("def f(): ...", "alice", "f")
+
+    async def test_a_function_is_changed_and_deleted_by_its_owner_only(self, store: Store) -> None:
+        stored = a_function()
+        function_id, catalog = stored.function.function_id, store.function_catalog
+        await store.add_function(stored)
+        change = FunctionChange(public=True, shared_with=TEAM)
+        assert not await catalog.change(BOB.user_id, function_id, change)
+        assert await catalog.change(ALICE.user_id, function_id, change)
+        assert await catalog.change(ALICE.user_id, function_id, FunctionChange())
+        changed = msgspec.structs.replace(stored, public=True, shared_with=TEAM)
+        assert await store.function(function_id) == changed
+        assert await catalog.change(ALICE.user_id, function_id, FunctionChange(shared_with=None))
+        assert not await catalog.delete(BOB.user_id, function_id)
+        assert await catalog.delete(ALICE.user_id, function_id)
+        assert not await catalog.delete(ALICE.user_id, function_id)
+        assert not await catalog.change(ALICE.user_id, function_id, change)
+        assert await store.function(function_id) is None
+        assert await store.functions([function_id]) == [stored.function]  # open tasks may need it
+        assert await catalog.names([function_id]) == {function_id: "double"}
+        with pytest.raises(Conflict):
+            await store.add_function(stored)
+
+    async def test_a_search_finds_what_the_viewer_may_use_best_first(self, store: Store) -> None:
+        for user in (ALICE, BOB):
+            await store.ensure_user(user)
+        await a_library(store)
+        catalog = store.function_catalog
+
+        async def found(*words: str, viewer: User = BOB, groups: frozenset[GroupRef] = NO_GROUPS, **more) -> list[str]:
+            query = FunctionQuery(
+                viewer_id=viewer.user_id,
+                groups=groups,
+                words=tuple((Sought.ANYWHERE, word) for word in words),
+                **more,
+            )
+            page, total = await catalog.find(query)
+            assert total == len(page)
+            return [each.name for each in page]
+
+        assert await found("FFT") == ["fft", "fft_2d", "my_fft", "by description", "by source"]
+        assert await found("fft", "2d") == ["fft_2d"]
+        assert await found("fft%") == []
+        assert {"fft_team", "fft_hidden", "fft_private"} <= set(await found("fft", viewer=ALICE))
+        assert "fft_team" in await found("fft", groups=frozenset({TEAM}))
+        assert "fft_hidden" not in await found("fft", groups=frozenset({TEAM}))
+        assert set(await found(owner="bob")) == {"of bob"}
+        assert await found(owner="nobody") == []
+
+    async def test_a_search_is_cut_into_pages(self, store: Store) -> None:
+        await store.ensure_user(ALICE)
+        for number in range(5):
+            function = msgspec.structs.replace(a_function(b"%d" % number), created_at=float(number))
+            await store.add_function(function)
+        query = FunctionQuery(viewer_id=ALICE.user_id, groups=NO_GROUPS, limit=2, offset=3)
+        page, total = await store.function_catalog.find(query)
+        assert (len(page), total) == (2, 5)
+        assert [each.created_at for each in page] == [1.0, 0.0]
+
+    # --- what is beside them -----------------------------------------------------------------------------------
+
+    async def test_groups_have_members_and_at_least_one_admin(self, store: Store) -> None:
+        for user in (ALICE, BOB):
+            await store.ensure_user(user)
+        groups, team = store.groups, UserGroup(group_id=TEAM, name="team", created_at=1.0)
+        await groups.create(team, ALICE.user_id)
+        with pytest.raises(Conflict):
+            await groups.create(msgspec.structs.replace(team, group_id=GroupRef("other")), BOB.user_id)
+        assert await groups.find(ALICE.user_id, "team") == await groups.find(ALICE.user_id, TEAM) == (team, Role.ADMIN)
+        assert await groups.find(BOB.user_id, "team") is None
+        await groups.put_member(TEAM, BOB.user_id, Role.MEMBER)
+        assert await groups.groups_of(BOB.user_id) == {TEAM}
+        assert [(each.name, each.role) for each in await groups.members(TEAM)] == [
+            ("alice", "admin"),
+            ("bob", "member"),
+        ]
+        for losing in (
+            groups.remove_member(TEAM, ALICE.user_id),
+            groups.put_member(TEAM, ALICE.user_id, Role.MEMBER),
+        ):
+            with pytest.raises(Conflict, match="no admin"):
+                await losing
+        await groups.put_member(TEAM, BOB.user_id, Role.ADMIN)
+        assert await groups.remove_member(TEAM, ALICE.user_id)
+        assert not await groups.remove_member(TEAM, ALICE.user_id)
+        assert await groups.list_of(ALICE.user_id) == []
+        assert await groups.delete(TEAM)
+        assert not await groups.delete(TEAM)
+        assert await groups.groups_of(BOB.user_id) == frozenset()
+        with pytest.raises(AuthGroupNotFound):
+            await groups.put_member(TEAM, ALICE.user_id, Role.ADMIN)
+        assert await groups.user_named("bob") == BOB
+        assert await groups.user_named("nobody") is None
+
+    async def test_containers_are_listed_for_those_who_may_use_them(self, store: Store) -> None:
+        container = Container(
+            container_id=CONTAINER,
+            owner_id=ALICE.user_id,
+            name="n",
+            description="",
+            kind="docker",
+            location="docker://x",
+        )
+        shared = msgspec.structs.replace(
+            container, container_id=ContainerId("shared"), shared_with=TEAM, created_at=1.0
+        )
+        public = msgspec.structs.replace(container, container_id=ContainerId("public"), public=True, created_at=2.0)
+        for each in (container, shared, public):
+            await store.containers.add(each)
+        assert await store.containers.get(CONTAINER) == container
+        assert await store.containers.usable(ALICE.user_id, ()) == [public, shared, container]
+        assert await store.containers.usable(BOB.user_id, ()) == [public]
+        assert await store.containers.usable(BOB.user_id, {TEAM}) == [public, shared]
+        assert not await store.containers.delete(BOB.user_id, CONTAINER)
+        assert await store.containers.delete(ALICE.user_id, CONTAINER)
+        assert await store.containers.get(CONTAINER) is None
+
+    async def test_a_list_of_allowed_functions_makes_its_endpoint_restricted(self, store: Store) -> None:
+        await store.save_endpoint(an_endpoint())
+        lists = store.allow_lists
+        await lists.add(ENDPOINT, ["a", "b"])
+        await lists.add(ENDPOINT, ["b", "c"])
+        assert set(await lists.of(ENDPOINT)) == {"a", "b", "c"}
+        found = await store.endpoint(ENDPOINT)
+        assert found is not None
+        assert found.restricted
+        assert await lists.remove(ENDPOINT, "a")
+        assert not await lists.remove(ENDPOINT, "a")
+        await lists.replace(ENDPOINT, ["d"])
+        assert await lists.of(ENDPOINT) == ["d"]
+        assert await lists.of(OTHER_ENDPOINT) == []
 
     # --- endpoints ---------------------------------------------------------------------------------------------
 
@@ -171,6 +368,44 @@ class StoreContract:
         await store.save_endpoint(an_endpoint(OTHER_ENDPOINT, key="", created_at=2))
         assert [each.endpoint_id for each in await store.endpoints(ALICE.user_id)] == [OTHER_ENDPOINT, ENDPOINT]
         assert await store.endpoints(BOB.user_id) == []
+
+    async def test_endpoints_are_listed_to_those_who_may_use_them(self, store: Store) -> None:
+        await store.save_endpoint(an_endpoint(owner=BOB, created_at=1))
+        await store.save_endpoint(an_endpoint(OTHER_ENDPOINT, key="", created_at=2))
+
+        async def usable(*groups: GroupRef) -> list[EndpointId]:
+            return [each.endpoint_id for each in await store.usable_endpoints(BOB.user_id, groups)]
+
+        assert await usable(TEAM) == [ENDPOINT]
+        assert not await store.change_endpoint(BOB.user_id, OTHER_ENDPOINT, EndpointChange(public=True))
+        assert await store.change_endpoint(ALICE.user_id, OTHER_ENDPOINT, EndpointChange(shared_with=TEAM))
+        assert await store.change_endpoint(ALICE.user_id, OTHER_ENDPOINT, EndpointChange())
+        assert await usable() == [ENDPOINT]
+        assert await usable(TEAM) == [ENDPOINT, OTHER_ENDPOINT]
+        await store.save_endpoint(an_endpoint(OTHER_ENDPOINT, key="", name="renewed"))  # stays shared
+        assert await usable(TEAM) == [ENDPOINT, OTHER_ENDPOINT]
+        assert await store.change_endpoint(ALICE.user_id, OTHER_ENDPOINT, EndpointChange(shared_with=None, public=True))
+        assert await usable() == [ENDPOINT, OTHER_ENDPOINT]
+
+    async def test_a_locked_endpoint_neither_registers_nor_connects(self, store: Store) -> None:
+        await store.save_endpoint(an_endpoint())
+        await store.change_endpoint(ALICE.user_id, ENDPOINT, EndpointChange(locked_until=FAR_FUTURE))
+        with pytest.raises(ResourceLocked):
+            await store.save_endpoint(an_endpoint())
+        assert await store.endpoint_by_key(KEY) is None
+        await store.change_endpoint(ALICE.user_id, ENDPOINT, EndpointChange(locked_until=1.0))
+        await store.save_endpoint(an_endpoint())
+        assert await store.endpoint_by_key(KEY) == ENDPOINT
+
+    async def test_open_tasks_of_a_deleted_endpoint_are_not_forgotten(self, store: Store) -> None:
+        await store.save_endpoint(an_endpoint())
+        call = a_call()
+        await store.submit(a_submission(call))
+        assert await store.abandoned_endpoints() == []
+        await store.delete_endpoint(ALICE.user_id, ENDPOINT)
+        assert await store.abandoned_endpoints() == [ENDPOINT]
+        await store.complete(ENDPOINT, [a_result(call.task_id)])
+        assert await store.abandoned_endpoints() == []
 
     async def test_a_deleted_endpoint_has_gone_for_good(self, store: Store) -> None:
         await store.save_endpoint(an_endpoint())
