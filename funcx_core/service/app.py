@@ -20,6 +20,7 @@ from funcx_core.ids import UserId, new_endpoint_id
 from funcx_core.protocol.handoff import FromForwarder, ToForwarder
 from funcx_core.queues.memory import MemoryQueue
 from funcx_core.service.auth.composition import authenticator_of
+from funcx_core.service.auth.groups import GroupSource
 from funcx_core.service.auth.local import SAVED_LABEL, LocalTokens
 from funcx_core.service.backup import Backups
 from funcx_core.service.checks import check_user_name
@@ -101,6 +102,7 @@ class Service:
                 self._config,
                 store=store,
                 authenticator=authenticator,
+                group_sources=[authenticator] if isinstance(authenticator, GroupSource) else [],
                 inbox=inbox,
                 outbox=outbox,
                 forwarder=self._forwarder_address,

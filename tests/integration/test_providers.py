@@ -194,6 +194,21 @@ async def test_a_clients_token_that_ends_is_renewed_once_and_the_request_repeate
     assert before != after
 
 
+@pytest.mark.parametrize("where", ["globus", "jupyterhub"])
+async def test_a_function_is_shared_with_a_group_elsewhere(service, globus, hub, where):
+    if where == "globus":
+        ada, bob = globus.add_identity("ada@example.org"), globus.add_identity("bob@example.org")
+        group = globus.add_group(ada, bob)
+        mine, its, others = globus.grant(ada), globus.grant(bob), globus.grant(globus.add_identity("eve@example.org"))
+    else:
+        group = "jupyterhub:lab"
+        mine, its = (hub.token_of(name, "access:services", groups=("lab",)) for name in ("ada", "bob"))
+        others = hub.token_of("eve", "access:services")
+    function_id = await service.a_function(body={"group": group}, token=mine)
+    await service.get(f"functions/{function_id}", token=its)
+    assert (await service.request("GET", f"functions/{function_id}", token=others)).code == 404
+
+
 # --- JupyterHub --------------------------------------------------------------------------------------------------
 
 

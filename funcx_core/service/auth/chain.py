@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from funcx_core.errors import AuthRequired
-from funcx_core.ids import UserId
+from funcx_core.ids import GroupRef, UserId
 from funcx_core.service.auth.base import Authenticator, Identity, Provider
+from funcx_core.service.auth.groups import GroupSource
 from funcx_core.service.auth.local import PREFIX, digest_of
 from funcx_core.service.store.records import User
 
@@ -19,7 +20,7 @@ REFUSED_SECONDS: Final = 5.0
 LONGEST_TOKEN: Final = 4096
 
 
-class Chain(Authenticator):
+class Chain(Authenticator, GroupSource):
     """Tokens of this service's own are looked up here and shown to nobody; each other one to the one who made it.
 
     Args:
@@ -63,14 +64,14 @@ class Chain(Authenticator):
             )
         return identity
 
-    async def groups_of(self, user: User) -> frozenset[str]:
+    async def groups_of(self, user: User) -> frozenset[GroupRef]:
         """Return the groups that a user is in where they signed in last; none if they did not since the service started.
 
         Raises:
             ServiceUnavailable: it cannot be said at the moment.
         """
         ask = self._groups.get(user.user_id)
-        return frozenset() if ask is None else await ask()
+        return frozenset() if ask is None else frozenset(GroupRef(group) for group in await ask())
 
     def forget(self, digest: str) -> None:
         """Remember nothing of a token; see `Authenticator`."""

@@ -42,10 +42,13 @@ class Sharing:
         local = await self._groups.find(user.user_id, name_or_id)
         if local is not None:
             return local[0].group_id
+        groups = await self.groups_of(user)
+        if name_or_id in groups:
+            return GroupRef(name_or_id)  # Groups of a JupyterHub have names and no UUIDs.
         try:
             group = GroupRef(parse_id(name_or_id, "group"))
         except InvalidId:
             raise AuthGroupNotFound(name_or_id[:100]) from None
-        if group not in await self.groups_of(user):
+        if group not in groups:
             raise AuthGroupNotFound(group)
         return group
