@@ -120,6 +120,7 @@ _V3: Final[list[tuple[str, type[Guard]]]] = [
     ("endpoints", v3.Endpoints),
     ("endpoints/{endpoint_id}", v3.OneEndpoint),
     ("endpoints/{endpoint_id}/submit", v3.Submit),
+    ("endpoints/{endpoint_id}/lock", endpoints.EndpointLock),
     ("endpoints/{endpoint_id}/allowed_functions", allow_lists.AllowedFunctionsHandler),
 ]
 ROUTES: Final = [

@@ -9,11 +9,8 @@ import asyncio
 import json
 import os
 import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +37,20 @@ class Site:
     """A fabric, and what another user has there."""
 
     fabric: Fabric
-    auth: str
+    client_id: str
+    client_secret: str
     private_function: str
     public_function: str
 
     @property
     def origin(self) -> str:
         return self.fabric.address.removesuffix("/v2")
+
+    def registered_endpoint(self, name: str) -> str:
+        """The id of an endpoint of the user's that has no agent."""
+        endpoint_id = str(new_endpoint_id())
+        self.fabric.client().register_endpoint(name, endpoint_id)
+        return endpoint_id
 
 
 def from_bob(x: object) -> str:
@@ -57,34 +61,9 @@ def from_bob(x: object) -> str:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with Fabric(tmp_path_factory.mktemp("published")) as fabric:
         private, public = asyncio.run(bobs_functions(fabric))
-        with user_info() as auth:
-            yield Site(fabric, auth, private, public)
-
-
-class UserInfo(BaseHTTPRequestHandler):
-    """The one question that clients before 1.0 ask of Globus Auth when they begin: who am I?"""
-
-    def do_GET(self) -> None:
-        body = b'{"sub": "4f7e9a40-2c45-4a3e-9d50-1f7d7e6c9a01"}'
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextmanager
-def user_info() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), UserInfo)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+        made = fabric.cli("token", "--client", "--label", "conformance").stdout
+        client_id, secret = (line.partition("=")[2] for line in made.splitlines())
+        yield Site(fabric, client_id, secret, private, public)
 
 
 async def bobs_functions(fabric: Fabric) -> tuple[str, str]:
@@ -127,11 +106,14 @@ def played(client: Client, python: Path, site: Site, folder: Path) -> dict[str, 
         "origin": site.origin,
         "address": f"{site.origin}{client.base}",
         "token": site.fabric.token,
+        "client_id": site.client_id,
+        "client_secret": site.client_secret,
         "endpoint": site.fabric.endpoint_id,
+        "listed_endpoint": site.registered_endpoint(f"listed-{client.name}"),
         "private_function": site.private_function,
         "public_function": site.public_function,
     }
-    (folder / ".globus.cfg").write_text(f"[environment default]\nauth_service = {site.auth}\n")
+    (folder / ".globus.cfg").write_text(f"[environment default]\nauth_service = {site.origin}/\n")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("FUNCX_", "GLOBUS_", "PYTHON"))}
     done = subprocess.run(
         [str(python), str(SCRIPTS / "play.py"), client.script],
@@ -139,7 +121,7 @@ def played(client: Client, python: Path, site: Site, folder: Path) -> dict[str, 
             **kept,
             "HOME": str(folder),
             "PATH": f"{python.parent}:{kept.get('PATH', '')}",
-            "GLOBUS_SDK_SERVICE_URL_AUTH": site.auth,
+            "GLOBUS_SDK_SERVICE_URL_AUTH": f"{site.origin}/",
             "CONFORMANCE": json.dumps(given),
         },
         cwd=folder,

@@ -230,6 +230,8 @@ async def test_endpoints_are_registered_in_advance_but_not_by_agents_that_need_a
     renamed = await service.request("PUT", f"/v3/endpoints/{endpoint}", {"endpoint_name": "theta2"})
     assert renamed.code == 200
     assert (await service.get(f"endpoints/{endpoint}"))["name"] == "theta2"
+    for name in ("multi_user", "high_assurance"):
+        assert (await service.request("POST", "/v3/endpoints", {**body, name: True})).code == 400
     agent = {**body, "metadata": {"endpoint_version": "4.19.0"}}
     for method, path in (("POST", "/v3/endpoints"), ("PUT", f"/v3/endpoints/{endpoint}")):
         refused = await service.request(method, path, agent)

@@ -121,13 +121,27 @@ def _check_possible(body: SubmitBody) -> None:
 
 
 class EndpointBody(msgspec.Struct, frozen=True, kw_only=True):
-    """An endpoint. `metadata` has the version of the agent that registers itself."""
+    """An endpoint. `metadata` has the version of the agent that registers itself.
+
+    The fields from `multi_user` on are known, and refused when they are set.
+    """
 
     endpoint_name: str
     metadata: dict[str, Any] = {}
     display_name: str | None = None
     public: bool | UnsetType | None = UNSET
     allowed_functions: list[str] | UnsetType | None = UNSET
+    multi_user: bool | None = None
+    high_assurance: bool | None = None
+    authentication_policy: str | None = None
+    subscription_uuid: str | None = None
+    admins: list[str] | None = None
+
+    def check_possible(self) -> None:
+        """Raise `InvalidRequest` for what endpoints of this service are not, rather than leave it out."""
+        for name in ("multi_user", "high_assurance", "authentication_policy", "subscription_uuid", "admins"):
+            if getattr(self, name):
+                raise InvalidRequest(f"Endpoints of this service have no '{name}'; leave it out.")
 
 
 class _Registration(ApiHandler):
@@ -136,6 +150,7 @@ class _Registration(ApiHandler):
     async def register(self, endpoint_id: EndpointId) -> None:
         """Register an endpoint under this id."""
         body = self.read_body(EndpointBody)
+        body.check_possible()
         if "endpoint_version" in body.metadata:
             raise NoMessageBroker(
                 "No message broker is configured at this service, and this kind of endpoint needs one. "

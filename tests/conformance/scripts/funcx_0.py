@@ -1,5 +1,8 @@
 """funcX 0.0.3, 0.2.3 and 0.3.9, used as their users did."""
 
+import json
+from pathlib import Path
+
 from features import GIVEN, UNKNOWN_ID, VALUES, feature, known, raised, until, work
 from globus_sdk import AccessTokenAuthorizer
 
@@ -73,6 +76,32 @@ def check_refused(error, http_status, name, argument, submitted=False):
 c = client()
 
 
+@feature("sign-in")
+def _():
+    saved = Path.home() / ".funcx" / "credentials" / "funcx_sdk_tokens.json"
+    scopes = {
+        "funcx_service": "https://auth.globus.org/scopes/facd7ccc-c5f4-42aa-916b-a0e270e2c2a9/all",
+        "search.api.globus.org": "urn:globus:auth:scope:search.api.globus.org:all",
+        "auth.globus.org": "openid",
+    }
+    tokens = {
+        server: {
+            "scope": scope,
+            "access_token": GIVEN["token"],
+            "refresh_token": "none",
+            "expires_at_seconds": 4102444800,
+            "token_type": "Bearer",
+            "resource_server": server,
+        }
+        for server, scope in scopes.items()
+    }
+    saved.parent.mkdir(parents=True, exist_ok=True)
+    saved.write_text(json.dumps(tokens))
+    options = {} if FIRST else {"use_offprocess_checker": False}
+    signed_in = FuncXClient(funcx_service_address=GIVEN["address"], **options)
+    assert signed_in.get_endpoint_status(EP)["status"] == "online"
+
+
 @feature("register")
 def _():
     known["add"] = c.register_function(work.add)
@@ -104,6 +133,12 @@ def _():
 @feature("large")
 def _():
     assert call(work.repeat, "x" * 1000000, 2) == "x" * 2000000
+
+
+@feature("oversize")
+def _():
+    error = raised(call, work.repeat, "x" * 1000000, 12)
+    assert "12,000,0" in str(error), str(error)
 
 
 @feature("batch")
@@ -169,6 +204,25 @@ def _():
 @feature("shared function")
 def _():
     assert result(c.run(1, endpoint_id=EP, function_id=GIVEN["public_function"])) == "from bob: 1"
+
+
+@feature("whitelist")
+def _():
+    listed, other = GIVEN["listed_endpoint"], c.register_function(work.same)
+    c.add_to_whitelist(listed, [known["add"]])
+    assert known["add"] in str(c.get_whitelist(listed)["result"])
+    c.run(1, endpoint_id=listed, function_id=known["add"])
+    error = raised(c.run, 1, endpoint_id=listed, function_id=other)
+    check_refused(error, 403, "FunctionNotPermitted", other, submitted=True)
+    c.delete_from_whitelist(listed, [known["add"]])
+    assert known["add"] not in str(c.get_whitelist(listed)["result"])
+
+
+@feature("containers")
+def _():
+    container = c.register_container("docker://python:3.11", "docker", name="py", description="plain")
+    assert c.get_container(container, "docker")["location"] == "docker://python:3.11"
+    check_refused(raised(c.get_container, UNKNOWN_ID, "docker"), 404, "ContainerNotFound", UNKNOWN_ID)
 
 
 @feature("bad token")

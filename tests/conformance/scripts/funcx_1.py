@@ -1,5 +1,7 @@
 """funcX 1.0.6, used as its users did."""
 
+import os
+
 from features import GIVEN, UNKNOWN_ID, VALUES, feature, known, raised, until, work
 from globus_sdk import AccessTokenAuthorizer
 
@@ -44,6 +46,14 @@ def check_refused(error, http_status, code_name):
 c = client()
 
 
+@feature("sign-in")
+def _():
+    os.environ["FUNCX_SDK_CLIENT_ID"] = GIVEN["client_id"]
+    os.environ["FUNCX_SDK_CLIENT_SECRET"] = GIVEN["client_secret"]
+    signed_in = FuncXClient(funcx_service_address=GIVEN["address"])
+    assert signed_in.get_endpoint_status(EP)["status"] == "online"
+
+
 @feature("register")
 def _():
     known["add"] = c.register_function(work.add)
@@ -75,6 +85,13 @@ def _():
 @feature("large")
 def _():
     assert call(work.repeat, "x" * 1_000_000, 2) == "x" * 2_000_000
+
+
+@feature("oversize")
+def _():
+    error = raised(call, work.repeat, "x" * 1_000_000, 12)
+    assert isinstance(error, FuncxTaskExecutionFailed), repr(error)
+    assert "12,000,0" in str(error), str(error)
 
 
 @feature("batch")
@@ -139,6 +156,34 @@ def _():
 @feature("shared function")
 def _():
     assert result(c.run(1, endpoint_id=EP, function_id=GIVEN["public_function"])) == "from bob: 1"
+
+
+@feature("whitelist")
+def _():
+    listed, other = GIVEN["listed_endpoint"], c.register_function(work.same)
+    c.add_to_whitelist(listed, [known["add"]])
+    assert known["add"] in str(c.get_whitelist(listed)["result"])
+    c.run(1, endpoint_id=listed, function_id=known["add"])
+    error = raised(c.run, 1, endpoint_id=listed, function_id=other)
+    assert type(error).__name__ == "FunctionNotPermitted", repr(error)
+    assert other in str(error), str(error)
+    c.delete_from_whitelist(listed, [known["add"]])
+    assert known["add"] not in str(c.get_whitelist(listed)["result"])
+
+
+@feature("containers")
+def _():
+    container = c.register_container("docker://python:3.11", "docker", name="py", description="plain")
+    assert c.get_container(container, "docker")["location"] == "docker://python:3.11"
+    check_refused(raised(c.get_container, UNKNOWN_ID, "docker"), 404, "container_not_found")
+
+
+@feature("lock")
+def _():
+    listed = GIVEN["listed_endpoint"]
+    c.lock_endpoint(listed)
+    error = raised(c.register_endpoint, "locked", listed)
+    assert error.http_status == 423, repr(error)
 
 
 @feature("bad token")

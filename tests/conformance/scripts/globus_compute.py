@@ -1,5 +1,7 @@
 """globus-compute-sdk 4.19.0, used as its users do, as far as it needs no message broker."""
 
+import os
+
 from features import GIVEN, UNKNOWN_ID, VALUES, feature, known, raised, until, work
 from globus_compute_sdk import Client
 from globus_compute_sdk.errors import TaskExecutionFailed, TaskPending
@@ -31,6 +33,15 @@ def check_refused(error, http_status, text):
 
 
 c = client()
+
+
+@feature("sign-in")
+def _():
+    os.environ["GLOBUS_COMPUTE_CLIENT_ID"] = GIVEN["client_id"]
+    os.environ["GLOBUS_COMPUTE_CLIENT_SECRET"] = GIVEN["client_secret"]
+    signed_in = Client(do_version_check=False, local_compute_services=True)
+    signed_in._compute_web_client = _ComputeWebClient(base_url=GIVEN["origin"], app=signed_in.app)
+    assert signed_in.get_endpoint_status(EP)["status"] == "online"
 
 
 @feature("register")
@@ -66,6 +77,13 @@ def _():
 @feature("large")
 def _():
     assert call(work.repeat, "x" * 1_000_000, 2) == "x" * 2_000_000
+
+
+@feature("oversize")
+def _():
+    error = raised(call, work.repeat, "x" * 1_000_000, 12)
+    assert isinstance(error, TaskExecutionFailed), repr(error)
+    assert "12,000,0" in str(error), str(error)
 
 
 @feature("batch")
@@ -130,6 +148,35 @@ def _():
 @feature("shared function")
 def _():
     assert result(c.run(1, endpoint_id=EP, function_id=GIVEN["public_function"])) == "from bob: 1"
+
+
+@feature("whitelist")
+def _():
+    other = c.register_function(work.same)
+    listed = c.register_endpoint("listed-by-4", None, allowed_functions=[known["add"]])["endpoint_id"]
+    assert known["add"] in str(c.get_allowed_functions(listed))
+    c.run(1, endpoint_id=listed, function_id=known["add"])
+    check_refused(raised(c.run, 1, endpoint_id=listed, function_id=other), 403, other)
+
+
+@feature("lock")
+def _():
+    listed = GIVEN["listed_endpoint"]
+    c.stop_endpoint(listed)
+    error = raised(c.register_endpoint, "locked", listed)
+    assert error.http_status == 423, repr(error)
+
+
+@feature("delete")
+def _():
+    function = c.register_function(work.same)
+    assert c.get_function(function)["function_name"] == "same"
+    c.delete_function(function)
+    check_refused(raised(c.get_function, function), 404, function)
+    endpoint = c.register_endpoint("for-a-moment", None)["endpoint_id"]
+    assert c.get_endpoint_metadata(endpoint)["name"] == "for-a-moment"
+    c.delete_endpoint(endpoint)
+    check_refused(raised(c.get_endpoint_metadata, endpoint), 404, endpoint)
 
 
 @feature("bad token")
