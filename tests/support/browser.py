@@ -124,14 +124,16 @@ async def a_page() -> AsyncIterator[Page]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+        connection: WebSocketClientConnection | None = None
         try:
             connection = await websocket_connect(await _tab(Path(folder)), max_message_size=1 << 28)
             page = Page(connection)
             for domain in ("Page", "Runtime", "Log"):
                 await page.call(f"{domain}.enable")
             yield page
-            connection.close()
         finally:
+            if connection is not None:
+                connection.close()
             process.terminate()
             await asyncio.to_thread(process.wait, 20)
 

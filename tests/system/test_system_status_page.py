@@ -115,8 +115,8 @@ async def test_the_description_of_the_api_can_be_read(fabric: Fabric) -> None:
     root = fabric.address.removesuffix("/v2")
     async with a_page() as page:
         await page.look()
-        await page.go(f"{root}/docs#schema-SubmitBody")
-        assert await page.until("document.getElementById('schema-SubmitBody')?.open")
+        await page.go(f"{root}/docs#schema-ErrorBody")
+        assert await page.until("document.getElementById('schema-ErrorBody')?.open")
         assert await page.evaluate("document.getElementById('post_v2_submit').innerText.includes('/v2/submit')")
         await page.evaluate("document.getElementById('filter').value = 'cancel'")
         await page.evaluate("document.getElementById('filter').dispatchEvent(new Event('input'))")
