@@ -31,6 +31,7 @@ FEATURES: Final = {
     "endpoint status": "get_endpoint_status",
     "executor": "FuncXExecutor, results as they come",
     "asynchronous": "FuncXClient(asynchronous=True)",
+    "no broker": "who asks for a message broker is told that there is none",
 }
 """What is tried, in the order of the table."""
 
@@ -70,6 +71,7 @@ CLIENTS: Final = (
         cannot={
             "lock": "came with 1.0",
             "delete": "came with funcx 2.0",
+            "no broker": "came with 1.0",
             "executor": "came with 0.3",
             "asynchronous": "came with 0.3",
         },
@@ -82,6 +84,7 @@ CLIENTS: Final = (
         cannot={
             "lock": "came with 1.0",
             "delete": "came with funcx 2.0",
+            "no broker": "came with 1.0",
             "executor": "came with 0.3",
             "asynchronous": "came with 0.3",
         },
@@ -93,7 +96,7 @@ CLIENTS: Final = (
         "/v2",
         unpinned=("websockets==10.3",),
         smoke=True,
-        cannot={"lock": "came with 1.0", "delete": "came with funcx 2.0"},
+        cannot={"lock": "came with 1.0", "delete": "came with funcx 2.0", "no broker": "came with 1.0"},
     ),
     Client(
         "funcx-1.0.6",

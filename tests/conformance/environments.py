@@ -13,7 +13,7 @@ from tests.conformance.clients import Client
 
 ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = ROOT / ".venv-conformance"
-INSTALL_SECONDS: Final = 300
+INSTALL_SECONDS: Final = 120
 
 
 class NotInstalled(Exception):
@@ -43,7 +43,7 @@ def _install(python: Path, *arguments: str) -> None:
     # Only uv takes fair-research-login, whose metadata newer versions of pip refuse.
     uv = ROOT / ".venv" / "bin" / "uv"
     command = [str(uv), "pip", "install", "--quiet", "--python", str(python), *arguments]
-    environment = {**os.environ, "UV_HTTP_TIMEOUT": "20"}
+    environment = {**os.environ, "UV_HTTP_TIMEOUT": "15"}
     try:
         subprocess.run(command, env=environment, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=True)
     except FileNotFoundError:
