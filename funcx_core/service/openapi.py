@@ -113,6 +113,9 @@ def _operation(route: Route, method: str, operation: Operation, schemas: _Schema
         | {status: {"$ref": f"#/components/responses/{status}"} for status in _CLAIMED},
         "security": [],
     }
+    if operation.partial_status is not None:
+        partly = {**_success(operation, schemas), "description": "A part was done; the rest is named, with reasons."}
+        found["responses"][str(operation.partial_status)] = partly
     if more:
         found["description"] = more
     if operation.query is not None:

@@ -36,6 +36,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         reply: the type of the JSON answer; None for an empty answer, `bytes` for a raw one. `Any` is not described.
         status: of the answer when all goes well.
         optional_body: whether the body may be left out.
+        partial_status: of the answer when only a part went well, if that can be.
     """
 
     scope: Scope | None
@@ -45,6 +46,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     reply: Any = Any
     status: int = 200
     optional_body: bool = False
+    partial_status: int | None = None
 
 
 def operation(
@@ -56,10 +58,18 @@ def operation(
     reply: Any = Any,
     status: int = 200,
     optional_body: bool = False,
+    partial_status: int | None = None,
 ) -> Callable[[F], F]:
     """Declare a method of a handler; see `Operation`."""
     declared = Operation(
-        scope=scope, body=body, form=form, query=query, reply=reply, status=status, optional_body=optional_body
+        scope=scope,
+        body=body,
+        form=form,
+        query=query,
+        reply=reply,
+        status=status,
+        optional_body=optional_body,
+        partial_status=partial_status,
     )
 
     def declare(method: F) -> F:

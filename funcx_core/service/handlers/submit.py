@@ -48,7 +48,7 @@ class SubmitHandler(ApiHandler):
 
     max_body = MAX_HTTP_BODY
 
-    @operation(Scope.SUBMIT, body=SubmitBody)
+    @operation(Scope.SUBMIT, body=SubmitBody, partial_status=PARTIAL)
     async def post(self) -> None:
         """Submit tasks, to one endpoint or several; each has an item of its own in the reply."""
         body = self.read_body(SubmitBody)
