@@ -1,4 +1,4 @@
-"""What `config.py` of an endpoint says, and how it is read.
+"""What configures an endpoint; `config_file` reads it.
 
 ::
 
@@ -7,44 +7,17 @@
             HighThroughputExecutor(provider=LocalProvider(init_blocks=1, max_blocks=1), max_workers_per_node=2),
         ],
     )
-
-The file is Python and is run in the endpoint's folder. Whatever is wrong with it is a `ConfigError` that names the file
-and the line.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import os
-import traceback
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, Final
 
 from funcx_core.errors import ConfigError
 from funcx_endpoint.executors.high_throughput import OLD_SETTINGS, HighThroughputExecutor
 from funcx_endpoint.settings import checked, positive, without_old
-
-CONFIG_FILE: Final = "config.py"
-
-TEMPLATE: Final = '''\
-"""The funcX endpoint "{name}": where its blocks come from, and how many workers they run.
-
-After a change: funcx-endpoint restart {name}
-"""
-
-from funcx_endpoint.endpoint.utils.config import Config
-from funcx_endpoint.executors import HighThroughputExecutor
-from parsl.providers import LocalProvider
-
-config = Config(
-    executors=[
-        HighThroughputExecutor(
-            provider=LocalProvider(init_blocks=1, min_blocks=1, max_blocks=1),
-            max_workers_per_node={workers},
-        ),
-    ],
-)
-'''
 
 _EXECUTOR_SETTINGS: Final = {field.name for field in dataclasses.fields(HighThroughputExecutor)} | {"max_workers"}
 
@@ -74,7 +47,7 @@ class Config:
         meta: further plain facts to show with the endpoint.
     """
 
-    executors: tuple[HighThroughputExecutor, ...] = ()
+    executors: Sequence[HighThroughputExecutor] = ()
     funcx_service_address: str | None = None
     broker_address: str | None = None
     broker_test: bool = False
@@ -125,49 +98,3 @@ class Config:
     def executor(self) -> HighThroughputExecutor:
         """The one executor."""
         return self.executors[0]
-
-
-def load_config(folder: Path) -> Config:
-    """Run the `config.py` of an endpoint and return its `config`. Changes the working directory to `folder`.
-
-    Raises:
-        ConfigError: for everything that is wrong with the file.
-    """
-    path = folder / CONFIG_FILE
-    try:
-        code = compile(path.read_bytes(), str(path), "exec")
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist. Run: funcx-endpoint configure {folder.name}") from None
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
-    except (SyntaxError, ValueError) as error:
-        line = getattr(error, "lineno", None)
-        raise ConfigError(f"{path}{_at(line)}: {getattr(error, 'msg', error)}.") from None
-    os.chdir(folder)
-    scope: dict[str, Any] = {"__name__": "funcx_endpoint_config", "__file__": str(path)}
-    try:
-        exec(code, scope)  # noqa: S102 - the endpoint's owner wrote it
-    except Exception as error:  # noqa: BLE001 - whatever the file raises is told with its line
-        what = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
-        raise ConfigError(f"{path}{_at(_line_in(path, error))}: {what}") from None
-    config = scope.get("config")
-    if not isinstance(config, Config):
-        raise ConfigError(f"{path} must set `config = Config(...)`.")
-    return config
-
-
-def write_template(folder: Path) -> Path:
-    """Write the `config.py` of a new endpoint: one local block with a worker for each processor."""
-    path = folder / CONFIG_FILE
-    path.write_text(TEMPLATE.format(name=folder.name, workers=len(os.sched_getaffinity(0))))
-    path.chmod(0o600)
-    return path
-
-
-def _at(line: int | None) -> str:
-    return f", line {line}" if line else ""
-
-
-def _line_in(path: Path, error: BaseException) -> int | None:
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    return lines[-1] if lines else None

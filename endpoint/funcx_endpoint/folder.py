@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ from funcx_endpoint.processes import Identity, identity
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 LARGE: Final = "large"
 """Name of the folder for large values in an endpoint's, see `funcx_endpoint.large`."""
-RESERVED: Final = frozenset({"service"})
+RESERVED: Final = frozenset({"service", "config.py"})
 
 
 class EndpointFile(msgspec.Struct, frozen=True):
@@ -43,6 +44,13 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: float = 0.0
 
 
+class LastError(msgspec.Struct, frozen=True):
+    """``last-error.json``: why the agent ended or did not start; `at` in Unix seconds."""
+
+    message: str
+    at: float
+
+
 class EndpointFolder:
     """Paths and small files below ``$FUNCX_HOME/<name>``."""
 
@@ -50,6 +58,7 @@ class EndpointFolder:
         self.path = path
         self.name = path.name
         self.config = path / "config.py"
+        self.yaml = path / "config.yaml"
         self.keys = path / "curve.key.json"
         self.lock = path / "agent.lock"
         self.stop_request = path / "stop.json"
@@ -63,11 +72,12 @@ class EndpointFolder:
         self.agent_output = self.logs / "agent.out"
         self._endpoint = path / "endpoint.json"
         self._status = path / "status.json"
+        self._last_error = path / "last-error.json"
 
     @property
     def exists(self) -> bool:
         """Whether the endpoint was configured."""
-        return self.config.is_file()
+        return self.config.is_file() or self.yaml.is_file()
 
     def create(self) -> None:
         """Make the folder, readable by its owner only."""
@@ -99,6 +109,36 @@ class EndpointFolder:
                 f"{self._endpoint} cannot be read: {error}. Restore it, or remove it for a new id."
             ) from None
         return found
+
+    def adopt_endpoint_id(self, endpoint_id: str) -> None:
+        """Make this the endpoint's id.
+
+        Raises:
+            ConfigError: it has another one.
+        """
+        wanted, found = EndpointId(parse_id(endpoint_id, "endpoint id")), self._read_endpoint()
+        if found is None:
+            write_private(self._endpoint, msgspec.json.encode(EndpointFile(wanted)))
+        elif found.endpoint_id != wanted:
+            raise ConfigError(
+                f"Endpoint '{self.name}' has the id {found.endpoint_id} already. Leave --endpoint-uuid out, or configure another one."
+            )
+
+    def last_error(self) -> LastError | None:
+        """Return why the endpoint's agent ended or did not start the last time, or None if all was well."""
+        try:
+            return msgspec.json.decode(self._last_error.read_bytes(), type=LastError)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def write_last_error(self, message: str, *, at: float) -> None:
+        """Remember for `status` what went wrong. A full disk forgets it."""
+        with suppress(OSError):
+            self._last_error.write_bytes(msgspec.json.encode(LastError(message, at)))
+
+    def clear_last_error(self) -> None:
+        """The endpoint is online."""
+        self._last_error.unlink(missing_ok=True)
 
     def status(self) -> Status | None:
         """Return the agent's latest word, or None."""

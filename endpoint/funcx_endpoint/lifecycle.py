@@ -15,14 +15,14 @@ import sys
 import time
 from collections.abc import Callable
 from enum import StrEnum
+from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from funcx_core.errors import ConfigError, EndpointStateError
 from funcx_core.home import write_private
-from funcx_endpoint import processes
-from funcx_endpoint.config import write_template
+from funcx_endpoint import processes, templates
 from funcx_endpoint.folder import AgentLock, EndpointFolder
 from funcx_endpoint.interchange.readiness import Report
 from funcx_endpoint.processes import Identity
@@ -32,6 +32,7 @@ STOP_MARGIN: Final = 12.0
 """Seconds beyond the grace after which an agent that has not ended is killed."""
 DEFAULT_GRACE: Final = 30.0
 TAIL_BYTES: Final = 1500
+YAML_SUFFIXES: Final = frozenset({".yaml", ".yml"})
 CONFLICT: Final = "resource_conflict"
 
 
@@ -53,16 +54,34 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     name: str
 
 
-def configure(folder: EndpointFolder) -> None:
-    """Make the folder of a new endpoint.
+def configure(folder: EndpointFolder, *, template: str = templates.DEFAULT, source: Path | None = None) -> Path:
+    """Make the folder of a new endpoint and return its configuration file.
+
+    Args:
+        folder: the endpoint.
+        template: which ready configuration it gets.
+        source: a file to copy instead: ``.py``, ``.yaml`` or ``.yml``.
 
     Raises:
-        ConfigError: if it exists.
+        ConfigError: it exists, or there is no such template or file.
     """
     if folder.exists:
-        raise ConfigError(f"Endpoint '{folder.name}' is configured already, see {folder.config}.")
+        found = folder.config if folder.config.is_file() else folder.yaml
+        raise ConfigError(f"Endpoint '{folder.name}' is configured already, see {found}.")
+    content = templates.text(template).encode() if source is None else _configuration(source)
+    path = folder.yaml if source is not None and source.suffix in YAML_SUFFIXES else folder.config
     folder.create()
-    write_template(folder.path)
+    write_private(path, content)
+    return path
+
+
+def _configuration(source: Path) -> bytes:
+    if source.suffix not in {".py", *YAML_SUFFIXES}:
+        raise ConfigError(f"{source} is neither a config.py nor a config.yaml: its name ends in neither .py nor .yaml.")
+    try:
+        return source.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{source} cannot be read: {error.strerror}.") from None
 
 
 def summary(folder: EndpointFolder) -> Summary:
@@ -109,7 +128,13 @@ def start(folder: EndpointFolder, *, debug: bool = False, timeout: float = START
     finally:
         os.close(writer)
     try:
-        return _wait_until_online(folder, agent, reader, time.monotonic() + timeout)
+        word = _wait_until_online(folder, agent, reader, time.monotonic() + timeout)
+    except EndpointStateError as error:
+        folder.write_last_error(str(error), at=time.time())
+        raise
+    else:
+        folder.clear_last_error()
+        return word
     finally:
         os.close(reader)
 
@@ -174,7 +199,7 @@ def _failure(folder: EndpointFolder, agent: subprocess.Popen[bytes], report: Rep
     except subprocess.TimeoutExpired:
         return (
             f"Endpoint '{folder.name}' is registered, but {report.detail[:1].lower()}{report.detail[1:]} "
-            f"Mend config.py, then run: funcx-endpoint restart {folder.name}"
+            f"Mend its configuration, then run: funcx-endpoint restart {folder.name}"
         )
     return f"Endpoint '{folder.name}' did not start. {report.detail}"
 

@@ -7,11 +7,17 @@ import difflib
 import functools
 import inspect
 import logging
-from typing import Any, TypeVar
+from numbers import Integral, Real
+from os import PathLike
+from types import NoneType, UnionType
+from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 from funcx_core.errors import ConfigError
 
 T = TypeVar("T")
+
+_GIVEN: Final = "_given"
+_WORDS: Final = {bool: "true or false", str: "text", int: "a whole number", float: "a number", dict: "a mapping"}
 
 _log = logging.getLogger(__name__)
 
@@ -34,9 +40,39 @@ def checked(cls: type[T]) -> type[T]:
             original(self, *args, **given)
         except TypeError as error:
             raise ConfigError(f"{cls.__name__}: {error}.") from None
+        _check_types(self)
+        object.__setattr__(self, _GIVEN, frozenset(given))
 
     cls.__init__ = __init__  # type: ignore[method-assign]
     return cls
+
+
+def given_settings(settings: Any) -> frozenset[str]:
+    """Return the names of the settings that were given to a `checked` class: all others have their defaults."""
+    found: frozenset[str] = getattr(settings, _GIVEN)
+    return found
+
+
+def _check_types(settings: Any) -> None:
+    """Raise a `ConfigError` for a setting of a plain type whose value is of another one."""
+    hints = get_type_hints(type(settings))
+    for field in dataclasses.fields(settings):
+        allowed = get_args(hints[field.name]) if get_origin(hints[field.name]) is UnionType else (hints[field.name],)
+        plain = [get_origin(one) or one for one in allowed]
+        value = getattr(settings, field.name)
+        if set(plain) <= {*_WORDS, NoneType} and not any(_fits(value, one) for one in plain):
+            words = " or ".join(_WORDS[one] for one in plain if one in _WORDS)
+            raise ConfigError(f"{field.name} is {value!r}; {words} is needed.")
+
+
+def _fits(value: Any, kind: type) -> bool:
+    if kind is bool or isinstance(value, bool):
+        return kind is bool and isinstance(value, bool)
+    if kind is float:
+        return isinstance(value, Real)
+    if kind is int:
+        return isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
+    return isinstance(value, kind | PathLike if kind is str else kind)
 
 
 def without_old(what: str, given: dict[str, Any], old: frozenset[str]) -> dict[str, Any]:

@@ -7,13 +7,14 @@ import gc
 import logging
 import os
 import sys
+import time
 from pathlib import Path
 
 from funcx_core import logs
 from funcx_core.errors import Conflict, FuncxError
 from funcx_core.transport.loop import run
 from funcx_core.transport.zmq import KeyPair
-from funcx_endpoint.config import load_config
+from funcx_endpoint.config_file import load_config
 from funcx_endpoint.folder import AgentLock, EndpointFolder
 from funcx_endpoint.interchange.process import Agent
 from funcx_endpoint.interchange.readiness import Readiness
@@ -47,9 +48,11 @@ def main() -> int:
     except FuncxError as error:
         _log.error("the endpoint stops: %s", error)
         readiness.failed(str(error), error.code)
+        folder.write_last_error(str(error), at=time.time())
         return 1
-    except Exception:  # noqa: BLE001 - the one broad except of this process
+    except Exception as error:  # noqa: BLE001 - the one broad except of this process
         _log.exception("the agent died of an error of its own")
+        folder.write_last_error(f"internal error: {type(error).__name__}: {error}", at=time.time())
         readiness.failed(f"The agent died of an internal error; see {folder.logs / 'agent.log'}.", "unknown_error")
         return DIED
     finally:
@@ -58,7 +61,7 @@ def main() -> int:
 
 
 async def _run(folder: EndpointFolder, readiness: Readiness) -> None:
-    readiness.progress("reading config.py")
+    readiness.progress("reading its configuration")
     config = load_config(folder.path)
     # What was imported stays; looking through it again for garbage costs half a microsecond a task.
     gc.freeze()

@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 
 from funcx_core.errors import ConfigError
-from funcx_endpoint.config import Config, load_config, write_template
+from funcx_endpoint import templates
+from funcx_endpoint.config import Config
+from funcx_endpoint.config_file import load_config
 from funcx_endpoint.executors import HighThroughputExecutor
 
 
@@ -92,7 +94,7 @@ def test_only_one_executor():
 
 
 def test_the_template_can_be_read(folder):
-    write_template(folder)
+    write(folder, templates.text("laptop"))
     pytest.importorskip("parsl")
     assert load_config(folder).executor.provider.max_blocks == 1
 
