@@ -65,7 +65,7 @@ def _parse(path: Path, text: str) -> _Section:
     except ImportError:
         raise ConfigError(f"{path} needs PyYAML. Run: pip install pyyaml") from None
 
-    loader_class = type("Loader", (yaml.SafeLoader,), {})
+    loader_class: Any = type("Loader", (yaml.SafeLoader,), {})
 
     def mapping(loader: Any, node: Any) -> _Section:
         loader.flatten_mapping(node)
