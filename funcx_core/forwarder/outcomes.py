@@ -40,12 +40,21 @@ def lost(record: Record, reason: str, details: dict[str, Any]) -> TaskResult:
         error = TaskError(code="task_poisoned", message=text, details=facts)
     else:
         code = reason if reason in _LOST else "endpoint_lost"
-        again = "" if record.retry_on_loss else " Submit it with retry_on_loss=1 or more to have it run again."
+        is_over = "memory_limit" in details or "processes_limit" in details  # And would be again.
+        again = (
+            "" if record.retry_on_loss or is_over else " Submit it with retry_on_loss=1 or more to have it run again."
+        )
         error = TaskError(code=code, message=_LOST[code].format(how=_how(details)) + again, details=facts)
     return TaskResult(record.task_id, record.attempt, TaskState.FAILED, error=error)
 
 
 def _how(details: dict[str, Any]) -> str:
+    used, limit = details.get("memory_used"), details.get("memory_limit")
+    if isinstance(used, int) and isinstance(limit, int):
+        used_mb, limit_mb = f"{used / 1e6:,.0f} MB", f"{limit / 1e6:,.0f} MB"
+        return f" (out of memory: it used {used_mb}, and the endpoint's mem_per_worker allows {limit_mb})"
+    if (limit := details.get("processes_limit")) is not None:
+        return f" (it had more processes than the {limit} that the endpoint's max_processes_per_worker allows)"
     if details.get("oom"):
         return " (out of memory)"
     if details.get("signal"):

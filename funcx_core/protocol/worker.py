@@ -67,7 +67,13 @@ class Output(msgspec.Struct, frozen=True, tag="output"):
     body: bytes
 
 
-FromWorker = Ready | Finished | Returned | Output
+class Retiring(msgspec.Struct, frozen=True, tag="retiring"):
+    """The worker ends between two tasks, for a new one to take its place. `reason` is for the log."""
+
+    reason: str
+
+
+FromWorker = Ready | Finished | Returned | Output | Retiring
 
 from_worker: Final[Decoder[FromWorker]] = Decoder(FromWorker)
 chunk_decoder: Final[Decoder[Chunk]] = Decoder(Chunk)

@@ -43,7 +43,12 @@ class HighThroughputExecutor:
         label: shown in logs.
         max_workers_per_node: tasks run at a time on a node, at most.
         cores_per_worker: processors for each worker; below 1.0 workers share.
-        mem_per_worker: GB of memory for each worker; None for no limit.
+        mem_per_worker: GB of memory for each worker; a task that uses more, with the processes that it starts, is stopped as
+            `WorkerLost`. None for no limit.
+        max_processes_per_worker: processes that a task may have at a time; `math.inf` for any number.
+        max_tasks_per_worker: tasks after which a worker is replaced by a new process; None for never.
+        max_worker_growth: GB of memory by which a worker may grow before it is replaced between two tasks; None for any.
+        load_timeout: seconds that a function may take to load, its imports included, on a worker.
         heartbeat_period: seconds between heartbeats of the interchange and its managers.
         heartbeat_threshold: seconds of silence after which a manager is given up.
         address: IP address at which managers reach this machine; None for the loopback with a local provider, else this
@@ -66,6 +71,10 @@ class HighThroughputExecutor:
     max_workers_per_node: float = math.inf
     cores_per_worker: float = 1.0
     mem_per_worker: float | None = None
+    max_processes_per_worker: float = 512
+    max_tasks_per_worker: int | None = None
+    max_worker_growth: float | None = None
+    load_timeout: float = 300.0
     heartbeat_period: float = 5.0
     heartbeat_threshold: float = 30.0
     address: str | None = None
@@ -95,6 +104,10 @@ class HighThroughputExecutor:
             "max_workers_per_node",
             "cores_per_worker",
             "mem_per_worker",
+            "max_processes_per_worker",
+            "max_tasks_per_worker",
+            "max_worker_growth",
+            "load_timeout",
             "heartbeat_period",
             "heartbeat_threshold",
             "max_idletime",
@@ -121,9 +134,24 @@ class HighThroughputExecutor:
             number = min(number, memory_gb / self.mem_per_worker)
         return max(int(number), 1)
 
+    def worker_limits(self) -> dict[str, Any]:
+        """Return what bounds each worker, as fields of the manager's settings."""
+        processes = self.max_processes_per_worker
+        return {
+            "memory_limit": _bytes(self.mem_per_worker),
+            "process_limit": int(processes) if math.isfinite(processes) else None,
+            "load_timeout": self.load_timeout,
+            "max_tasks": None if self.max_tasks_per_worker is None else math.ceil(self.max_tasks_per_worker),
+            "max_growth": _bytes(self.max_worker_growth),
+        }
+
     def workers_per_node(self) -> int:
         """Return how many workers each node runs, judged by what the provider asks for, else by this machine."""
         cores = getattr(self.provider, "cores_per_node", None) or len(os.sched_getaffinity(0))
         memory = getattr(self.provider, "mem_per_node", None)
         pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         return self.workers(int(cores), float(memory) if memory else pages / 1e9)
+
+
+def _bytes(gigabytes: float | None) -> int | None:
+    return None if gigabytes is None else int(gigabytes * 1e9)

@@ -216,6 +216,7 @@ class Agent:
             max_output=executor.max_output,
             keep_children=executor.keep_children,
             walltime=executor.walltime,
+            **executor.worker_limits(),
             working_dir=working_dir,
             debug=executor.worker_debug,
         ).save(self._folder.manager_settings)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from msgspec import structs
 
-from funcx_core.errors import TaskCancelled, TaskTimeout
+from funcx_core.errors import FunctionLoadError, TaskCancelled, TaskTimeout
 from funcx_core.protocol.task import (
     DEFAULT_OPTIONS,
     Function,
@@ -105,7 +106,16 @@ class Held:
         details = {}
         if raised is not None:
             details = {"raised": f"{raised.type_name}: {raised.message}", "traceback": raised.traceback}
-        error = TaskError(code=code, message=message, details=details)
-        return TaskResult(
-            self.task.task_id, self.task.attempt, state, b"", error, times or TaskTimes(manager=self.arrived)
+        return self._ended(state, TaskError(code=code, message=message, details=details), times)
+
+    def unloaded(self, details: dict[str, Any]) -> TaskResult:
+        """Return the result of a task whose function took too long to load."""
+        message = (
+            "The function was still loading when the endpoint's `load_timeout` was over: an import in it waits for "
+            "something. `details['stderr']` shows where."
         )
+        return self._ended(TaskState.FAILED, TaskError(code=FunctionLoadError.code, message=message, details=details))
+
+    def _ended(self, state: TaskState, error: TaskError, times: TaskTimes | None = None) -> TaskResult:
+        times = times or TaskTimes(manager=self.arrived)
+        return TaskResult(self.task.task_id, self.task.attempt, state, b"", error, times)

@@ -43,6 +43,7 @@ from funcx_core.protocol.worker import (
     FromWorker,
     Output,
     Ready,
+    Retiring,
     Returned,
     chunk_decoder,
     from_worker,
@@ -65,12 +66,14 @@ from funcx_endpoint.manager.effects import (
     TryJournal,
 )
 from funcx_endpoint.manager.journal import Journal
+from funcx_endpoint.manager.limits import Limits
 from funcx_endpoint.manager.memory import OomWatch, memory_bytes
 from funcx_endpoint.manager.output import RawOutput
 from funcx_endpoint.manager.settings import ManagerSettings
 from funcx_endpoint.manager.state import Death, Manager, Rules
+from funcx_endpoint.manager.usage import LOOK_SECONDS
 from funcx_endpoint.manager.workers import TAIL_BYTES, Pipe, WorkerProcess
-from funcx_endpoint.worker.isolation import become_subreaper, kill_children
+from funcx_endpoint.worker.isolation import become_subreaper, kill_children, reap
 from funcx_endpoint.worker.page import STARTED
 
 TERMINATED_GRACE: Final = 5.0
@@ -114,6 +117,8 @@ class ManagerProcess:
         self._flushes_soon = False
         self._effects: deque[Effect] = deque()
         self._oom = OomWatch()
+        self._limits = Limits(settings.memory_limit, settings.process_limit)
+        self._looks: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
         self._address = 0
@@ -335,6 +340,8 @@ class ManagerProcess:
                 self._on_output(message)
             case Returned(numbers=numbers, missing=missing):
                 self._perform(self._machine.returned(worker.index, numbers, now, missing=missing))
+            case Retiring(reason=reason):
+                _log.info("worker %d is replaced: %s", worker.index, reason, extra={"manager_id": self._id})
             case Ready():
                 self._perform(self._machine.ready(worker.index, now))
 
@@ -389,6 +396,8 @@ class ManagerProcess:
             signal=killed_by,
             exitcode=status if status >= 0 else None,
             oom=killed_by == signal.SIGKILL and self._oom.has_struck(),
+            excess=worker.excess,
+            has_hung_loading=worker.has_hung_loading(),
             stderr=worker.stderr_tail.decode(errors="replace"),
         )
         _log.info(
@@ -398,6 +407,8 @@ class ManagerProcess:
         if not self._settings.keep_children:
             # Orphans of its tasks are our children now.
             kill_children(frozenset(other.pid for other in self._workers.values()), patience=0.05)
+        for pid in worker.killed:
+            reap(pid)
         self._perform(self._machine.died(worker.index, death, now))
 
     def _hear_last_words(self, worker: WorkerProcess) -> None:
@@ -491,6 +502,15 @@ class ManagerProcess:
             self._perform(self._machine.not_dealt(worker.index, numbers, time.monotonic()))
         else:
             worker.send(chunk)
+            if self._looks is None and self._limits:
+                self._looks = self._loop.call_later(LOOK_SECONDS, self._enforce_limits)
+
+    def _enforce_limits(self) -> None:
+        self._looks = None
+        for worker in self._workers.values():
+            worker.enforce(self._limits)
+        if self._machine.running and not self._is_ending:
+            self._looks = self._loop.call_later(LOOK_SECONDS, self._enforce_limits)
 
     def _take_back(self, worker: WorkerProcess) -> None:
         numbers: list[int] = []
@@ -528,6 +548,8 @@ class ManagerProcess:
         _log.info("ending: %s", reason, extra={"manager_id": self._id})
         if self._timer is not None:
             self._timer.cancel()
+        if self._looks is not None:
+            self._looks.cancel()
         self._ended.set()
 
     def _close(self) -> None:

@@ -30,6 +30,11 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
         max_output: bytes of stdout and stderr kept per task.
         keep_children: whether processes that a task left behind may live on.
         walltime: default walltime in seconds of tasks that set none; None for no limit.
+        memory_limit: bytes that a worker may use, with the processes that its task starts; None for no limit.
+        process_limit: how many processes a task may have at a time; None for no limit.
+        load_timeout: seconds that a function may take to load on a worker.
+        max_tasks: tasks after which a worker is replaced; None for never.
+        max_growth: bytes of memory by which a worker may grow before it is replaced; None for any.
         working_dir: where tasks run; a folder per worker is made in it.
         debug: whether to log at DEBUG level.
     """
@@ -50,6 +55,11 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_output: int = 1024 * 1024
     keep_children: bool = False
     walltime: float | None = None
+    memory_limit: int | None = None
+    process_limit: int | None = 512
+    load_timeout: float = 300.0
+    max_tasks: int | None = None
+    max_growth: int | None = None
     working_dir: str = ""
     debug: bool = False
 

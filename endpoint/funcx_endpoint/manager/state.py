@@ -61,6 +61,7 @@ from funcx_endpoint.manager.effects import (
     TryJournal,
 )
 from funcx_endpoint.manager.held import Held, Reason, Stop
+from funcx_endpoint.manager.limits import Excess
 from funcx_endpoint.manager.pace import Pace
 from funcx_endpoint.manager.reports import Reports
 from funcx_endpoint.manager.slots import SENT_FUNCTIONS, Life, Slot
@@ -107,17 +108,32 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 class Death(msgspec.Struct, frozen=True, kw_only=True):
-    """How a worker process ended. `started` is the number in its page."""
+    """How a worker process ended.
+
+    Attributes:
+        started: the number in its page.
+        signal: which ended it.
+        exitcode: with which it ended by itself.
+        oom: whether the kernel killed it for lack of memory.
+        stderr: the end of what it wrote there.
+        excess: what it used too much of, if the manager killed it for that.
+        has_hung_loading: whether it ended because a function took too long to load.
+    """
 
     started: int
     signal: int | None = None
     exitcode: int | None = None
     oom: bool = False
     stderr: str = ""
+    excess: Excess | None = None
+    has_hung_loading: bool = False
 
     def details(self) -> dict[str, Any]:
         """Return the facts for the error of the task that was lost with it."""
-        facts = {"signal": self.signal, "exitcode": self.exitcode, "oom": self.oom}
+        oom = self.oom or (self.excess is not None and self.excess.what == "memory")
+        facts = {"signal": self.signal, "exitcode": self.exitcode, "oom": oom}
+        if self.excess is not None:
+            facts.update(self.excess.details())
         return {**facts, "stderr": self.stderr} if self.stderr else facts
 
 
@@ -640,6 +656,9 @@ class Manager:
 
     def _lose(self, helds: Sequence[Held], death: Death) -> list[Effect]:
         stopped = [self._release(held).stopped(began=True) for held in helds if held.stop is not None]
+        if death.has_hung_loading:
+            stopped += [self._release(held).unloaded(death.details()) for held in helds if held.number == death.started]
+            helds = [held for held in helds if held.number != death.started]
         lost = [self._release(held).task.lease for held in helds if held.stop is None]
         effects = self._report(stopped)
         if lost:

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -21,10 +22,12 @@ from funcx_core.protocol.task import EventKind
 from funcx_core.protocol.worker import Chunk, Recall
 from funcx_endpoint.folder import LARGE
 from funcx_endpoint.manager.effects import Level
+from funcx_endpoint.manager.limits import Excess, Limits
 from funcx_endpoint.manager.settings import ManagerSettings
+from funcx_endpoint.manager.usage import excess, kill_tree
 from funcx_endpoint.processes import MANAGER_VARIABLE
 from funcx_endpoint.worker import records
-from funcx_endpoint.worker.page import STARTED, TARGET, Page
+from funcx_endpoint.worker.page import LOADING, STARTED, TARGET, Page
 from funcx_endpoint.worker.settings import WorkerSettings
 
 PIPE_BYTES: Final = 256 * 1024
@@ -84,6 +87,8 @@ class WorkerProcess:
         self._folder = folder
         self._manager_id = manager_id
         self.stderr_tail = b""
+        self.excess: Excess | None = None
+        self.killed: list[int] = []
 
     def start(self) -> None:
         """Start the process.
@@ -109,6 +114,9 @@ class WorkerProcess:
             max_large_result=self._settings.max_large_result,
             large_dir=str(Path(self._settings.endpoint_dir) / LARGE),
             keep_children=self._settings.keep_children,
+            load_timeout=self._settings.load_timeout,
+            max_tasks=self._settings.max_tasks,
+            max_growth=self._settings.max_growth,
         )
         try:
             self._process = subprocess.Popen(
@@ -184,6 +192,20 @@ class WorkerProcess:
         with contextlib.suppress(OSError, IndexError):
             return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] in "Tt"
         return False
+
+    def enforce(self, limits: Limits) -> None:
+        """Kill the worker with all below it if it uses too much; `excess` says of what."""
+        started = self.page.numbers[STARTED]
+        found = excess(self.pid, limits)
+        # A task that began meanwhile must not pay for the one before it.
+        if found is not None and self.page.numbers[STARTED] == started:
+            self.excess = found
+            self.killed = kill_tree(self.pid)
+
+    def has_hung_loading(self) -> bool:
+        """Whether the process, which has ended, did so because a function took too long to load."""
+        since = self.page.numbers[LOADING]
+        return bool(since) and time.monotonic_ns() - since >= self._settings.load_timeout * 1e9
 
     def kill(self) -> None:
         """End the process; its death will be seen as any other."""

@@ -36,6 +36,7 @@ _FORK_NANOSECONDS: Final = 100_000
 """No process is started in less time: after a shorter task there is nothing to look for."""
 _KILL_PATIENCE: Final = 1.0
 """Seconds in which killed children must be gone; one that cannot be killed (state D) keeps nobody waiting longer."""
+_OOM_SCORE: Final = 500
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
@@ -50,6 +51,13 @@ def die_with_parent(parent: int) -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(70)
+
+
+def be_the_first_to_go() -> None:
+    """Let the kernel, when memory runs out, kill this process and its children rather than the manager."""
+    score = Path("/proc/self/oom_score_adj")
+    with contextlib.suppress(OSError, ValueError):
+        score.write_text(str(max(int(score.read_text()), _OOM_SCORE)))
 
 
 def _prctl(option: int, value: int) -> None:
@@ -81,7 +89,7 @@ def kill_children(spared: frozenset[int] = frozenset(), patience: float = _KILL_
         for pid in left:
             _kill(pid)
         for pid in left:
-            _reap(pid)
+            reap(pid)
         if time.monotonic() > deadline:
             return left
         time.sleep(0.002)
@@ -93,7 +101,8 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _reap(pid: int) -> None:
+def reap(pid: int) -> None:
+    """Forget a child that has ended; nothing happens if it is no child or lives."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
 

@@ -9,6 +9,7 @@ STARTED    worker   the task that was started last (rises for ever, also over re
 DONE       manager  results up to this task have safely reached the interchange
 TARGET     manager  the task that the signals sent now are meant for
 BUFFERED   worker   length of the record of ended tasks below, which has not been sent yet
+LOADING    worker   since when a function is being loaded (monotonic nanoseconds); 0 if none is
 ========== ======== ========================================================================================
 
 Results of short tasks are sent together. Until then they stand in this file as one `Finished` record, so that a task which
@@ -27,6 +28,7 @@ STARTED: Final = 0
 DONE: Final = 1
 TARGET: Final = 2
 BUFFERED: Final = 3
+LOADING: Final = 4
 
 _NUMBERS: Final = 4096
 _BUFFER: Final = 60 * 1024

@@ -30,6 +30,7 @@ from funcx_core.protocol.worker import (
     Finished,
     FromWorker,
     Ready,
+    Retiring,
     Returned,
     chunk_decoder,
     recall_decoder,
@@ -38,8 +39,16 @@ from funcx_endpoint.large import LargeFolder
 from funcx_endpoint.worker import records
 from funcx_endpoint.worker.capture import Capture
 from funcx_endpoint.worker.interrupts import Interrupts
-from funcx_endpoint.worker.isolation import Surroundings, become_subreaper, buffer_c_output_by_lines, die_with_parent
+from funcx_endpoint.worker.isolation import (
+    Surroundings,
+    be_the_first_to_go,
+    become_subreaper,
+    buffer_c_output_by_lines,
+    die_with_parent,
+)
+from funcx_endpoint.worker.loading import LoadGuard
 from funcx_endpoint.worker.page import STARTED, Page
+from funcx_endpoint.worker.retirement import Retirement
 from funcx_endpoint.worker.run import Functions, LargeValues, Runner
 from funcx_endpoint.worker.settings import WorkerSettings
 
@@ -63,12 +72,14 @@ class Worker:
         self._page = Page(settings.page)
         os.close(settings.page)
         self._interrupts = Interrupts(self._page)
-        self._functions = Functions()
+        self._functions = Functions(LoadGuard(self._page, settings.load_timeout))
         self._capture = Capture(self._send, max_output=settings.max_output, max_event=settings.max_result)
         self._runner = Runner(
             self._functions, self._interrupts, large=_large_values(settings), max_result=settings.max_result
         )
         self._surroundings = Surroundings(settings.working_dir, keep_children=settings.keep_children)
+        self._retirement = Retirement(settings.max_tasks, settings.max_growth)
+        self._retires = ""
         self._todo: deque[Dealt] = deque()
         self._missing: list[int] = []
         self._sent_at = 0
@@ -76,7 +87,7 @@ class Worker:
         self._is_forked = False
 
     def serve(self) -> None:
-        """Run tasks until the manager closes the tasks socket."""
+        """Run tasks until the manager closes the tasks socket, or this process has done its share."""
         self._interrupts.install()
         self._surroundings.note_handlers()
         self._capture.install()
@@ -86,6 +97,10 @@ class Worker:
             chunk = chunk_decoder.decode(record.view)
             record.close()
             self._run_chunk(chunk)
+            if self._retires:
+                # What has not started is dealt to another worker when this one has ended.
+                self._send(Retiring(self._retires))
+                return
 
     def _run_chunk(self, chunk: Chunk) -> None:
         self._functions.add(chunk.functions)
@@ -93,7 +108,7 @@ class Worker:
         if len(chunk.tasks) > 1 and not self._listens_for_recalls:
             self._listen_for_recalls()
         todo = self._todo
-        while True:
+        while not self._retires:
             try:
                 # Taking from the left here and from the right in `_give_back` never hands one task to both.
                 dealt = todo.popleft()
@@ -120,6 +135,7 @@ class Worker:
         capture.end()
         self._surroundings.restore(result.times.ended - result.times.started)
         self._report(result)
+        self._retires = self._retirement.reason(result.times.ended)
 
     def _report(self, result: TaskResult) -> None:
         encoded = encode(result)
@@ -217,6 +233,7 @@ def main() -> None:
     settings = WorkerSettings.from_argument(sys.argv[1])
     die_with_parent(settings.manager)
     become_subreaper()
+    be_the_first_to_go()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     faulthandler.enable(file=2)
     buffer_c_output_by_lines()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
 from funcx_core.errors import (
@@ -39,9 +40,10 @@ CAPACITY: Final = 1024
 
 
 class Functions:
-    """The functions this worker has received, loaded when they are first called."""
+    """The functions this worker has received, loaded when they are first called, inside of `guard`."""
 
-    def __init__(self) -> None:
+    def __init__(self, guard: AbstractContextManager[None] | None = None) -> None:
+        self._guard = guard or nullcontext()
         self._bodies: OrderedDict[FunctionId, bytes] = OrderedDict()
         self._loaded: dict[FunctionId, Callable[..., Any]] = {}
 
@@ -60,7 +62,8 @@ class Functions:
         """Return the function, ready to be called. Raises whatever its code raises."""
         function = self._loaded.get(function_id)
         if function is None:
-            function = self._loaded[function_id] = unpack_function(self._bodies[function_id])
+            with self._guard:
+                function = self._loaded[function_id] = unpack_function(self._bodies[function_id])
         return function
 
 

@@ -20,6 +20,9 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         large_dir: where large values are, see `funcx_endpoint.large`.
         max_output: bytes of stdout and stderr kept per task.
         keep_children: whether processes that a task left behind may live on.
+        load_timeout: seconds that a function may take to load.
+        max_tasks: tasks after which the worker gives way to a new one; None for never.
+        max_growth: bytes of memory by which it may grow before it does; None for any.
     """
 
     manager: int
@@ -33,6 +36,9 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_large_result: int = 0
     large_dir: str = ""
     keep_children: bool = False
+    load_timeout: float = 300.0
+    max_tasks: int | None = None
+    max_growth: int | None = None
 
     def to_argument(self) -> str:
         """Return the form that stands on a command line."""

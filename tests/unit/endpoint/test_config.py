@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from funcx_core.errors import ConfigError
@@ -105,3 +107,17 @@ def test_workers_follow_cores_and_memory():
     assert HighThroughputExecutor(max_workers_per_node=3).workers(8, 64) == 3
     assert HighThroughputExecutor(mem_per_worker=32).workers(8, 64) == 2
     assert HighThroughputExecutor(cores_per_worker=16).workers(8, 64) == 1
+
+
+def test_bounds_of_workers_are_bytes_for_the_manager():
+    executor = HighThroughputExecutor(mem_per_worker=0.5, max_worker_growth=2, max_processes_per_worker=math.inf)
+    assert executor.worker_limits() == {
+        "memory_limit": 500_000_000,
+        "process_limit": None,
+        "load_timeout": 300.0,
+        "max_tasks": None,
+        "max_growth": 2_000_000_000,
+    }
+    assert HighThroughputExecutor(max_tasks_per_worker=7).worker_limits()["max_tasks"] == 7
+    with pytest.raises(ConfigError, match="max_tasks_per_worker is 0"):
+        HighThroughputExecutor(max_tasks_per_worker=0)

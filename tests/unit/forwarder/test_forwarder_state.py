@@ -453,6 +453,28 @@ def test_a_lost_task_fails_with_a_typed_error_that_says_what_is_known() -> None:
     assert committed(state, effects) == [ended(commit.results[0]), SendAck(RESULTS, [a_lease("t1")])]
 
 
+@pytest.mark.parametrize(
+    ("details", "said"),
+    [
+        ({"oom": True, "signal": 9}, "(out of memory)"),
+        (
+            {"oom": True, "memory_used": 612_000_000, "memory_limit": 512_000_000},
+            "(out of memory: it used 612 MB, and the endpoint's mem_per_worker allows 512 MB)",
+        ),
+        ({"processes_used": 600, "processes_limit": 512}, "more processes than the 512 that the endpoint's"),
+        ({"memory_used": "much", "memory_limit": "little", "exitcode": 3}, "(exit code 3)"),
+    ],
+)
+def test_the_message_of_a_lost_task_says_what_killed_its_worker(details: dict[str, object], said: str) -> None:
+    """U10, U14: the reader learns which bound it was, and what it is called in the endpoint's config."""
+    state = a_forwarder(leased=("t1",))
+    message = GiveBack(lost=[a_lease("t1")], reason="worker_lost", details=details)
+    (commit,) = state.result_message(A, RESULTS, message, now=0)
+    assert isinstance(commit, Commit)
+    assert commit.results[0].error is not None
+    assert said in commit.results[0].error.message
+
+
 @pytest.mark.parametrize("reason", ["worker_lost", "manager_lost", "endpoint_lost"])
 def test_a_lost_task_runs_again_as_often_as_it_may(reason: str) -> None:
     state = a_forwarder(leased=("t1",), retries=1)

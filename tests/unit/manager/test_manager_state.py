@@ -34,6 +34,7 @@ from funcx_endpoint.manager.effects import (
     TakeBack,
     TryJournal,
 )
+from funcx_endpoint.manager.limits import Excess
 from funcx_endpoint.manager.state import TASK_SECONDS, Death, Manager, Rules
 
 F = Function(FunctionId("f"), "f", b"body")
@@ -162,6 +163,28 @@ def test_a_worker_that_dies_loses_what_it_had_started_and_nothing_else() -> None
         Spawn(0),
     ]
     assert dealt(manager.ready(0, 1.2)) == [(0, ["b"])]
+
+
+def test_a_worker_that_hung_while_it_loaded_fails_that_task_and_gives_back_the_rest() -> None:
+    """U18: not started again, whatever `retry_on_loss` says: it would hang again."""
+    manager = a_manager_that_knows(0.001, workers=1, hostname="node7")
+    give(manager, tasks("a", "b"), 1.0)  # numbers 2 and 3
+    effects = manager.died(0, Death(started=2, exitcode=1, stderr="File joins.py", has_hung_loading=True), 1.1)
+    [failed] = sent(effects, Results)[0].results
+    assert (failed.task_id, failed.state, failed.error.code) == ("a", TaskState.FAILED, "function_load_error")
+    assert failed.error.details["stderr"] == "File joins.py"
+    assert sent(effects, GiveBack) == []
+    assert dealt(manager.ready(0, 1.2)) == [(0, ["b"])]
+
+
+def test_what_a_worker_used_too_much_of_is_told_with_its_loss() -> None:
+    """U10, U14"""
+    for excess, oom in ((Excess("memory", 600, 512), True), (Excess("processes", 600, 512), False)):
+        manager = a_manager(workers=1)
+        give(manager, tasks("a"))
+        [lost] = sent(manager.died(0, Death(started=1, signal=9, excess=excess), 0.1), GiveBack)
+        assert lost.details["oom"] is oom
+        assert (lost.details[f"{excess.what}_used"], lost.details[f"{excess.what}_limit"]) == (600, 512)
 
 
 def test_what_a_dead_worker_had_not_started_goes_to_another_at_once() -> None:
