@@ -11,7 +11,6 @@ import pytest
 
 from funcx_core import errors
 from funcx_core.ids import new_group_id
-from funcx_core.service.routes import ROUTES
 from tests.support.fabric import eventually
 
 
@@ -241,18 +240,12 @@ def test_tokens_in_another_home_are_used_and_forgotten(fabric, tmp_path):
 
 # --- sharing, locks, containers, search --------------------------------------------------------------------------
 
-needs_sharing = pytest.mark.skipif(
-    "/v2/endpoints/{endpoint_id}/whitelist" not in {route.path for route in ROUTES},
-    reason="this service has no routes for allow-lists, containers, locks and searches",
-)
-
 
 def shout(text):
     """Say it louder, for the marmots."""
     return text.upper()
 
 
-@needs_sharing
 def test_a_whitelist_decides_what_an_endpoint_runs(fresh_fabric):
     client = fresh_fabric.client()
     allowed, other = client.register_function(add), client.register_function(shout)
@@ -269,7 +262,6 @@ def test_a_whitelist_decides_what_an_endpoint_runs(fresh_fabric):
             executor.submit_to_registered_function(allowed, (1,)).result(30)
 
 
-@needs_sharing
 def test_functions_are_found_by_what_they_are_about(fabric):
     client = fabric.client()
     function_id = client.register_function(shout, description="Speaks to rodents")
@@ -287,7 +279,6 @@ def test_functions_are_found_by_what_they_are_about(fabric):
         client.get_function(function_id)
 
 
-@needs_sharing
 def test_containers_are_registered_and_found(fabric):
     client = fabric.client()
     container_id = client.register_container("docker://python:3.12-slim", "docker", name="python", description="Plain")
@@ -300,7 +291,6 @@ def test_containers_are_registered_and_found(fabric):
         client.get_container(new_group_id(), "docker")
 
 
-@needs_sharing
 def test_a_locked_endpoint_goes_home_and_comes_back_when_unlocked(fresh_fabric):
     client = fresh_fabric.client()
     client.stop_endpoint("local")
