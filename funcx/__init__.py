@@ -5,6 +5,16 @@ from funcx_core.errors import FuncxError as FuncxAPIError
 from funcx_core.sdk.client import FuncXClient
 from funcx_core.sdk.executor import FuncXExecutor
 from funcx_core.sdk.futures import FuncXFuture
+from funcx_core.sdk.loggers import set_file_logger, set_stream_logger
 from funcx_core.sdk.mapping import map_calls as map  # noqa: A004 - `funcx.map`, as the builtin is called
 
-__all__ = ["FuncXClient", "FuncXExecutor", "FuncXFuture", "FuncxAPIError", "__version__", "map"]
+__all__ = [
+    "FuncXClient",
+    "FuncXExecutor",
+    "FuncXFuture",
+    "FuncxAPIError",
+    "__version__",
+    "map",
+    "set_file_logger",
+    "set_stream_logger",
+]

@@ -10,14 +10,23 @@ import sys
 import pytest
 
 NAMES = {
-    "funcx": {"FuncXClient", "FuncXExecutor", "FuncXFuture", "FuncxAPIError", "__version__", "map"},
+    "funcx": {
+        "FuncXClient",
+        "FuncXExecutor",
+        "FuncXFuture",
+        "FuncxAPIError",
+        "__version__",
+        "map",
+        "set_file_logger",
+        "set_stream_logger",
+    },
     "funcx.errors": {"FuncXUnreachable", "FuncxError", "MalformedResponse", "RegistrationError", "TaskPending"},
     "funcx.sdk.asynchronous.funcx_future": {"FuncXFuture"},
     "funcx.sdk.asynchronous.funcx_task": {"FuncXTask"},
     "funcx.sdk.batch": {"Batch"},
     "funcx.sdk.client": {"FuncXClient"},
     "funcx.sdk.errors": {"FuncxAPIError"},
-    "funcx.sdk.executor": {"FuncXExecutor"},
+    "funcx.sdk.executor": {"FuncXExecutor", "FuncXFuture"},
     "funcx.sdk.login_manager": {"FuncxScopes", "LoginManager", "LoginManagerProtocol"},
     "funcx.sdk.search": {"FunctionSearchResults"},
     "funcx.sdk.throttling": {"MaxRequestSizeExceeded", "MaxRequestsExceeded"},
