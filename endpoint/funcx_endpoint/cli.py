@@ -2,100 +2,113 @@
 
 from __future__ import annotations
 
-import functools
 import sys
-from collections.abc import Callable
-from typing import Any
+import time
 
 import click
 import msgspec
 
-from funcx_core import __version__
-from funcx_core.errors import FuncxError
+from funcx_core import __version__, logs
 from funcx_endpoint import lifecycle
+from funcx_endpoint.account.cli import login, logout, whoami
 from funcx_endpoint.folder import all_endpoints, endpoint_folder
+from funcx_endpoint.name_argument import name_argument
+from funcx_endpoint.plain_errors import plain_errors
+from funcx_endpoint.setup.cli import completion, configure, delete, init, show_templates
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
-_name = click.argument("name", default="default", required=False)
-
-
-def _plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Show our errors as one line, without a traceback."""
-
-    @functools.wraps(command)
-    def run(*args: Any, **options: Any) -> Any:
-        try:
-            return command(*args, **options)
-        except FuncxError as error:
-            raise click.ClickException(str(error)) from None
-
-    return run
-
-
-@click.group(context_settings=CONTEXT)
-def main() -> None:
-    """Manage the funcX endpoints of this machine."""
-
-
-@main.command()
-@_name
-@_plain_errors
-def configure(name: str) -> None:
-    """Make an endpoint called NAME (default: "default") with a config.py to edit."""
-    folder = endpoint_folder(name)
-    lifecycle.configure(folder)
-    click.echo(f"Endpoint '{name}' is configured in {folder.config}. Start it with: funcx-endpoint start {name}")
-
-
-@main.command()
-@_name
-@click.option("--debug", is_flag=True, help="Log more.")
-@click.option("--foreground", is_flag=True, help="Stay in the terminal and log to it.")
-@click.option(
+_grace = click.option(
+    "--grace", type=click.FloatRange(min=0), default=None, help="Seconds that running tasks get to finish."
+)
+_debug = click.option("--debug", is_flag=True, help="Log more.")
+_timeout = click.option(
     "--timeout",
     type=click.FloatRange(min=1),
     default=lifecycle.START_TIMEOUT,
+    show_default=True,
     help="Seconds to wait until it is online.",
 )
-@_plain_errors
-def start(name: str, *, debug: bool, foreground: bool, timeout: float) -> None:
-    """Start endpoint NAME; returns when it is online."""
+
+
+@click.group(
+    context_settings=CONTEXT,
+    epilog='First: funcx-endpoint configure, then funcx-endpoint start. Everywhere NAME is "default" if left out.',
+)
+@click.option("--debug", is_flag=True, help="Log to the terminal, and let agents log more.")
+@click.pass_context
+def main(context: click.Context, *, debug: bool) -> None:
+    """Manage the funcX endpoints of this machine.
+
+    Their files are in ~/.funcx, or in the folder that FUNCX_HOME names.
+    """
+    context.obj = debug
+    if debug:
+        logs.configure(None, console=True, debug=True, process="funcx-endpoint")
+
+
+for _command in (init, configure, show_templates, delete, login, logout, whoami, completion):
+    main.add_command(_command)
+
+
+@main.command()
+@name_argument
+@click.option("--endpoint-uuid", metavar="ID", help="The id of an endpoint that has none yet. [default: a new one]")
+@_debug
+@click.option(
+    "--log-to-console", "--foreground", "foreground", is_flag=True, help="Stay in the terminal and log to it, too."
+)
+@_timeout
+@click.pass_context
+@plain_errors
+def start(
+    context: click.Context, name: str, *, endpoint_uuid: str | None, debug: bool, foreground: bool, timeout: float
+) -> None:
+    """Start endpoint NAME; returns when it is online, or says why it is not."""
     folder = endpoint_folder(name)
+    lifecycle.require(folder)
+    if endpoint_uuid is not None:
+        folder.create()
+        folder.adopt_endpoint_id(endpoint_uuid)
     if foreground:
-        sys.exit(lifecycle.run_in_foreground(folder, debug=debug))
-    _start(name, debug=debug, timeout=timeout)
+        sys.exit(lifecycle.run_in_foreground(folder, debug=debug or context.obj))
+    _start(name, debug=debug or context.obj, timeout=timeout)
 
 
 @main.command()
-@_name
-@click.option("--grace", type=click.FloatRange(min=0), default=None, help="Seconds that running tasks get to finish.")
-@_plain_errors
-def stop(name: str, *, grace: float | None) -> None:
-    """Stop endpoint NAME; returns when no process of it is left."""
-    _stop(name, grace)
-
-
-@main.command()
-@_name
-@click.option("--grace", type=click.FloatRange(min=0), default=None, help="Seconds that running tasks get to finish.")
-@click.option("--debug", is_flag=True, help="Log more.")
+@name_argument
+@_grace
+@click.option("--drain", is_flag=True, help="Let running tasks finish, however long they take.")
 @click.option(
-    "--timeout",
-    type=click.FloatRange(min=1),
-    default=lifecycle.START_TIMEOUT,
-    help="Seconds to wait until it is online.",
+    "--remote", is_flag=True, help="Have the service send its agent home, on whichever machine, and lock the endpoint."
 )
-@_plain_errors
-def restart(name: str, *, grace: float | None, debug: bool, timeout: float) -> None:
+@plain_errors
+def stop(name: str, *, grace: float | None, drain: bool, remote: bool) -> None:
+    """Stop endpoint NAME; returns when no process of it is left."""
+    if (grace is not None) + drain + remote > 1:
+        raise click.UsageError("--grace, --drain and --remote exclude each other.")
+    if remote:
+        _stop_by_service(name)
+    else:
+        _stop(name, lifecycle.DRAIN if drain else grace)
+
+
+@main.command()
+@name_argument
+@_grace
+@_debug
+@_timeout
+@click.pass_context
+@plain_errors
+def restart(context: click.Context, name: str, *, grace: float | None, debug: bool, timeout: float) -> None:
     """Stop endpoint NAME if it runs, and start it."""
     lifecycle.require(endpoint_folder(name))
     _stop(name, grace)
-    _start(name, debug=debug, timeout=timeout)
+    _start(name, debug=debug or context.obj, timeout=timeout)
 
 
 @main.command(name="list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
-@_plain_errors
+@plain_errors
 def list_endpoints(*, as_json: bool) -> None:
     """Show the endpoints of this machine."""
     rows = [lifecycle.summary(folder) for folder in all_endpoints()]
@@ -115,26 +128,21 @@ def list_endpoints(*, as_json: bool) -> None:
 
 
 @main.command()
-@_name
+@name_argument
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
-@_plain_errors
+@plain_errors
 def status(name: str, *, as_json: bool) -> None:
-    """Show how endpoint NAME is."""
+    """Show how endpoint NAME is: blocks, managers, workers, tasks, and what went wrong last."""
+    from funcx_endpoint import endpoint_report
+
     folder = endpoint_folder(name)
     lifecycle.require(folder)
-    row = lifecycle.summary(folder)
-    found = folder.status()
-    runs = row.state in {lifecycle.State.RUNNING, lifecycle.State.DISCONNECTED}
+    found = endpoint_report.report(folder)
     if as_json:
-        shown = {"id": row.id, "state": row.state.lower(), "detail": row.detail, "name": row.name}
-        click.echo(msgspec.json.encode({**shown, "agent": found if runs else None}).decode())
+        click.echo(msgspec.json.encode(found).decode())
         return
-    click.echo(f"{row.name}: {row.state}{f' ({row.detail})' if row.detail else ''}")
-    if runs and found is not None:
-        click.echo(
-            f"{found.workers} workers on {found.managers} nodes in {found.blocks} blocks; {found.running_tasks} tasks with "
-            f"managers, {found.waiting_tasks} waiting, {found.unacknowledged_results} results not yet acknowledged"
-        )
+    for line in endpoint_report.lines(found):
+        click.echo(line)
 
 
 @main.command()
@@ -144,7 +152,11 @@ def version() -> None:
 
 
 def _start(name: str, *, debug: bool, timeout: float) -> None:
-    word = lifecycle.start(endpoint_folder(name), debug=debug, timeout=timeout)
+    folder = endpoint_folder(name)
+    try:
+        word = lifecycle.start(folder, debug=debug, timeout=timeout)
+    except lifecycle.NotDetached:
+        sys.exit(lifecycle.run_in_foreground(folder, debug=debug))
     if word is None:
         click.echo(f"Endpoint '{name}' is running already.")
     else:
@@ -156,6 +168,15 @@ def _stop(name: str, grace: float | None) -> None:
     lifecycle.require(folder)
     stopped = lifecycle.stop(folder, grace=grace, say=lambda text: click.echo(text, err=True))
     click.echo(f"Endpoint '{name}' is stopped." if stopped else f"Endpoint '{name}' was not running.")
+
+
+def _stop_by_service(name: str) -> None:
+    from funcx_endpoint.account import remote
+
+    folder = endpoint_folder(name)
+    lifecycle.require(folder)
+    until = time.strftime("%H:%M:%S", time.localtime(remote.lock(folder)))
+    click.echo(f"The service sends the agent of endpoint '{name}' home; no agent of it can register before {until}.")
 
 
 if __name__ == "__main__":

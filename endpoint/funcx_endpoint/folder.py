@@ -41,6 +41,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     waiting_tasks: int = 0
     running_tasks: int = 0
     unacknowledged_results: int = 0
+    grace: float = 30.0
     updated_at: float = 0.0
 
 

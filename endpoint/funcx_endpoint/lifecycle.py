@@ -23,17 +23,23 @@ import msgspec
 from funcx_core.errors import ConfigError, EndpointStateError
 from funcx_core.home import write_private
 from funcx_endpoint import processes, templates
-from funcx_endpoint.folder import AgentLock, EndpointFolder
-from funcx_endpoint.interchange.readiness import Report
+from funcx_endpoint.folder import AgentLock, EndpointFolder, Status
+from funcx_endpoint.interchange.readiness import NOT_DETACHED, Report
 from funcx_endpoint.processes import Identity
 
 START_TIMEOUT: Final = 60.0
 STOP_MARGIN: Final = 12.0
 """Seconds beyond the grace after which an agent that has not ended is killed."""
 DEFAULT_GRACE: Final = 30.0
+DRAIN: Final = 20 * 86_400.0
+"""The longest grace: more than any walltime, less than the longest wait of the kernel's poll."""
 TAIL_BYTES: Final = 1500
 YAML_SUFFIXES: Final = frozenset({".yaml", ".yml"})
 CONFLICT: Final = "resource_conflict"
+
+
+class NotDetached(Exception):
+    """The endpoint's configuration has `detach_endpoint=False`: it is to be run in the terminal."""
 
 
 class State(StrEnum):
@@ -116,6 +122,7 @@ def start(folder: EndpointFolder, *, debug: bool = False, timeout: float = START
 
     Raises:
         EndpointStateError: it could not be brought online; the message says why.
+        NotDetached: it wants to run in the terminal.
     """
     require(folder)
     if AgentLock(folder.lock).holder() is not None:
@@ -188,6 +195,9 @@ def _wait_until_online(
                 return report.detail
             case "failed" if report.code == CONFLICT:
                 return None
+            case "failed" if report.code == NOT_DETACHED:
+                agent.wait()
+                raise NotDetached
             case "failed":
                 raise EndpointStateError(_failure(folder, agent, report))
         waits_for = report.detail
@@ -262,10 +272,19 @@ def _end_agent(folder: EndpointFolder, agent: Identity, grace: float | None, say
         return
     status = folder.status()
     if status is not None and status.running_tasks:
-        say(f"waiting for {status.running_tasks} running tasks; `funcx-endpoint stop --grace 0` does not wait")
-    if not agent.wait((DEFAULT_GRACE if grace is None else grace) + STOP_MARGIN):
+        say(
+            f"waiting for {status.running_tasks} running tasks; `funcx-endpoint stop --grace 0 {folder.name}` does not wait"
+        )
+    if not agent.wait(_grace(grace, status) + STOP_MARGIN):
         agent.signal(signal.SIGKILL)
         agent.wait(5)
+
+
+def _grace(asked: float | None, status: Status | None) -> float:
+    """Return how many seconds running tasks get: an agent that was not asked goes by its configuration."""
+    if asked is not None:
+        return asked
+    return DEFAULT_GRACE if status is None else status.grace
 
 
 def _clear_stale(folder: EndpointFolder) -> None:
@@ -282,7 +301,12 @@ def remove(folder: EndpointFolder) -> None:
     Raises:
         EndpointStateError: if it runs.
     """
+    require_stopped(folder)
+    shutil.rmtree(folder.path)
+
+
+def require_stopped(folder: EndpointFolder) -> None:
+    """Raise a `ConfigError` unless the endpoint was configured and does not run."""
     require(folder)
     if AgentLock(folder.lock).holder() is not None:
         raise EndpointStateError(f"Endpoint '{folder.name}' runs. Run: funcx-endpoint stop {folder.name}")
-    shutil.rmtree(folder.path)

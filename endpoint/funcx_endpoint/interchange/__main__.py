@@ -17,7 +17,7 @@ from funcx_core.transport.zmq import KeyPair
 from funcx_endpoint.config_file import load_config
 from funcx_endpoint.folder import AgentLock, EndpointFolder
 from funcx_endpoint.interchange.process import Agent
-from funcx_endpoint.interchange.readiness import Readiness
+from funcx_endpoint.interchange.readiness import NOT_DETACHED, Readiness
 from funcx_endpoint.processes import ENDPOINT_DIR_VARIABLE
 
 _log = logging.getLogger("funcx_endpoint.interchange")
@@ -63,6 +63,9 @@ def main() -> int:
 async def _run(folder: EndpointFolder, readiness: Readiness) -> None:
     readiness.progress("reading its configuration")
     config = load_config(folder.path)
+    if not (config.detach_endpoint or readiness.is_final):
+        readiness.failed("", NOT_DETACHED)
+        return
     # What was imported stays; looking through it again for garbage costs half a microsecond a task.
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)

@@ -481,6 +481,7 @@ class Agent:
                 waiting_tasks=self._state.waiting,
                 running_tasks=self._state.running,
                 unacknowledged_results=self._state.unacknowledged,
+                grace=self._config.grace,
                 updated_at=time.time(),
             )
         )

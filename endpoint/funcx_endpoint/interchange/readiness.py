@@ -7,6 +7,9 @@ import os
 
 import msgspec
 
+NOT_DETACHED = "not_detached"
+"""Code of the report that the endpoint is to be run in the terminal, by `detach_endpoint=False`."""
+
 
 class Report(msgspec.Struct, frozen=True):
     """One line. `state`: ``starting`` (more will follow), ``online``, or ``failed``; `code` of the error then."""

@@ -88,9 +88,9 @@ def login(*, address: str | None, environment: str | None, client_id: str | None
 
     A service that was started by `funcx up` for oneself needs no login.
     """
-    from funcx_core.fabric.access import globus_login
+    from funcx_core.sdk.login_manager import signing_in
 
-    found = globus_login.login(address, environment=environment, client_id=client_id, scope=scope)
+    found = signing_in.login(address, environment=environment, client_id=client_id, scope=scope)
     click.echo(f"Signed in. {found} is used with this login from now on; `funcx logout` ends it.")
 
 
@@ -99,7 +99,7 @@ def login(*, address: str | None, environment: str | None, client_id: str | None
 @typed_errors
 def logout(address: str | None) -> None:
     """Forget the saved token for a service; a login by Globus is revoked, too."""
-    from funcx_core.fabric.access import globus_login
+    from funcx_core.sdk.login_manager import signing_in
 
-    found = globus_login.logout(address)
+    found = signing_in.logout(address)
     click.echo(f"What was saved for {found} is forgotten.")

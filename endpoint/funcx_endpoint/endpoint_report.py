@@ -1,0 +1,94 @@
+"""What `funcx-endpoint status` says about one endpoint."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from funcx_endpoint import lifecycle
+from funcx_endpoint.folder import EndpointFolder, LastError, Status
+from funcx_endpoint.lifecycle import State, Summary
+
+TAIL_BYTES: Final = 2000
+TAIL_LINES: Final = 10
+_ERROR_FILES: Final = ("*.stderr", "*.err")
+"""How Parsl's providers call what a block printed on stderr."""
+
+
+class BlockErrors(msgspec.Struct, frozen=True):
+    """The end of what a block printed on stderr."""
+
+    file: str
+    tail: str
+
+
+class EndpointReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One endpoint. `agent` is there while it runs; `block_errors` while something is wrong."""
+
+    id: str | None
+    state: str
+    detail: str
+    name: str
+    agent: Status | None
+    last_error: LastError | None
+    block_errors: BlockErrors | None
+
+
+def report(folder: EndpointFolder) -> EndpointReport:
+    """Return how an endpoint is."""
+    row = lifecycle.summary(folder)
+    agent = folder.status() if row.state in {State.RUNNING, State.DISCONNECTED} else None
+    last_error = folder.last_error()
+    return EndpointReport(
+        id=row.id,
+        state=row.state.lower(),
+        detail=row.detail,
+        name=row.name,
+        agent=agent,
+        last_error=last_error,
+        block_errors=block_errors(folder.scripts) if _is_in_trouble(row, agent, last_error) else None,
+    )
+
+
+def lines(found: EndpointReport) -> list[str]:
+    """Return the report for people."""
+    shown = [f"{found.name}: {found.state.capitalize()}{f' ({found.detail})' if found.detail else ''}"]
+    if found.id is not None:
+        shown.append(f"  id        {found.id}")
+    if found.agent is not None:
+        agent = found.agent
+        shown += [
+            f"  blocks    {agent.blocks}",
+            f"  managers  {agent.managers}",
+            f"  workers   {agent.workers}",
+            f"  tasks     {agent.running_tasks} with managers, {agent.waiting_tasks} waiting for one",
+            f"  results   {agent.unacknowledged_results} not yet acknowledged by the service",
+        ]
+    if found.last_error is not None:
+        at = datetime.fromtimestamp(found.last_error.at).astimezone()
+        shown.append(f"  last error, {at:%Y-%m-%d %H:%M:%S}: {found.last_error.message}")
+    if found.block_errors is not None:
+        shown.append(f"  a block printed, {found.block_errors.file}:")
+        shown += [f"    {line}" for line in found.block_errors.tail.splitlines()]
+    return shown
+
+
+def block_errors(folder: Path) -> BlockErrors | None:
+    """Return the end of what the latest block that printed anything on stderr printed there."""
+    files = [path for pattern in _ERROR_FILES for path in folder.glob(pattern) if path.stat().st_size]
+    if not files:
+        return None
+    latest = max(files, key=lambda path: path.stat().st_mtime)
+    said = latest.read_bytes()[-TAIL_BYTES:].decode(errors="replace").strip().splitlines()[-TAIL_LINES:]
+    # What a program printed must not drive the terminal of who looks at it.
+    plain = ["".join(one if one.isprintable() or one == "\t" else "?" for one in line) for line in said]
+    return BlockErrors(str(latest), "\n".join(plain))
+
+
+def _is_in_trouble(row: Summary, agent: Status | None, last_error: LastError | None) -> bool:
+    if agent is not None and row.state is State.RUNNING:
+        return agent.state == "unhealthy" or (agent.blocks > 0 and not agent.managers)
+    return last_error is not None

@@ -1,0 +1,1 @@
+"""Making endpoints on this machine and removing them."""
