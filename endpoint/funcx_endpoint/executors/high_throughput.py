@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from funcx_core.errors import ConfigError
+from funcx_endpoint.manager.placement import check_affinity
 from funcx_endpoint.settings import checked, positive, without_old
 
 LAUNCH_COMMAND = "{python} -m funcx_endpoint.manager --settings {settings} --block-id {block_id}"
@@ -43,6 +45,10 @@ class HighThroughputExecutor:
         label: shown in logs.
         max_workers_per_node: tasks run at a time on a node, at most.
         cores_per_worker: processors for each worker; below 1.0 workers share.
+        available_accelerators: how many accelerators (GPUs) each node has, or a list of their names, such as ``["0", "1"]``;
+            each worker sees one of them, and there are no more workers than accelerators.
+        cpu_affinity: how workers are bound to the processors of their node: ``none``, ``block`` (neighbours), ``block-reverse``
+            (from the last one), ``alternating``, or ``list:0,1:2,3`` with the processors of each worker.
         mem_per_worker: GB of memory for each worker; a task that uses more, with the processes that it starts, is stopped as
             `WorkerLost`. None for no limit.
         max_processes_per_worker: processes that a task may have at a time; `math.inf` for any number.
@@ -58,6 +64,7 @@ class HighThroughputExecutor:
         max_idletime: seconds after which an idle block above `min_blocks` is given up.
         start_timeout: seconds from the start of a block to its first manager, after which the block counts as failed.
         working_dir: where tasks run; None for the endpoint's setting.
+        run_in_sandbox: whether each task runs in a folder of its own there, named by its id; empty ones are removed.
         walltime: seconds after which a task that sets none is stopped; None for never.
         max_result: bytes that a result may have to travel with its task.
         max_large_result: bytes that one may have to go by way of the service's store for large values; 0 for none that do.
@@ -70,6 +77,8 @@ class HighThroughputExecutor:
     label: str = "HighThroughputExecutor"
     max_workers_per_node: float = math.inf
     cores_per_worker: float = 1.0
+    available_accelerators: int | Sequence[str] = 0
+    cpu_affinity: str = "none"
     mem_per_worker: float | None = None
     max_processes_per_worker: float = 512
     max_tasks_per_worker: int | None = None
@@ -83,6 +92,7 @@ class HighThroughputExecutor:
     max_idletime: float = 120.0
     start_timeout: float = 60.0
     working_dir: str | None = None
+    run_in_sandbox: bool = False
     walltime: float | None = None
     max_result: int = 10 * 1024 * 1024
     max_large_result: int = 10 * 1024**3
@@ -116,6 +126,7 @@ class HighThroughputExecutor:
             "max_result",
             "max_output",
         )
+        self._check_placement()
         if self.max_large_result < 0:
             raise ConfigError(f"max_large_result is {self.max_large_result}; it must be 0 or more bytes.")
         if self.heartbeat_threshold <= self.heartbeat_period:
@@ -127,12 +138,33 @@ class HighThroughputExecutor:
                 f"provider is a {type(self.provider).__name__}; a Parsl provider such as LocalProvider(...) is needed."
             )
 
+    def _check_placement(self) -> None:
+        named = self.available_accelerators
+        is_list = (
+            isinstance(named, Sequence) and not isinstance(named, str) and all(isinstance(one, str) for one in named)
+        )
+        if not is_list and (isinstance(named, bool) or not isinstance(named, int) or named < 0):
+            raise ConfigError(
+                f"available_accelerators is {named!r}; a number is needed, or a list of names such as ['0', '1']."
+            )
+        try:
+            check_affinity(self.cpu_affinity)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+
     def workers(self, cores: int, memory_gb: float) -> int:
         """Return how many workers a node with these resources runs."""
         number = min(self.max_workers_per_node, cores / self.cores_per_worker)
         if self.mem_per_worker is not None:
             number = min(number, memory_gb / self.mem_per_worker)
-        return max(int(number), 1)
+        if self._accelerators:
+            number = min(number, self._accelerators)
+        return max(int(min(number, check_affinity(self.cpu_affinity) or number)), 1)
+
+    @property
+    def _accelerators(self) -> int:
+        named = self.available_accelerators
+        return named if isinstance(named, int) else len(named)
 
     def worker_limits(self) -> dict[str, Any]:
         """Return what bounds each worker, as fields of the manager's settings."""
@@ -143,6 +175,15 @@ class HighThroughputExecutor:
             "load_timeout": self.load_timeout,
             "max_tasks": None if self.max_tasks_per_worker is None else math.ceil(self.max_tasks_per_worker),
             "max_growth": _bytes(self.max_worker_growth),
+        }
+
+    def placement(self) -> dict[str, Any]:
+        """Return where each worker and task runs on its node, as fields of the manager's settings."""
+        named = self.available_accelerators
+        return {
+            "accelerators": named if isinstance(named, int) else list(named),
+            "cpu_affinity": self.cpu_affinity,
+            "run_in_sandbox": self.run_in_sandbox,
         }
 
     def workers_per_node(self) -> int:

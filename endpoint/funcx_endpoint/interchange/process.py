@@ -217,6 +217,7 @@ class Agent:
             keep_children=executor.keep_children,
             walltime=executor.walltime,
             **executor.worker_limits(),
+            **executor.placement(),
             working_dir=working_dir,
             debug=executor.worker_debug,
         ).save(self._folder.manager_settings)

@@ -35,6 +35,9 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
         load_timeout: seconds that a function may take to load on a worker.
         max_tasks: tasks after which a worker is replaced; None for never.
         max_growth: bytes of memory by which a worker may grow before it is replaced; None for any.
+        accelerators: how many the node has, or their names; each worker sees one. 0 for none.
+        cpu_affinity: how workers are bound to processors, see `placement`.
+        run_in_sandbox: whether each task runs in a folder of its own, named by its id.
         working_dir: where tasks run; a folder per worker is made in it.
         debug: whether to log at DEBUG level.
     """
@@ -60,6 +63,9 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     load_timeout: float = 300.0
     max_tasks: int | None = None
     max_growth: int | None = None
+    accelerators: int | list[str] = 0
+    cpu_affinity: str = "none"
+    run_in_sandbox: bool = False
     working_dir: str = ""
     debug: bool = False
 

@@ -23,6 +23,7 @@ from funcx_core.protocol.worker import Chunk, Recall
 from funcx_endpoint.folder import LARGE
 from funcx_endpoint.manager.effects import Level
 from funcx_endpoint.manager.limits import Excess, Limits
+from funcx_endpoint.manager.placement import accelerator_variables, processors
 from funcx_endpoint.manager.settings import ManagerSettings
 from funcx_endpoint.manager.usage import excess, kill_tree
 from funcx_endpoint.processes import MANAGER_VARIABLE
@@ -117,6 +118,8 @@ class WorkerProcess:
             load_timeout=self._settings.load_timeout,
             max_tasks=self._settings.max_tasks,
             max_growth=self._settings.max_growth,
+            processors=self._processors(),
+            sandbox_dir=str(self._folder.parent) if self._settings.run_in_sandbox else "",
         )
         try:
             self._process = subprocess.Popen(
@@ -126,7 +129,7 @@ class WorkerProcess:
                 stdout=worker_out,
                 stderr=worker_err,
                 pass_fds=[settings.tasks, settings.control, settings.results, settings.page],
-                env=worker_environment(self._manager_id),
+                env=self._environment(settings.processors),
                 cwd=self._folder,
                 start_new_session=True,
             )
@@ -143,6 +146,16 @@ class WorkerProcess:
         for channel in (self._tasks, self._control, self.results):
             channel.setblocking(False)
         self.pipes = [Pipe(EventKind.STDOUT, out), Pipe(EventKind.STDERR, err)]
+
+    def _processors(self) -> list[int]:
+        available = sorted(os.sched_getaffinity(0))
+        return processors(self._settings.cpu_affinity, self.index, self._settings.workers, available)
+
+    def _environment(self, bound_to: list[int]) -> dict[str, str]:
+        own = worker_environment(self._manager_id)
+        # Libraries would start a thread for each processor of the node, and let them fight for those of the worker.
+        threads = {"OMP_NUM_THREADS": str(len(bound_to))} if bound_to else {}
+        return {**threads, **own, **accelerator_variables(self._settings.accelerators, self.index, own)}
 
     def send(self, chunk: Chunk) -> None:
         """Send a chunk; one that cannot be sent means that the worker is no good."""

@@ -50,6 +50,7 @@ from funcx_endpoint.worker.loading import LoadGuard
 from funcx_endpoint.worker.page import STARTED, Page
 from funcx_endpoint.worker.retirement import Retirement
 from funcx_endpoint.worker.run import Functions, LargeValues, Runner
+from funcx_endpoint.worker.sandbox import Sandbox
 from funcx_endpoint.worker.settings import WorkerSettings
 
 GATHER: Final = 1_000_000
@@ -74,8 +75,13 @@ class Worker:
         self._interrupts = Interrupts(self._page)
         self._functions = Functions(LoadGuard(self._page, settings.load_timeout))
         self._capture = Capture(self._send, max_output=settings.max_output, max_event=settings.max_result)
+        self._sandbox = Sandbox(Path(settings.sandbox_dir)) if settings.sandbox_dir else None
         self._runner = Runner(
-            self._functions, self._interrupts, large=_large_values(settings), max_result=settings.max_result
+            self._functions,
+            self._interrupts,
+            large=_large_values(settings),
+            max_result=settings.max_result,
+            enter=self._sandbox.enter if self._sandbox else None,
         )
         self._surroundings = Surroundings(settings.working_dir, keep_children=settings.keep_children)
         self._retirement = Retirement(settings.max_tasks, settings.max_growth)
@@ -134,6 +140,8 @@ class Worker:
         capture.restore_streams()
         capture.end()
         self._surroundings.restore(result.times.ended - result.times.started)
+        if self._sandbox is not None:
+            self._sandbox.leave()
         self._report(result)
         self._retires = self._retirement.reason(result.times.ended)
 
@@ -234,6 +242,8 @@ def main() -> None:
     die_with_parent(settings.manager)
     become_subreaper()
     be_the_first_to_go()
+    if settings.processors:
+        os.sched_setaffinity(0, settings.processors)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     faulthandler.enable(file=2)
     buffer_c_output_by_lines()

@@ -90,13 +90,22 @@ class LargeValues:
 
 
 class Runner:
-    """Runs tasks of one worker."""
+    """Runs tasks of one worker. `enter` makes the folder of a task the current one."""
 
-    def __init__(self, functions: Functions, interrupts: Interrupts, *, large: LargeValues, max_result: int) -> None:
+    def __init__(
+        self,
+        functions: Functions,
+        interrupts: Interrupts,
+        *,
+        large: LargeValues,
+        max_result: int,
+        enter: Callable[[Task], None] | None = None,
+    ) -> None:
         self._functions = functions
         self._interrupts = interrupts
         self._large = large
         self._max_result = max_result
+        self._enter = enter
 
     def run(self, task: Task, number: int) -> TaskResult:
         """Return how the task ended; its `times` hold start and end. Never raises."""
@@ -171,6 +180,8 @@ class Runner:
         return self._packed(result, inline=inline, portable=not payload.startswith(_OURS_ALONE))
 
     def _load(self, task: Task) -> Callable[..., Any]:
+        if self._enter is not None:
+            self._enter(task)
         try:
             return self._functions.load(task.function_id)
         except Exception as error:

@@ -23,6 +23,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         load_timeout: seconds that a function may take to load.
         max_tasks: tasks after which the worker gives way to a new one; None for never.
         max_growth: bytes of memory by which it may grow before it does; None for any.
+        processors: numbers of those that the worker is bound to; none for no binding.
+        sandbox_dir: where each task gets a folder of its own to run in; empty if all run in `working_dir`.
     """
 
     manager: int
@@ -39,6 +41,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     load_timeout: float = 300.0
     max_tasks: int | None = None
     max_growth: int | None = None
+    processors: list[int] = []
+    sandbox_dir: str = ""
 
     def to_argument(self) -> str:
         """Return the form that stands on a command line."""
