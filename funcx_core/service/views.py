@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -10,6 +10,9 @@ from funcx_core.errors import RemoteProtocolError
 from funcx_core.protocol.payload import as_text
 from funcx_core.protocol.task import TaskError, TaskEvent, TaskState
 from funcx_core.service.store.records import TaskRow
+
+MESSAGE_LENGTH: Final = 500
+"""Characters of a message where many tasks are shown at once."""
 
 
 def task_summary(row: TaskRow) -> dict[str, Any]:
@@ -30,6 +33,15 @@ def task_summary(row: TaskRow) -> dict[str, Any]:
             "completed": row.completed_at,
         },
     }
+
+
+def brief_task(row: TaskRow) -> dict[str, Any]:
+    """Return a task without its value; of one that failed, why in one line."""
+    view = task_summary(row)
+    if row.error is not None:
+        error = row.error
+        view["error"] = {"code": error.code, "type_name": error.type_name, "message": error.message[:MESSAGE_LENGTH]}
+    return view
 
 
 def task_view(row: TaskRow) -> dict[str, Any]:

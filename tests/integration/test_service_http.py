@@ -350,6 +350,19 @@ async def test_batch_status_answers_for_unknown_tasks_too(service: TestedService
     assert results[unknown] == {"task_id": unknown, "status": "Failed", "reason": "Unknown task id"}
 
 
+async def test_a_brief_batch_has_no_values_and_no_pickles(service: TestedService) -> None:
+    good, endpoint_id = await submitted(service)
+    bad, other_id = await submitted(service)
+    error = TaskError(code="remote_task_error", message="m" * 900, type_name="KeyError", exception=b"pickled")
+    await service.store.complete(endpoint_id, [TaskResult(good, 1, TaskState.SUCCESS, b"pb\nvalue")])
+    await service.store.complete(other_id, [TaskResult(bad, 1, TaskState.FAILED, error=error)])
+    results = (await service.post("batch_status", {"task_ids": [good, bad], "brief": True}))["results"]
+    assert results[good]["status"] == "success"
+    assert "result" not in results[good]
+    assert results[bad]["error"] == {"code": "remote_task_error", "type_name": "KeyError", "message": "m" * 500}
+    assert "exception" not in results[bad]
+
+
 async def test_a_group_names_its_tasks(service: TestedService) -> None:
     group_id = new_group_id()
     task_id, _ = await submitted(service, task_group_id=group_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -17,7 +18,7 @@ from funcx_core.service.legacy.dialect import Dialect, dialect_of
 from funcx_core.service.legacy.views import translated_task
 from funcx_core.service.route import operation
 from funcx_core.service.store.records import TaskRow
-from funcx_core.service.views import events_view, task_summary, unknown_task
+from funcx_core.service.views import brief_task, events_view, task_summary, unknown_task
 
 MAX_WAIT = 60.0
 MOST_LISTED = 200
@@ -82,9 +83,10 @@ class CancelTask(ApiHandler):
 
 
 class BatchBody(msgspec.Struct, frozen=True):
-    """Ids of tasks."""
+    """Ids of tasks. With `brief`, values and pickled exceptions stay here: who watches many tasks has no use for them."""
 
     task_ids: list[str]
+    brief: bool = False
 
 
 class BatchStatus(ApiHandler):
@@ -93,14 +95,15 @@ class BatchStatus(ApiHandler):
     @operation(Scope.READ, body=BatchBody)
     async def post(self) -> None:
         """Reply with many tasks at once."""
-        task_ids = self.read_body(BatchBody).task_ids
+        body = self.read_body(BatchBody)
+        task_ids = body.task_ids
         if len(task_ids) > self.context.operations.limits.max_batch:
             raise InvalidRequest(f"{len(task_ids):,} task ids in one request; ask for fewer at a time.")
         known = [_task_id(text) for text in task_ids]
         rows = await self.context.operations.tasks.many(self.user, known)
-        dialect = _dialect(self)
+        shown = brief_task if body.brief else partial(translated_task, dialect=_dialect(self))
         results = {
-            text: translated_task(rows[task_id], dialect) if task_id in rows else unknown_task(text)
+            text: shown(rows[task_id]) if task_id in rows else unknown_task(text)
             for text, task_id in zip(task_ids, known, strict=True)
         }
         self.reply({"response": "batch", "results": results})
