@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from funcx_jupyter.widgets.front import EndpointPicker, TaskMonitor, TaskView
+
+__all__ = ["EndpointPicker", "TaskMonitor", "TaskView", "load_ipython_extension", "unload_ipython_extension"]
 
 
 def load_ipython_extension(shell: Any) -> None:
@@ -17,3 +22,11 @@ def unload_ipython_extension(shell: Any) -> None:
     from funcx_jupyter.extension import unload  # noqa: PLC0415 - importing this package needs no IPython
 
     unload(shell)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from funcx_jupyter.widgets import front  # noqa: PLC0415 - importing this package needs no IPython
+
+    return getattr(front, name)

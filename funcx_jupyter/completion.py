@@ -17,7 +17,7 @@ from funcx_jupyter.verbs import VERBS
 _CELL = re.compile(r"^\s*%%funcx\s+(.*)$")
 _LINE = re.compile(r"^\s*%funcx\s+(.*)$")
 _LISTS = frozenset({"-i", "--input", "-x", "--exclude", "-o", "--output"})
-_TASK_VERBS = frozenset({"result", "cancel", "logs"})
+_TASK_VERBS = frozenset({"result", "cancel", "logs", "task"})
 
 
 class Completer:

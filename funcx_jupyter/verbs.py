@@ -158,6 +158,27 @@ def logs(session: Session, name: str) -> Text:
     return Text("".join(printed) or f"Task {words.short_id(task_id)} has printed nothing.")
 
 
+def pick(session: Session) -> Any:
+    """Choose an endpoint in a list that shows how each of them is."""
+    from funcx_jupyter.widgets.picker import EndpointPicker  # noqa: PLC0415 - the magics load faster without it
+
+    return EndpointPicker(session=session)
+
+
+def monitor(session: Session, group: str = "") -> Any:
+    """Watch the tasks of this notebook, or those of a task group, while they run."""
+    from funcx_jupyter.widgets.monitor import TaskMonitor  # noqa: PLC0415 - the magics load faster without it
+
+    return TaskMonitor(group=group or None, session=session)
+
+
+def task(session: Session, name: str) -> Any:
+    """Watch one task and what it prints."""
+    from funcx_jupyter.widgets.task_view import TaskView  # noqa: PLC0415 - the magics load faster without it
+
+    return TaskView(session.find_task(name), session=session)
+
+
 def help_(_: Session, verb: str = "") -> Text:
     """Show this."""
     if not verb:
@@ -187,6 +208,10 @@ VERBS: Final[dict[str, tuple[Callable[..., Any], tuple[str, ...]]]] = {
     "result": (result, ("TASK",)),
     "cancel": (cancel, ("TASK",)),
     "logs": (logs, ("TASK",)),
+    "pick": (pick, ()),
+    "monitor": (monitor, ("[GROUP]",)),
+    "panel": (monitor, ("[GROUP]",)),
+    "task": (task, ("TASK",)),
     "help": (help_, ("[VERB]",)),
 }
 

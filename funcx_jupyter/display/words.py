@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from funcx_core.protocol.task import TaskState
@@ -69,3 +70,8 @@ def title(source: str) -> str:
     lines = [line.strip() for line in source.splitlines() if line.strip()]
     telling = (line for line in lines if not line.startswith(("import ", "from ", "#")))
     return next(telling, lines[0] if lines else "")
+
+
+def moment(seconds: float) -> str:
+    """Return a time in Unix seconds as people write it: ``2025-03-01 12:30:05``, by the clock of this machine."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))

@@ -20,7 +20,7 @@ from funcx_jupyter.options import CellOptions
 from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.session.outcome import Finished, end_state, open_outcome, timing_of
 from funcx_jupyter.session.prepare import ROOM_FOR_CODE, PreparedCell, check_size
-from funcx_jupyter.session.state import Session, TaskRecord
+from funcx_jupyter.session.state import Sent, Session, TaskRecord
 from funcx_jupyter.session.watch import Mailbox, Watcher
 
 
@@ -83,7 +83,8 @@ class CellRun:
         future.add_done_callback(self._mailbox.on_end)
         assert future.task_id is not None  # noqa: S101 - futures of submitted tasks have one
         title = words.title(spec.source)
-        self._session.remember(TaskRecord(task_id=future.task_id, endpoint=self._endpoint.name, cell=title))
+        sent = Sent(self._endpoint.endpoint_id, spec, options)
+        self._session.remember(TaskRecord(task_id=future.task_id, endpoint=self._endpoint.name, cell=title, sent=sent))
         return future
 
     def _first_header(self, future: FuncXFuture) -> Header:

@@ -7,25 +7,43 @@ from collections.abc import Callable
 
 import msgspec
 
-from funcx_core.errors import TaskNotFound
-from funcx_core.ids import TaskId
-from funcx_core.protocol.task import TaskState
+from funcx_core.cells.spec import CellSpec
+from funcx_core.errors import TaskNotFound, UsageError
+from funcx_core.ids import EndpointId, TaskId
+from funcx_core.protocol.task import TaskOptions, TaskState
 from funcx_jupyter.display import words
 from funcx_jupyter.errors import shown_in_one_line
 from funcx_jupyter.session.connection import Connection, ServiceConnection
 from funcx_jupyter.session.endpoints import Endpoint, choose
+from funcx_jupyter.session.watch import Mailbox
 
 _MOST_TASKS = 1000
+_MOST_KEPT = 64 * 1000 * 1000
+"""Bytes of inputs kept for running cells again."""
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """What a task was submitted with, so that it can be run again."""
+
+    endpoint_id: EndpointId
+    spec: CellSpec
+    options: TaskOptions
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        return len(self.spec.values) + len(self.spec.source)
 
 
 class TaskRecord(msgspec.Struct, kw_only=True):
-    """A task that this kernel submitted."""
+    """A task that this kernel submitted. `sent` is None once its inputs take too much memory."""
 
     task_id: TaskId
     endpoint: str
     cell: str
     state: TaskState = TaskState.RECEIVED
     seconds: float = 0.0
+    sent: Sent | None = None
 
 
 class Session:
@@ -39,6 +57,8 @@ class Session:
         self.used: str | None = None
         self.configured: str = ""
         self.tasks: dict[TaskId, TaskRecord] = {}
+        self.listeners: set[Callable[[TaskRecord], None]] = set()
+        self._kept = 0
         self._connect = connect
         self._connection: Connection | None = None
 
@@ -67,10 +87,46 @@ class Session:
         return choose(order, self.connection.endpoints())
 
     def remember(self, record: TaskRecord) -> None:
-        """Keep what is known of a task."""
+        """Keep what is known of a task, and tell the listeners."""
         self.tasks[record.task_id] = record
+        self._kept += 0 if record.sent is None else record.sent.size
         while len(self.tasks) > _MOST_TASKS:
-            self.tasks.pop(next(iter(self.tasks)))
+            self._forget_inputs(self.tasks.pop(next(iter(self.tasks))))
+        for old in self.tasks.values():
+            if self._kept <= _MOST_KEPT:
+                break
+            self._forget_inputs(old)
+        for listener in list(self.listeners):
+            listener(record)
+
+    def why_not_again(self, task_id: TaskId) -> str:
+        """Return why a task cannot be run again from this kernel, or nothing."""
+        record = self.tasks.get(task_id)
+        if record is None:
+            return "Only cells of this notebook can be run again here."
+        return "" if record.sent else "Its inputs are not kept any more. Run its cell again."
+
+    def run_again(self, task_id: TaskId) -> TaskRecord:
+        """Submit a cell once more with the inputs it had, without waiting; `%funcx result` returns its value.
+
+        Raises:
+            UsageError: this kernel has not submitted it, or has not kept its inputs.
+            FuncxError: it cannot be submitted now.
+        """
+        if reason := self.why_not_again(task_id):
+            raise shown_in_one_line(UsageError(f"Task {words.short_id(task_id)} cannot be run again. {reason}"))
+        old = self.tasks[task_id]
+        assert old.sent is not None  # noqa: S101 - there is no reason why not
+        future = self.connection.submit(old.sent.endpoint_id, old.sent.spec, old.sent.options, Mailbox())
+        assert future.task_id is not None  # noqa: S101 - futures of submitted tasks have one
+        record = TaskRecord(task_id=future.task_id, endpoint=old.endpoint, cell=old.cell, sent=old.sent)
+        self.remember(record)
+        return record
+
+    def _forget_inputs(self, record: TaskRecord) -> None:
+        if record.sent is not None:
+            self._kept -= record.sent.size
+            record.sent = None
 
     def find_task(self, name: str) -> TaskId:
         """Return the id of the task that a user names: four letters of a task of this kernel, or a whole id.

@@ -1,0 +1,83 @@
+"""What widgets ask of the web service. Safe from any thread; a question is tried once, because a widget asks again anyway."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+from funcx_core.ids import TaskId, parse_id
+from funcx_core.sdk.settings import Settings, load_settings
+from funcx_core.sdk.web import WebClient
+from funcx_jupyter.session.connection import endpoint_of
+from funcx_jupyter.session.endpoints import Endpoint
+
+TIMEOUT: Final = 10.0
+MOST_IDS: Final = 10_000
+"""Tasks in one request, as the service takes them."""
+
+
+class Service(Protocol):
+    """What widgets ask. All of it may raise `FuncxError`."""
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the user's endpoints."""
+
+    def states(self, task_ids: Sequence[TaskId]) -> dict[str, dict[str, Any]]:
+        """Return what is known of these tasks, by id, without their values."""
+
+    def group(self, group_id: str) -> list[TaskId]:
+        """Return the tasks of a group."""
+
+    def events(self, task_id: TaskId, after: int) -> list[dict[str, Any]]:
+        """Return the entries of a task's log after a `seq`."""
+
+    def cancel(self, task_id: TaskId) -> None:
+        """Ask for the end of a task."""
+
+
+class WebService:
+    """The service that is configured now: after `funcx down` and `funcx up` that is the new one, at its new address.
+
+    Args:
+        settings: says which one; looked up for each question.
+    """
+
+    def __init__(self, settings: Callable[[], Settings] = load_settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._web: WebClient | None = None
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the user's endpoints."""
+        return [endpoint_of(row, now=time.time()) for row in self._client().get("endpoints")]
+
+    def states(self, task_ids: Sequence[TaskId]) -> dict[str, dict[str, Any]]:
+        """Return what is known of these tasks: one request for up to ten thousand of them."""
+        found: dict[str, dict[str, Any]] = {}
+        for start in range(0, len(task_ids), MOST_IDS):
+            body = {"task_ids": task_ids[start : start + MOST_IDS], "brief": True}
+            found.update(self._client().post("batch_status", body=body)["results"])
+        return found
+
+    def group(self, group_id: str) -> list[TaskId]:
+        """Return the tasks of a group."""
+        answer = self._client().get("taskgroup", parse_id(group_id, "task group id"))
+        return [TaskId(str(task["id"])) for task in answer["tasks"]]
+
+    def events(self, task_id: TaskId, after: int) -> list[dict[str, Any]]:
+        """Return the entries of a task's log after a `seq`."""
+        answer = self._client().get("tasks", task_id, "events", query=f"after={after:d}")
+        return list(answer["events"])
+
+    def cancel(self, task_id: TaskId) -> None:
+        """Ask for the end of a task."""
+        self._client().post("tasks", task_id, "cancel", body={})
+
+    def _client(self) -> WebClient:
+        settings = self._settings()
+        with self._lock:
+            if self._web is None or self._web.settings != settings:
+                self._web = WebClient(settings, timeout=TIMEOUT, tries=1)
+            return self._web

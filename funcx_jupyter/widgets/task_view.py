@@ -1,0 +1,160 @@
+"""`TaskView`: one task, with where its time goes and what it prints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from funcx_core.errors import FuncxError
+from funcx_core.ids import TaskId
+from funcx_jupyter.display import words
+from funcx_jupyter.session.state import Session
+from funcx_jupyter.widgets import task_forms
+from funcx_jupyter.widgets.errands import Errands
+from funcx_jupyter.widgets.monitor import task_id_of
+from funcx_jupyter.widgets.notebook import notebook_session
+from funcx_jupyter.widgets.poller import Poller
+from funcx_jupyter.widgets.service import Service, WebService
+from funcx_jupyter.widgets.shown import Shown
+from funcx_jupyter.widgets.task_model import TaskModel
+from funcx_jupyter.widgets.task_rows import TaskRow
+
+_Answer = tuple[dict[str, Any], list[dict[str, Any]], dict[str, str]]
+
+
+class TaskView(Shown):
+    """Shows one task while it waits, runs and ends, and what it prints.
+
+    >>> TaskView(future)
+    >>> TaskView("0198c5d2-…")
+
+    Args:
+        task: a future, or an id.
+        session: the notebook's, which knows what its tasks run; the one of the loaded extension if it is None.
+        service: what is asked.
+        clock: the time in Unix seconds.
+    """
+
+    def __init__(
+        self,
+        task: Any,
+        *,
+        session: Session | None = None,
+        service: Service | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__()
+        self._service = service or WebService()
+        self._session = session or notebook_session()
+        self._clock = clock
+        task_id = task_id_of(task)
+        record = self._session.tasks.get(task_id) if self._session is not None else None
+        title, endpoint = (record.cell, record.endpoint) if record is not None else ("", "")
+        self.model = TaskModel(TaskRow(task_id=task_id, title=title, endpoint=endpoint))
+        self._errands = Errands(self._notice)
+        self._poller: Poller[_Answer] | None = None
+
+    @property
+    def task_id(self) -> TaskId:
+        """The task that is shown."""
+        return self.model.row.task_id
+
+    @property
+    def is_polling(self) -> bool:
+        """Whether it asks the service now and then."""
+        return self._poller is not None and self._poller.is_running
+
+    def refresh(self) -> None:
+        """Ask the service once, here and now."""
+        self._made_poller().once()
+
+    def refresh_soon(self) -> None:
+        """Ask the service as soon as the kernel has a moment."""
+        self._made_poller().nudge()
+
+    def cancel(self) -> None:
+        """Ask for the end of the task."""
+
+        def then(_: None) -> None:
+            self._notice(f"Asked task {words.short_id(self.task_id)} to stop.")
+            self.refresh_soon()
+
+        self._errands.run(lambda: self._service.cancel(self.task_id), then)
+
+    def retry(self) -> None:
+        """Run the cell again, with the inputs it had, as a new task; this view goes on with that one."""
+        if self._session is None:
+            return self._notice("There is no notebook whose cell could be run again.")
+        try:
+            record = self._session.run_again(self.task_id)
+        except FuncxError as error:
+            return self._notice(str(error))
+        self.model.follow(TaskRow(task_id=record.task_id, title=record.cell, endpoint=record.endpoint))
+        return self.refresh_soon()
+
+    def why_not_retry(self) -> str:
+        """Return why it cannot be run again from here, or nothing."""
+        if self.model.row.is_open:
+            return "It has not ended yet."
+        if self._session is None:
+            return "Only cells of this notebook can be run again here."
+        return self._session.why_not_again(self.task_id)
+
+    # --- polling -----------------------------------------------------------------------------------------------
+
+    def _made_poller(self) -> Poller[_Answer]:
+        if self._poller is None:
+            self._poller = Poller(self._ask, tell=self._tell, fail=self._fail, goes_on=self._goes_on)
+        return self._poller
+
+    def _start(self) -> None:
+        self.refresh_soon()
+
+    def _stop(self) -> None:
+        if self._poller is not None:
+            self._poller.stop()
+
+    def _ask(self) -> _Answer:
+        # The state first: a task that has ended prints no more, so its log is whole then.
+        task_id = self.task_id
+        states = self._service.states([task_id])
+        is_known = "reason" not in states[task_id]
+        events = self._service.events(task_id, self.model.seq) if is_known else []
+        endpoints = self._service.endpoints() if not self.model.row.endpoint and not self.model.endpoints else []
+        return states, events, {str(row.endpoint_id): row.name for row in endpoints}
+
+    def _tell(self, answer: _Answer) -> bool:
+        changed = self.model.learn(*answer)
+        self._show()
+        if changed and not self.model.row.is_open:
+            self._publish_again()
+        return changed
+
+    def _fail(self, error: FuncxError) -> None:
+        self.model.outage = str(error)
+        self._show()
+
+    def _goes_on(self) -> bool:
+        return bool(self.model.outage) or self.model.row.is_open
+
+    # --- how it looks ------------------------------------------------------------------------------------------
+
+    def _show(self) -> None:
+        if self.view is not None:
+            self.view.show()
+
+    def _notice(self, text: str) -> None:
+        if self.view is not None:
+            self.view.notice(text)
+
+    def _make_view(self) -> Any:
+        from funcx_jupyter.widgets.task_widgets import TaskWidgets  # noqa: PLC0415 - needs ipywidgets
+
+        return TaskWidgets(self.model, self, self._clock)
+
+    def _as_text(self) -> str:
+        return task_forms.as_text(self.model, self._clock())
+
+    def _as_html(self) -> str:
+        return task_forms.as_html(self.model, self._clock())

@@ -1,0 +1,123 @@
+"""Widgets in a real kernel against a real fabric."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from tests.notebooks.kernels import kernel
+
+pytestmark = pytest.mark.xdist_group("fabric-kernel")
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+@pytest.fixture(scope="module")
+def notebook(fabric):
+    with kernel(fabric.environment()) as running:
+        running.run("%load_ext funcx_jupyter")
+        running.run("%%funcx\nprint('from afar')\n6 * 7")
+        running.run("%%funcx\nraise KeyError('<b>missing</b>')")
+        yield running
+
+
+def bundle(cell):
+    return next(output.data for output in cell.outputs if output.output_type == "display_data")
+
+
+def until(notebook, condition, *, within=30.0):
+    """Let the kernel's loop run, as it does between cells, until `condition` holds in it."""
+    give_up = time.monotonic() + within
+    while (found := notebook.run(condition).result["text/plain"]) != "True":
+        assert time.monotonic() < give_up, f"{condition} is {found}"
+        time.sleep(0.1)
+
+
+def test_a_monitor_learns_of_the_tasks_without_holding_up_the_kernel(notebook):
+    shown = bundle(notebook.run("m = get_ipython().run_line_magic('funcx', 'monitor')\nm"))
+    assert VIEW in shown
+    until(notebook, "m.model.summary() == '1 done · 1 failed' and not m.is_polling")
+    text = notebook.run("print(repr(m))").text()
+    assert "1 failed by KeyError" in text
+    assert "print('from afar')" in text
+
+
+def test_a_new_cell_appears_and_a_running_one_can_be_cancelled(notebook):
+    notebook.run(
+        "import threading\nfrom funcx_jupyter.session.state import TaskRecord\nsession = get_ipython()._funcx_magics.session\n"
+        "from funcx import FuncXExecutor\ndef slow():\n    import time\n    time.sleep(60)\n"
+        "executor = FuncXExecutor(endpoint_id='local')\nfuture = executor.submit(slow)\n"
+        "import time\nwhile future.task_id is None: time.sleep(0.01)\n"
+        "import funcx_jupyter\nw = funcx_jupyter.TaskMonitor([future])\nw"
+    )
+    until(notebook, "w.model.summary() in {'1 running', '1 waiting'}")
+    notebook.run("w.view._rows[0]._cancel.click()")
+    until(notebook, "w.model.summary() == '1 stopped' and not w.is_polling")
+    notebook.run("executor.shutdown(wait=False)")
+
+
+def test_a_cell_is_run_again_with_its_inputs(notebook):
+    notebook.run("first = next(iter(session.tasks))\nm.retry(first)")
+    until(notebook, "m.model.summary() == '2 done · 1 failed'")
+    assert (
+        notebook.run("%funcx result {}".format(notebook.run("list(session.tasks)[-1]").result["text/plain"])).result[
+            "text/plain"
+        ]
+        == "42"
+    )
+
+
+def test_the_log_of_a_task_is_shown_below(notebook):
+    notebook.run("m.logs(first)")
+    until(notebook, "'from afar' in m.view._details.value")
+
+
+def test_a_frozen_monitor_is_plain_html_in_place(notebook):
+    cell = notebook.run("m")
+    notebook.run("m.freeze()")
+    frozen = bundle(cell)
+    assert VIEW not in frozen
+    assert "2 done · 1 failed" in frozen["text/html"]
+    assert "&lt;b&gt;missing" in frozen["text/html"]
+    assert "<b>missing" not in frozen["text/html"]
+
+
+def test_one_task_with_its_output(notebook):
+    shown = bundle(notebook.run("v = funcx_jupyter.TaskView(first)\nv"))
+    assert VIEW in shown
+    until(notebook, "'from afar' in v._as_html() and not v.is_polling")
+    assert "✓ done" in notebook.run("print(v)").text()
+
+
+def test_a_picker_shows_the_endpoint_and_lets_cells_run_there(notebook):
+    shown = bundle(notebook.run("p = funcx_jupyter.EndpointPicker('local')\np"))
+    assert VIEW in shown
+    until(notebook, "bool(p.value) and p.endpoint.is_online")
+    assert "✓ Python" in notebook.run("print(repr(p))").text()
+    notebook.run("p.view._use.click()")
+    assert notebook.run("session.used == p.value").result["text/plain"] == "True"
+    assert (
+        notebook.run("p.view._start.disabled, p.view._start.tooltip").result["text/plain"].startswith("(True, 'local ")
+    )
+    notebook.run("p.close()")
+    assert notebook.run("p.is_polling").result["text/plain"] == "False"
+
+
+def test_no_secret_is_in_the_widgets(notebook):
+    notebook.run(
+        "import ipywidgets, json\nfrom funcx_core.sdk.settings import load_settings\n"
+        "state = json.dumps(ipywidgets.Widget.get_manager_state(), default=str)"
+    )
+    assert notebook.run("len(state) > 1000 and load_settings().token not in state").result["text/plain"] == "True"
+    assert json.loads(json.dumps(notebook.client.widget_state, default=str))
+
+
+def test_closed_widgets_leave_nothing_behind(notebook):
+    notebook.run(
+        "before = len(ipywidgets.Widget.widgets) if hasattr(ipywidgets.Widget, 'widgets') else 0\n"
+        "from ipywidgets.widgets.widget import _instances\nbefore = len(_instances)\nn = funcx_jupyter.TaskMonitor()\nn"
+    )
+    notebook.run("n.close()")
+    assert notebook.run("len(_instances) - before").result["text/plain"] == "0"
