@@ -50,7 +50,7 @@ for _command in (init, configure, show_templates, delete, login, logout, whoami,
     main.add_command(_command)
 
 
-@main.command()
+@main.command(short_help="Start an endpoint.")
 @name_argument
 @click.option("--endpoint-uuid", metavar="ID", help="The id of an endpoint that has none yet. [default: a new one]")
 @_debug
@@ -74,7 +74,7 @@ def start(
     _start(name, debug=debug or context.obj, timeout=timeout)
 
 
-@main.command()
+@main.command(short_help="Stop an endpoint.")
 @name_argument
 @_grace
 @click.option("--drain", is_flag=True, help="Let running tasks finish, however long they take.")
@@ -92,7 +92,7 @@ def stop(name: str, *, grace: float | None, drain: bool, remote: bool) -> None:
         _stop(name, lifecycle.DRAIN if drain else grace)
 
 
-@main.command()
+@main.command(short_help="Stop an endpoint if it runs, and start it.")
 @name_argument
 @_grace
 @_debug
@@ -127,7 +127,7 @@ def list_endpoints(*, as_json: bool) -> None:
             click.echo(f"{row.name}: {row.detail}", err=True)
 
 
-@main.command()
+@main.command(short_help="Show how an endpoint is.")
 @name_argument
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 @plain_errors

@@ -65,8 +65,7 @@ class Config:
     def translate_old(given: dict[str, Any]) -> dict[str, Any]:
         """Accept the form of version 0.1, which had the settings of the executor at the top level."""
         given = without_old("Config", given, OLD_SETTINGS | _OLD)
-        own = {field.name for field in dataclasses.fields(Config)}
-        moved = {name: value for name, value in given.items() if name in _EXECUTOR_SETTINGS and name not in own}
+        moved = {name: value for name, value in given.items() if name in _EXECUTOR_SETTINGS and name not in SETTINGS}
         if not moved:
             return given
         if given.get("executors"):
@@ -98,3 +97,8 @@ class Config:
     def executor(self) -> HighThroughputExecutor:
         """The one executor."""
         return self.executors[0]
+
+
+SETTINGS: Final = tuple(field.name for field in dataclasses.fields(Config))
+ALSO_TAKEN: Final = _EXECUTOR_SETTINGS | OLD_SETTINGS | _OLD
+"""What `translate_old` takes besides `SETTINGS`."""

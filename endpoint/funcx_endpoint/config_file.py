@@ -87,7 +87,7 @@ def run_python(path: Path) -> dict[str, Any]:
     try:
         exec(code, scope)  # noqa: S102 - the endpoint's owner wrote it
     except Exception as error:  # noqa: BLE001 - whatever the file raises is told with its line
-        what = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+        what = str(error) if isinstance(error, ConfigError) else config_yaml.in_one_line(error)
         raise ConfigError(f"{path}{_at(_line_in(path, error))}: {what}") from None
     return scope
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from funcx_core.errors import ConfigError
-from funcx_endpoint.config import Config
+from funcx_endpoint.config import ALSO_TAKEN, SETTINGS, Config
 from funcx_endpoint.executors import HighThroughputExecutor
 from funcx_endpoint.settings import refuse_unknown
 
@@ -49,6 +49,8 @@ def read(path: Path, text: str) -> Config:
         ConfigError: for everything that is wrong with it; names the file and the line.
     """
     top = _parse(path, text)
+    unknown = {key: value for key, value in top.items() if key not in (*_EXECUTOR_KEYS, *SETTINGS, *ALSO_TAKEN)}
+    _told(path, top, lambda: refuse_unknown("Config", unknown, ["engine", "executor", *SETTINGS]))
     found = [key for key in _EXECUTOR_KEYS if key in top]
     if len(found) > 1:
         raise ConfigError(f"{path}, line {top.lines[found[1]]}: '{found[0]}' and '{found[1]}' mean the same; keep one.")
@@ -57,6 +59,14 @@ def read(path: Path, text: str) -> Config:
         listed = top[key] if isinstance(top[key], list) else [top[key]]
         given["executors"] = [_built(path, _with_type(path, one, top.lines[key]), "engine") for one in listed]
     return _told(path, top, lambda: Config(**given))
+
+
+def in_one_line(error: Exception) -> str:
+    """Return what somebody else's error says; checkers of types explain themselves in several lines."""
+    missing = getattr(error, "module_names", None)
+    if missing:  # Parsl's error of what only some of its providers need
+        return f"a package is missing. Run: pip install {' '.join(map(str, missing))}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _parse(path: Path, text: str) -> _Section:
@@ -147,7 +157,6 @@ def _told(path: Path, section: _Section, make: Callable[[], T]) -> T:
     except ConfigError as error:
         message = str(error)
     except Exception as error:  # noqa: BLE001 - providers raise whatever they like
-        # Checkers of types explain themselves in several lines.
-        message = f"{section.get('type', 'it')} cannot be made: {type(error).__name__}: {' '.join(str(error).split())}"
+        message = f"{section.get('type', 'it')} cannot be made: {in_one_line(error)}"
     named = [line for key, line in section.lines.items() if f"'{key}'" in message or message.startswith(f"{key} ")]
     raise ConfigError(f"{path}, line {named[0] if named else section.line}: {message}") from None

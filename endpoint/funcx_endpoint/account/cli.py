@@ -10,7 +10,7 @@ from funcx_endpoint.plain_errors import plain_errors
 _address = click.argument("address", required=False)
 
 
-@click.command()
+@click.command(short_help="Sign in with Globus.")
 @_address
 @click.option("--environment", help="A name for this set of tokens. [default: $FUNCX_SDK_ENVIRONMENT, else production]")
 @click.option("--client-id", help="Id of a native app at Globus Auth. [default: the one of funcX]")
@@ -27,7 +27,7 @@ def login(*, address: str | None, environment: str | None, client_id: str | None
     click.echo(f"Signed in. Endpoints of this user register with {found} as you; `funcx-endpoint logout` ends it.")
 
 
-@click.command()
+@click.command(short_help="Forget the saved token for a service.")
 @_address
 @plain_errors
 def logout(*, address: str | None) -> None:
@@ -41,7 +41,7 @@ def logout(*, address: str | None) -> None:
     click.echo(f"What was saved for {found} is forgotten.")
 
 
-@click.command()
+@click.command(short_help="Ask the service who you are to it.")
 @_address
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 @plain_errors

@@ -17,7 +17,7 @@ from funcx_endpoint.plain_errors import plain_errors
 DEFAULT = "default"
 
 
-@click.command()
+@click.command(short_help="Set up this user for the first time.")
 @plain_errors
 def init() -> None:
     """Set up this user for the first time: a folder, global options and the endpoint "default".
@@ -45,7 +45,8 @@ def _next_step() -> str:
 
 
 @click.command(
-    epilog="Templates: " + ", ".join(templates.names()) + ". `funcx-endpoint templates` says what they are for."
+    short_help="Make a new endpoint.",
+    epilog="Templates: " + ", ".join(templates.names()) + ". `funcx-endpoint templates` says what they are for.",
 )
 @name_argument
 @click.option(
@@ -82,7 +83,7 @@ def show_templates(template: str | None) -> None:
         click.echo(f"{name:12}  {templates.summary(name)}")
 
 
-@click.command()
+@click.command(short_help="Delete an endpoint that does not run.")
 @name_argument
 @click.option("--remote", is_flag=True, help="Remove it from the service too; its open tasks are cancelled.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -101,7 +102,7 @@ def delete(name: str, *, remote: bool, yes: bool) -> None:
     click.echo(f"Endpoint '{name}' is deleted{' here and at the service' if remote else ''}.")
 
 
-@click.command()
+@click.command(short_help="Print a script for your shell's completion.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from funcx_core.errors import ConfigError
@@ -106,3 +108,18 @@ def test_two_files_are_refused(read, tmp_path):
     (tmp_path / "theta" / "config.py").write_text("")
     with pytest.raises(ConfigError, match=r"holds both config\.py and config\.yaml"):
         read("description: x")
+
+
+def test_without_pyyaml_the_message_says_what_to_install(read, monkeypatch):
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(ConfigError, match=r"config\.yaml needs PyYAML\. Run: pip install pyyaml"):
+        read("description: x")
+
+
+def test_a_provider_that_needs_another_package_says_which(read, monkeypatch):
+    monkeypatch.setattr("parsl.providers.kubernetes.kube._kubernetes_enabled", False)
+    with pytest.raises(
+        ConfigError,
+        match=r"line 2: KubernetesProvider cannot be made: a package is missing\. Run: pip install kubernetes",
+    ):
+        read("engine:\n  provider: {type: KubernetesProvider, image: x}")

@@ -156,6 +156,14 @@ def test_whoami_without_a_service_or_a_token(monkeypatch):
     assert (done.exit_code, "127.0.0.1:9" in done.output) == (1, True), done.output
 
 
+def test_login_and_logout_without_a_terminal_or_a_service(monkeypatch):
+    assert "No funcX service is configured" in cli("login").output
+    assert "No funcX service is configured" in cli("logout").output
+    done = cli("login", "http://127.0.0.1:9")
+    assert (done.exit_code, "there is no terminal here" in done.output) == (1, True), done.output
+    assert cli("logout", "http://127.0.0.1:9").output == "What was saved for http://127.0.0.1:9/v2 is forgotten.\n"
+
+
 def test_stop_takes_one_way_to_stop(folder):
     done = cli("stop", "theta", "--drain", "--grace", "3")
     assert (done.exit_code, "exclude each other" in done.output) == (2, True)

@@ -187,6 +187,36 @@ def test_a_wrong_config_is_one_clear_line(folder):
     assert lifecycle.summary(folder).state == "Initialized"
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (
+            "config.yaml",
+            "engin: {}",
+            "config.yaml, line 1: Config has no setting 'engin'. Did you mean 'engine'?",
+        ),
+        ("config.py", "x = 'YOUR_PARTITION'", "config.py, line 1: YOUR_PARTITION is to be filled in."),
+        ("../config.py", "x = 1", "config.py must set `global_options = {...}`."),
+    ],
+)
+def test_a_start_tells_what_is_wrong_with_any_source_of_settings(folder, name, text, said):
+    if name == "config.yaml":
+        folder.config.unlink()
+    (folder.path / name).write_text(text)
+    done = cli("start", "theta")
+    assert done.exit_code == 1
+    assert said in done.output
+    assert "Traceback" not in done.output
+    assert said in cli("status", "theta").output
+
+
+def test_a_start_names_a_wrong_variable(folder, monkeypatch):
+    monkeypatch.setenv("FUNCX_ENDPOINT__HEARTBEAT_PEROID", "3")
+    assert (
+        "$FUNCX_ENDPOINT__HEARTBEAT_PEROID: Config has no setting 'heartbeat_peroid'." in cli("start", "theta").output
+    )
+
+
 def test_no_service_is_one_clear_line(folder, monkeypatch):
     for name in ("FUNCX_SERVICE_ADDRESS", "FUNCX_SDK_ENVIRONMENT"):
         monkeypatch.delenv(name, raising=False)
