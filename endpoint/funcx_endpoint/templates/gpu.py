@@ -1,6 +1,4 @@
-"""A machine with GPUs: one worker, whose task has the GPUs that CUDA_VISIBLE_DEVICES names.
-
-For a task per GPU at a time, configure an endpoint for each GPU, with its number here.
+"""A machine with GPUs: a worker for each of them, which sees that one only.
 
 After a change: funcx-endpoint restart
 """
@@ -13,13 +11,9 @@ from funcx_endpoint.executors import HighThroughputExecutor
 config = Config(
     executors=[
         HighThroughputExecutor(
-            max_workers_per_node=1,
-            provider=LocalProvider(
-                init_blocks=1,
-                min_blocks=1,
-                max_blocks=1,
-                worker_init="export CUDA_VISIBLE_DEVICES=0",
-            ),
+            # How many GPUs there are, or which: ["0", "2"].
+            available_accelerators=1,
+            provider=LocalProvider(init_blocks=1, min_blocks=1, max_blocks=1),
         ),
     ],
 )

@@ -1,6 +1,6 @@
 """Polaris, Argonne Leadership Computing Facility.
 
-Four workers on a node, which has four GPUs. Each task sees all of them.
+Four workers on a node, each with one of its four GPUs.
 
 After a change: funcx-endpoint restart
 """
@@ -16,7 +16,8 @@ config = Config(
     executors=[
         HighThroughputExecutor(
             address=address_by_interface("bond0"),
-            max_workers_per_node=4,
+            available_accelerators=4,
+            cpu_affinity="alternating",
             provider=PBSProProvider(
                 account="YOUR_ACCOUNT",
                 # Or "debug", "debug-scaling", "preemptable".

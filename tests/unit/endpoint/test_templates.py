@@ -69,6 +69,13 @@ def test_a_template_is_constructed_as_soon_as_it_is_filled_in(name, folder, monk
     assert executor.workers_per_node() >= 1
 
 
+@pytest.mark.parametrize(("name", "number"), [("gpu", 1), ("polaris", 4)])
+def test_machines_with_gpus_have_a_worker_for_each(folder, name, number):
+    path = lifecycle.configure(folder, template=name)
+    path.write_text(re.sub(r"YOUR_[A-Z]+", "mine", path.read_text()))
+    assert load_config(folder.path).executor.workers(64, 512) == number
+
+
 def test_a_summary_names_the_machine():
     assert templates.summary("frontera") == "Frontera, Texas Advanced Computing Center."
 
