@@ -75,6 +75,11 @@ def apply(config: Config, path: Path) -> Config:
 def _completed(config: Config, options: dict[str, Any]) -> Config:
     if "redis_host" in options:
         _log.warning("global_options: redis_host has no effect in this version")
+    port = options.get("broker_port")
+    if port is not None and (isinstance(port, bool) or not isinstance(port, int)):
+        raise ConfigError(f"broker_port is {port!r}; a whole number is needed.")
+    if port is not None and "broker_address" not in options:
+        raise ConfigError("broker_port needs broker_address, such as '127.0.0.1'.")
     changes: dict[str, Any] = {
         name: options[name]
         for name in ("broker_test", "funcx_service_address")

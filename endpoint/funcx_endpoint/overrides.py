@@ -23,6 +23,8 @@ from funcx_endpoint.settings import refuse_unknown
 
 PREFIX: Final = "FUNCX_ENDPOINT__"
 _ENGINES: Final = ("engine", "executor")
+_READ_LATE: Final = ("init_blocks", "min_blocks", "max_blocks", "parallelism", "walltime", "cmd_timeout", "worker_init")
+"""What Parsl's providers read when they submit; from the others (account, partition) they make text when they are made."""
 _LIVE: Final = frozenset({"executors", "provider", "launcher"})
 """Settings that hold an object, which no variable can be."""
 
@@ -63,16 +65,21 @@ def _change(
 
 
 def _set_provider(provider: Any, path: list[str], value: Any) -> None:
-    """Change a provider in place: Parsl's are made once and read their own attributes from then on."""
+    """Change a provider in place."""
     if provider is None:
         raise ConfigError("the endpoint's file has no provider. Give it one, such as LocalProvider().")
-    names = [name for name in inspect.signature(type(provider)).parameters if hasattr(provider, name)]
     what = type(provider).__name__
-    _refuse_path(what, path, [name for name in names if name not in _LIVE], more=())
-    now = getattr(provider, path[0])
+    names = [name for name in inspect.signature(type(provider)).parameters if hasattr(provider, name)]
+    _refuse_path(what, path, names, more=())
+    name = path[0]
+    if name not in _READ_LATE:
+        settable = ", ".join(one for one in _READ_LATE if one in names)
+        raise ConfigError(f"{name} of {what} is set in the endpoint's file only. The environment sets: {settable}.")
+    now = getattr(provider, name)
     if now is not None and not _is_like(value, now):
-        raise ConfigError(f"{path[0]} of {what} is {now!r} in the endpoint's file, and cannot be {value!r}.")
-    setattr(provider, path[0], value)
+        raise ConfigError(f"{name} of {what} is {now!r} in the endpoint's file, and cannot be {value!r}.")
+    # A provider that ends its own text with a line feed does so when it is made.
+    setattr(provider, name, f"{value}\n" if name == "worker_init" else value)
 
 
 def _refuse_path(what: str, path: list[str], names: list[str], *, more: tuple[str, ...]) -> None:

@@ -37,13 +37,13 @@ def test_the_environment_sets_what_the_file_sets():
             "FUNCX_ENDPOINT__ENGINE__MAX_WORKERS_PER_NODE": "4",
             "FUNCX_ENDPOINT__EXECUTOR__WORKER_DEBUG": "true",
             "FUNCX_ENDPOINT__ENGINE__PROVIDER__MAX_BLOCKS": "7",
-            "FUNCX_ENDPOINT__ENGINE__PROVIDER__PARTITION": "gpu",
+            "FUNCX_ENDPOINT__ENGINE__PROVIDER__WALLTIME": "01:00:00",
             "FUNCX_ENDPOINT_DIR": "/elsewhere",
         },
     )
     assert (config.heartbeat_period, config.description) == (3, "of the cluster")
     assert (config.executor.max_workers_per_node, config.executor.worker_debug) == (4, True)
-    assert (config.executor.provider.max_blocks, config.executor.provider.partition) == (7, "gpu")
+    assert (config.executor.provider.max_blocks, config.executor.provider.walltime) == (7, "01:00:00")
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,7 @@ def test_the_environment_sets_what_the_file_sets():
         ("ENGINE__WALLTIM", "3", "HighThroughputExecutor has no setting 'walltim'. Did you mean 'walltime'?"),
         ("ENGINE__PROVIDER__MAX_BLOK", "3", "Provider has no setting 'max_blok'. Did you mean 'max_blocks'?"),
         ("ENGINE__PROVIDER__MAX_BLOCKS", "many", "max_blocks of Provider is 1"),
+        ("ENGINE__PROVIDER__PARTITION", "gpu", "partition of Provider is set in the endpoint's file only."),
         ("ENGINE__PROVIDER", "3", "Provider has no setting ''"),
         ("ENGINE", "3", "HighThroughputExecutor has no setting ''"),
         ("EXECUTORS", "3", "Config has no setting 'executors'. Did you mean 'executor'?"),
@@ -65,6 +66,22 @@ def test_a_wrong_variable_is_named(name, value, said):
         overrides.apply(a_config(), {f"FUNCX_ENDPOINT__{name}": value})
     assert str(caught.value).startswith(f"$FUNCX_ENDPOINT__{name}: ")
     assert said in str(caught.value)
+
+
+def test_what_the_environment_sets_is_in_the_script_of_a_job(tmp_path, monkeypatch):
+    providers = pytest.importorskip("parsl.providers")
+    provider = providers.SlurmProvider(worker_init="before")
+    provider.script_dir = str(tmp_path)
+    config = Config(executors=[HighThroughputExecutor(provider=provider)])
+    variables = {"WALLTIME": "03:00:00", "WORKER_INIT": "module load python"}
+    overrides.apply(config, {f"FUNCX_ENDPOINT__ENGINE__PROVIDER__{name}": value for name, value in variables.items()})
+    monkeypatch.setattr(provider, "execute_wait", lambda _: (0, "Submitted batch job 7", ""))
+    assert provider.submit("run the manager", 1, "block") == "7"
+    (script,) = tmp_path.iterdir()
+    lines = script.read_text().splitlines()
+    assert "#SBATCH --time=180" in lines
+    assert "module load python" in lines
+    assert "before" not in lines
 
 
 def test_an_endpoint_without_a_provider_has_none_to_change():
@@ -126,6 +143,8 @@ def test_the_file_of_an_endpoint_counts_more(with_global):
     ("text", "said"),
     [
         ("global_options = {'broker_adress': ''}", "Did you mean 'broker_address'?"),
+        ("global_options = {'broker_port': 8088}", "broker_port needs broker_address"),
+        ("global_options = {'broker_port': 'x', 'broker_address': 'a'}", "broker_port is 'x'; a whole number"),
         ("x = 1", "must set `global_options = {...}`"),
         ("global_options = {'broker_test': True}", "broker_test needs broker_address"),
         ("1/0", "line 1: ZeroDivisionError"),

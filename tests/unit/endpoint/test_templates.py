@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import re
+from unittest.mock import Mock
 
 import pytest
 
@@ -12,7 +12,7 @@ from funcx_endpoint import lifecycle, templates
 from funcx_endpoint.config_file import load_config
 from funcx_endpoint.folder import EndpointFolder
 
-providers = pytest.importorskip("parsl.providers")
+pytest.importorskip("parsl.providers")
 PROVIDERS = {
     "laptop": "LocalProvider",
     "gpu": "LocalProvider",
@@ -29,18 +29,6 @@ PROVIDERS = {
     "polaris": "PBSProProvider",
     "summit": "LSFProvider",
 }
-
-
-class KubernetesProvider:
-    """Takes what Parsl's takes, and looks for no cluster."""
-
-    def __init__(self, **settings):
-        inspect.signature(providers.KubernetesProvider.__init__).bind(self, **settings)
-        self.settings = settings
-
-    def submit(self, *_): ...
-
-    status = cancel = submit
 
 
 @pytest.fixture
@@ -63,7 +51,10 @@ def test_a_template_is_constructed_as_soon_as_it_is_filled_in(name, folder, monk
             load_config(folder.path)
     path.write_text(filled)
     if name == "kubernetes":
-        monkeypatch.setattr(providers, "KubernetesProvider", KubernetesProvider)
+        # Parsl's own class, without a cluster and without the package that talks to one.
+        monkeypatch.setattr("parsl.providers.kubernetes.kube._kubernetes_enabled", True)
+        for part in ("config", "client"):
+            monkeypatch.setattr(f"parsl.providers.kubernetes.kube.{part}", Mock(), raising=False)
     executor = load_config(folder.path).executor
     assert type(executor.provider).__name__ == PROVIDERS[name]
     assert executor.workers_per_node() >= 1
