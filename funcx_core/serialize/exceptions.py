@@ -92,7 +92,8 @@ def rebuild_exception(error: TaskError, task_id: str | None = None, *, data_only
 
 
 def shorten(text: str, half: int) -> str:
-    """Return `text`, or its head and tail of `half` characters with a note between them."""
+    """Return `text`, or its head and tail of `half` characters with a note between them, in a form that can be sent."""
+    text = _sendable(text)
     if len(text) <= 2 * half:
         return text
     return f"{text[:half]}\n... {len(text) - 2 * half:,} characters left out ...\n{text[-half:]}"
@@ -172,7 +173,7 @@ def _is_ours(file: str, hidden: tuple[str, ...]) -> bool:
 
 
 def _frames(start: TracebackType | None) -> list[Frame]:
-    frames = [Frame(code.co_filename, line, code.co_name) for code, line in _walk(start)]
+    frames = [Frame(_sendable(code.co_filename), line, _sendable(code.co_name)) for code, line in _walk(start)]
     if len(frames) <= _MOST_FRAMES:
         return frames
     return frames[: _MOST_FRAMES // 2] + frames[-_MOST_FRAMES // 2 :]
@@ -199,4 +200,9 @@ def _text_of(error: BaseException) -> str:
 
 
 def _name_of(cls: type, attribute: str) -> str:
-    return str(getattr(cls, attribute, "") or cls.__name__)[:200]
+    return _sendable(str(getattr(cls, attribute, "") or cls.__name__)[:200])
+
+
+def _sendable(text: str) -> str:
+    """Return `text` with lone surrogates, which no encoding takes, written as escapes."""
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()

@@ -129,6 +129,7 @@ def close_the_usual():
 
 
 async def test_a_crash_says_what_happened_and_where(ix: FakeInterchange) -> None:
+    """U09"""
     ended = await ix.ends(ix.submit(crash))
     assert isinstance(ended, GiveBack)
     assert ended.details["signal"] == signal.SIGSEGV
@@ -153,6 +154,7 @@ async def test_a_crash_takes_no_result_of_an_earlier_task_with_it(ix: FakeInterc
 
 
 async def test_closing_descriptors_ends_in_a_loss_and_not_in_a_hang(ix: FakeInterchange) -> None:
+    """U19"""
     assert await ix.run(close_the_usual) == "fine"
     ended = await ix.ends(ix.submit(close_everything), 3)
     assert isinstance(ended, GiveBack)

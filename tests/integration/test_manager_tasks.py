@@ -91,6 +91,7 @@ def divide(a, b):
 
 
 async def test_an_exception_of_the_function_arrives_as_itself(ix: FakeInterchange) -> None:
+    """U01"""
     with pytest.raises(ZeroDivisionError) as raised:
         await ix.run(divide, 1, 0)
     assert "return a / b" in raised.value.funcx.traceback
@@ -112,6 +113,7 @@ def generator_exit():
 
 
 async def test_exits_are_errors_of_the_task_and_the_worker_lives_on(ix: FakeInterchange) -> None:
+    """U08"""
     pids = set()
     for function in (pid, exit_3, interrupt_itself, generator_exit, pid, pid):
         ended = await ix.ends(ix.submit(function))
@@ -125,6 +127,8 @@ async def test_exits_are_errors_of_the_task_and_the_worker_lives_on(ix: FakeInte
 
 
 async def test_what_cannot_be_loaded_or_sent_has_a_type(ix: FakeInterchange) -> None:
+    """U05, U07"""
+
     def lock():
         import threading
 
@@ -233,6 +237,8 @@ async def test_short_tasks_in_one_chunk_keep_their_raw_output_apart(ix: FakeInte
 
 
 async def test_a_flood_of_output_is_cut_and_nothing_blocks(ix: FakeInterchange) -> None:
+    """U15"""
+
     def flood():
         line = "x" * 999
         for _ in range(200_000):
@@ -246,6 +252,8 @@ async def test_a_flood_of_output_is_cut_and_nothing_blocks(ix: FakeInterchange) 
 
 
 async def test_a_flood_from_a_child_is_cut_too(ix: FakeInterchange) -> None:
+    """U15"""
+
     def flood():
         import os
 
@@ -258,6 +266,7 @@ async def test_a_flood_from_a_child_is_cut_too(ix: FakeInterchange) -> None:
 
 
 async def test_a_task_finds_its_worker_as_if_it_were_new(ix: FakeInterchange) -> None:
+    """U20"""
     workers: dict[int, object] = {}
     for step in range(12):
         where = await ix.run(surroundings, step % 3 == 1)
@@ -312,6 +321,8 @@ async def test_secrets_of_the_endpoint_are_not_in_a_workers_environment(ix: Fake
 
 
 async def test_a_child_that_returns_from_the_function_ends_there(ix: FakeInterchange) -> None:
+    """U12"""
+
     def fork():
         import os
 
@@ -336,6 +347,8 @@ async def test_multiprocessing_by_fork_works_in_a_task(ix: FakeInterchange) -> N
 
 
 async def test_orphans_of_a_task_are_killed(ix: FakeInterchange) -> None:
+    """U13"""
+
     def daemonize():
         import os
         import subprocess
@@ -388,6 +401,7 @@ async def test_a_running_task_is_cancelled_and_its_worker_stays(ix: FakeIntercha
 
 
 async def test_a_task_that_ignores_signals_is_killed_in_the_end(ix: FakeInterchange) -> None:
+    """U17"""
     task_id = ix.submit(ignore_signals, 60, interrupt_grace=0.3)
     await ix.until(lambda: ix.transitions)
     ix.cancel(task_id)
@@ -409,6 +423,7 @@ async def test_waiting_tasks_are_cancelled_without_touching_the_others(ix: FakeI
 
 
 async def test_a_task_over_its_walltime_is_stopped(ix: FakeInterchange) -> None:
+    """U16"""
     began = time.monotonic()
     polite, stubborn = (
         ix.submit(nap, 60, walltime=0.5),
@@ -417,6 +432,19 @@ async def test_a_task_over_its_walltime_is_stopped(ix: FakeInterchange) -> None:
     for task_id in (polite, stubborn):
         with pytest.raises(errors.TaskTimeout):
             await ix.value(task_id, 5)
+    assert time.monotonic() - began < 3
+    assert await ix.run(add, 1, 1) == 2
+
+
+def sum_for_ever():
+    return sum(range(10**15))
+
+
+async def test_a_loop_of_c_code_is_stopped_too(ix: FakeInterchange) -> None:
+    """U16: no handler of Python runs while it does."""
+    began = time.monotonic()
+    with pytest.raises(errors.TaskTimeout):
+        await ix.run(sum_for_ever, walltime=0.3, interrupt_grace=0.2)
     assert time.monotonic() - began < 3
     assert await ix.run(add, 1, 1) == 2
 

@@ -10,6 +10,7 @@ def identity(value):
 
 
 def test_every_function_and_value_of_the_corpus_makes_the_round_trip(fabric):
+    """U23"""
     with fabric.executor() as executor:
         functions = {case.name: executor.submit(case.function, *case.args) for case in FUNCTIONS}
         values = {name: executor.submit(identity, value) for name, value in VALUES.items()}

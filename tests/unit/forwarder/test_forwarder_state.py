@@ -497,6 +497,7 @@ def test_a_lease_that_comes_back_unstarted_uses_up_no_retry() -> None:
 
 
 def test_a_task_that_kills_worker_after_worker_is_stopped_before_its_retries_are_used_up() -> None:
+    """U11"""
     state = a_forwarder(leased=("t1",), retries=10)
     for attempt in (1, 2, 3):
         lost = GiveBack(lost=[a_lease("t1", attempt)], reason="worker_lost")

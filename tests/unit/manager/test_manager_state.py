@@ -244,6 +244,7 @@ def test_a_forced_cancel_kills_at_once() -> None:
 
 
 def test_a_success_wins_against_a_cancel_and_a_failure_does_not() -> None:
+    """U25"""
     manager = a_manager()
     give(manager, tasks("a", "b"))
     manager.cancel(Cancel([TaskId("a"), TaskId("b")]), 1.0)

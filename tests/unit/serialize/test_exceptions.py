@@ -95,6 +95,14 @@ def test_a_huge_message_is_cut_and_the_class_stays():
     assert type(error) is ValueError
 
 
+def test_text_that_cannot_be_encoded_is_escaped_and_the_original_travels():
+    """U22: a lone surrogate is what `os.fsdecode` makes of a file name that is no UTF-8."""
+    described, error = travel(ValueError("no file \udcff\u20ac"))
+    assert described.message == "no file \\udcff\u20ac"
+    assert "\\udcff" in described.traceback
+    assert str(error) == "no file \udcff\u20ac"
+
+
 def test_a_deep_traceback_is_cut():
     def dive(n):
         return dive(n + 1) + len(str(n))
