@@ -1,20 +1,26 @@
 # ruff: noqa: INP001 - a script beside the pages it writes
-"""Write what the documentation says about task states from the table that the program uses.
+"""Write what the documentation says about task states from the table that the program uses, and which tests show what.
 
-``python docs/generate.py`` rewrites the part of ``architecture.md`` between the markers; ``--check`` only says whether it is
-current, by its exit code.
+``python docs/generate.py`` rewrites the part of ``architecture.md`` between the markers, and the last column of the table in
+``reliability.md``; ``--check`` only says whether they are current, by its exit code.
 """
 
 from __future__ import annotations
 
+import ast
 import itertools
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from funcx_core.protocol.task import TERMINAL, TRANSITIONS, TaskState
 
 PAGE: Final = Path(__file__).parent / "architecture.md"
+RELIABILITY: Final = Path(__file__).parent / "reliability.md"
+TESTS: Final = Path(__file__).parents[1] / "tests"
+ROW: Final = re.compile(r"\b[FU][0-9]{2}\b")
 BEGIN: Final = "<!-- states:begin -->"
 END: Final = "<!-- states:end -->"
 
@@ -81,16 +87,53 @@ def with_states(page: str) -> str:
     return f"{head}{BEGIN}\n{diagram()}\n\n{text}\n\n{table()}\n{END}{tail}"
 
 
+def tests_of_rows(folder: Path) -> dict[str, list[str]]:
+    """Return the tests whose docstrings begin with the name of a row, or several, as ``file::test``."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(folder.rglob("test_*.py")):
+        for test in _tests(path):
+            head = (ast.get_docstring(test) or "").partition(":")[0]
+            for row in ROW.findall(head) if ROW.match(head) else []:
+                found.setdefault(row, []).append(f"{path.relative_to(folder.parent)}::{test.name}")
+    return found
+
+
+def _tests(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+            yield node
+
+
+def with_tests(page: str, tests: dict[str, list[str]]) -> str:
+    """Return `page` with the tests of each row in the row's last column; for one that has none, that it has none."""
+    return "\n".join(_with_tests(line, tests) for line in page.split("\n"))
+
+
+def _with_tests(line: str, tests: dict[str, list[str]]) -> str:
+    cells = line.split("|")
+    if len(cells) < 3 or not ROW.fullmatch(cells[1].strip()):  # noqa: PLR2004 - a row has a name and more
+        return line
+    names = tests.get(cells[1].strip(), [])
+    links = [f"[{_title(name)}](../{name.partition('::')[0]})" for name in names]
+    return "|".join([*cells[:-2], f" {'; '.join(links) or '**none**'} ", ""])
+
+
+def _title(name: str) -> str:
+    return name.partition("::test_")[2].replace("_", " ")
+
+
 def main(arguments: list[str]) -> int:
-    """Renew the page, or check it; return the exit code."""
-    page = PAGE.read_text(encoding="utf-8")
-    renewed = with_states(page)
-    if arguments == ["--check"]:
-        if page != renewed:
-            sys.stderr.write(f"{PAGE} is not current. Run: python docs/generate.py\n")
-        return int(page != renewed)
-    PAGE.write_text(renewed, encoding="utf-8")
-    return 0
+    """Renew the pages, or check them; return the exit code."""
+    code = 0
+    for path, renew in ((PAGE, with_states), (RELIABILITY, lambda page: with_tests(page, tests_of_rows(TESTS)))):
+        page = path.read_text(encoding="utf-8")
+        renewed = renew(page)
+        if arguments != ["--check"]:
+            path.write_text(renewed, encoding="utf-8")
+        elif page != renewed:
+            sys.stderr.write(f"{path} is not current. Run: python docs/generate.py\n")
+            code = 1
+    return code
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The page on the architecture shows the states that the program uses."""
+"""The page on the architecture shows the states that the program uses, the one on reliability the tests that there are."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def generate():
     return module
 
 
-def test_the_page_is_current(generate) -> None:
+def test_the_pages_are_current(generate) -> None:
     assert generate.main(["--check"]) == 0
 
 
@@ -40,3 +40,25 @@ def test_every_transition_is_in_the_table(generate) -> None:
 def test_a_page_without_markers_is_refused(generate) -> None:
     with pytest.raises(SystemExit, match="states:begin"):
         generate.with_states("# A page")
+
+
+def test_every_row_of_the_reliability_page_has_a_test(generate) -> None:
+    page = (SCRIPT.parent / "reliability.md").read_text()
+    rows = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| U")]
+    assert rows == [f"U{number:02}" for number in range(1, 26)]
+    found = generate.tests_of_rows(generate.TESTS)
+    assert [row for row in rows if row not in found] == []
+
+
+def test_a_row_names_its_tests_and_says_if_it_has_none(generate, tmp_path) -> None:
+    folder = tmp_path / "tests"
+    folder.mkdir()
+    text = 'def test_it_ends():\n    """U10, F07: soon."""\ndef test_other():\n    """Not U11."""\n'
+    (folder / "test_some.py").write_text(text)
+    found = generate.tests_of_rows(folder)
+    assert found == {row: ["tests/test_some.py::test_it_ends"] for row in ("U10", "F07")}
+    page = "| row | what | tests |\n|---|---|---|\n| U10 | a | old |\n| U11 | b | |\n"
+    assert generate.with_tests(page, found).splitlines()[2:] == [
+        "| U10 | a | [it ends](../tests/test_some.py) |",
+        "| U11 | b | **none** |",
+    ]
