@@ -22,8 +22,21 @@ from funcx_endpoint.settings import checked, positive, without_old
 _EXECUTOR_SETTINGS: Final = {field.name for field in dataclasses.fields(HighThroughputExecutor)} | {"max_workers"}
 
 
-_OLD: Final = frozenset({"redis_host", "redis_port"})
-"""Settings for the debugging path of version 0.0, whose forwarder kept its queues in Redis; now they are in its memory."""
+_OLD: Final = frozenset(
+    {
+        # of the debugging path of version 0.0, whose forwarder kept its queues in Redis; now they are in its memory
+        "redis_host",
+        "redis_port",
+        # of version 1.0: which hosted service, where an agent prints, and when one that idles ends
+        "environment",
+        "idle_heartbeats_hard",
+        "idle_heartbeats_soft",
+        "stderr",
+        "stdout",
+    }
+)
+_OF_BOTH: Final = ("heartbeat_period", "heartbeat_threshold")
+"""Settings of an endpoint and of its executor; the form of version 0.1 meant the executor's."""
 
 
 @checked
@@ -71,6 +84,7 @@ class Config:
         if given.get("executors"):
             raise ConfigError(f"Config: {', '.join(moved)} belongs into HighThroughputExecutor(...).")
         rest = {name: value for name, value in given.items() if name not in moved}
+        moved |= {name: given[name] for name in _OF_BOTH if name in given}
         return {**rest, "executors": [HighThroughputExecutor(**moved)]}
 
     def __post_init__(self) -> None:

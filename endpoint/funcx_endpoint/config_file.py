@@ -6,7 +6,9 @@ file and the line.
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import logging
 import os
 import re
 import tokenize
@@ -20,6 +22,8 @@ from funcx_endpoint.config import Config
 
 CONFIG_FILE: Final = "config.py"
 YAML_FILE: Final = "config.yaml"
+
+_log = logging.getLogger(__name__)
 
 _BLANK: Final = re.compile(r"\bYOUR_[A-Z_]+\b")
 """What a template leaves to the endpoint's owner."""
@@ -64,10 +68,22 @@ def read_config(path: Path) -> Config:
         text = _text(path)
         _refuse_blanks(path, _yaml_words(text))
         return config_yaml.read(path, text)
-    config = run_python(path).get("config")
+    scope = run_python(path)
+    config = scope.get("config")
     if not isinstance(config, Config):
         raise ConfigError(f"{path} must set `config = Config(...)`.")
-    return config
+    return _with_meta(config, scope.get("meta"))
+
+
+def _with_meta(config: Config, meta: Any) -> Config:
+    """Return `config` with the plain facts of a `meta`, which the files of versions 0.2 to 1.0 had beside `config`."""
+    if not isinstance(meta, dict):
+        return config
+    if meta.get("public") or meta.get("visible_to"):
+        _log.warning("meta: public and visible_to have no effect in this version; the endpoint's owner shares it")
+    facts = {name: meta[name] for name in ("organization", "department") if meta.get(name)}
+    description = config.description or str(meta.get("description") or "")
+    return dataclasses.replace(config, meta={**facts, **config.meta}, description=description)
 
 
 def run_python(path: Path) -> dict[str, Any]:

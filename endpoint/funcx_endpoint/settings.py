@@ -79,7 +79,9 @@ def without_old(what: str, given: dict[str, Any], old: frozenset[str]) -> dict[s
     """Return `given` without settings that earlier versions had and this one does not need."""
     dropped = sorted(given.keys() & old)
     if dropped:
-        _log.warning("%s: %s has no effect in this version", what, ", ".join(dropped))
+        _log.warning(
+            "%s: %s %s no effect in this version", what, ", ".join(dropped), "has" if len(dropped) == 1 else "have"
+        )
     return {name: value for name, value in given.items() if name not in old}
 
 

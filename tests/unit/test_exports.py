@@ -20,6 +20,7 @@ NAMES = {
         "set_file_logger",
         "set_stream_logger",
     },
+    "funcx.config": {"Config"},
     "funcx.errors": {"FuncXUnreachable", "FuncxError", "MalformedResponse", "RegistrationError", "TaskPending"},
     "funcx.sdk.asynchronous.funcx_future": {"FuncXFuture"},
     "funcx.sdk.asynchronous.funcx_task": {"FuncXTask"},

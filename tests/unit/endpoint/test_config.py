@@ -121,3 +121,37 @@ def test_bounds_of_workers_are_bytes_for_the_manager():
     assert HighThroughputExecutor(max_tasks_per_worker=7).worker_limits()["max_tasks"] == 7
     with pytest.raises(ConfigError, match="max_tasks_per_worker is 0"):
         HighThroughputExecutor(max_tasks_per_worker=0)
+
+
+def test_the_first_release_is_read_with_all_its_settings(folder, caplog):
+    text = """
+from funcx.config import Config
+
+config = Config(
+    scaling_enabled=True, worker_ports=None, worker_port_range=(54000, 55000), strategy=None, max_workers_per_node=2,
+    cores_per_worker=1.0, mem_per_worker=None, launch_cmd=None, worker_mode="no_container", scheduler_mode="hard",
+    container_type=None, prefetch_capacity=10, heartbeat_period=2, heartbeat_threshold=10, poll_period=10, working_dir=None,
+    worker_debug=True,
+)
+"""
+    config = load_config(write(folder, text))
+    assert (config.executor.max_workers_per_node, config.executor.worker_debug) == (2, True)
+    assert (config.heartbeat_period, config.executor.heartbeat_period, config.executor.heartbeat_threshold) == (
+        2,
+        2,
+        10,
+    )
+    assert "poll_period" in caplog.text
+
+
+def test_a_file_of_later_releases_has_a_meta_beside_its_config(folder, caplog):
+    text = """
+config = Config(executors=[HighThroughputExecutor()], environment="dev", stdout="./endpoint.log", idle_heartbeats_soft=0)
+meta = {"name": "theta", "description": "a cluster", "organization": "a lab", "department": "", "public": False, "visible_to": []}
+"""
+    config = load_config(write(folder, IMPORTS + text))
+    assert (config.description, config.meta) == ("a cluster", {"organization": "a lab"})
+    assert "environment, idle_heartbeats_soft, stdout have no effect" in caplog.text
+    assert "visible_to" not in caplog.text
+    load_config(write(folder, IMPORTS + text.replace('"public": False', '"public": True')))
+    assert "public and visible_to have no effect" in caplog.text

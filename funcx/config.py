@@ -1,0 +1,5 @@
+"""``from funcx.config import Config``, as the first release had it."""
+
+from funcx_endpoint.config import Config
+
+__all__ = ["Config"]
