@@ -216,11 +216,14 @@ def test_errors_of_the_service_keep_their_fields(fabric):
     with pytest.raises(errors.TaskGroupNotFound) as missing:
         client.get_task_group(stranger)
     assert missing.value.name == stranger
-    limit = client.get_limits()["max_payload"]
+    limit = client.get_limits()["max_batch"]
     function_id = client.register_function(add)
-    with pytest.raises(errors.PayloadTooLarge) as large:
-        client.run(b"x" * (limit + 1000), endpoint_id="local", function_id=function_id)
-    assert (large.value.limit, large.value.size > limit) == (limit, True)
+    batch = client.create_batch()
+    for _ in range(limit + 1):
+        batch.add(function_id, "local", (1,))
+    with pytest.raises(errors.BatchTooLarge) as large:
+        client.batch_run(batch)
+    assert (large.value.limit, large.value.size) == (limit, limit + 1)
 
 
 def test_tokens_in_another_home_are_used_and_forgotten(fabric, tmp_path):
