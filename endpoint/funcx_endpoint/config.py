@@ -58,6 +58,9 @@ class Config:
         log_dir: folder for logs; None for ``logs`` in the endpoint's folder.
         working_dir: where tasks run; None for ``tasks`` in the endpoint's folder.
         meta: further plain facts to show with the endpoint.
+        public: whether every user of the service may submit; None for what the service has.
+        group: name or id of the group whose members may submit; None for what the service has.
+        allowed_functions: ids of the only functions that it runs; None for what the service has.
     """
 
     executors: Sequence[HighThroughputExecutor] = ()
@@ -73,6 +76,9 @@ class Config:
     log_dir: str | None = None
     working_dir: str | None = None
     meta: dict[str, Any] = dataclasses.field(default_factory=dict)
+    public: bool | None = None
+    group: str | None = None
+    allowed_functions: Sequence[str] | None = None
 
     @staticmethod
     def translate_old(given: dict[str, Any]) -> dict[str, Any]:
@@ -104,6 +110,8 @@ class Config:
             raise ConfigError("heartbeat_threshold must be longer than heartbeat_period.")
         if self.broker_test and not self.broker_address:
             raise ConfigError("broker_test needs broker_address, such as 'http://127.0.0.1:50005'.")
+        if isinstance(self.allowed_functions, str):
+            raise ConfigError("allowed_functions is one text; a list of ids of functions is needed.")
         if self.grace < 0:
             raise ConfigError(f"grace is {self.grace}; it must be 0 or more seconds.")
 

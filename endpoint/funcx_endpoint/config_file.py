@@ -79,11 +79,12 @@ def _with_meta(config: Config, meta: Any) -> Config:
     """Return `config` with the plain facts of a `meta`, which the files of versions 0.2 to 1.0 had beside `config`."""
     if not isinstance(meta, dict):
         return config
-    if meta.get("public") or meta.get("visible_to"):
-        _log.warning("meta: public and visible_to have no effect in this version; the endpoint's owner shares it")
+    if meta.get("visible_to"):
+        _log.warning("meta: visible_to has no effect in this version; give Config a `group`, or `public=True`")
     facts = {name: meta[name] for name in ("organization", "department") if meta.get(name)}
     description = config.description or str(meta.get("description") or "")
-    return dataclasses.replace(config, meta={**facts, **config.meta}, description=description)
+    public = True if config.public is None and meta.get("public") is True else config.public
+    return dataclasses.replace(config, meta={**facts, **config.meta}, description=description, public=public)
 
 
 def run_python(path: Path) -> dict[str, Any]:

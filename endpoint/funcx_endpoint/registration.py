@@ -31,7 +31,10 @@ class Registrar:
 
     def __init__(self, config: Config, *, endpoint_id: EndpointId, name: str, public_key: str) -> None:
         self._config = config
+        sharing = {"public": config.public, "group": config.group, "allowed_functions": config.allowed_functions}
         self._request = {
+            # What is not said stays as the service has it.
+            **{name: value for name, value in sharing.items() if value is not None},
             "endpoint_name": name,
             "endpoint_uuid": endpoint_id,
             "version": __version__,

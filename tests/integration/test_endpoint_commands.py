@@ -75,10 +75,12 @@ def sleepy(seconds):
 
 def test_an_endpoint_of_a_yaml_file_with_an_id_that_was_given_lives_and_is_deleted(fabric, configured, environment):
     environment["FUNCX_ENDPOINT__ENGINE__MAX_WORKERS_PER_NODE"] = "1"
-    name, wanted = configured("yaml"), str(uuid.uuid4())
+    name, wanted = configured("yaml", more=f"public: true\nallowed_functions: [sha256:{'0' * 64}]"), str(uuid.uuid4())
     said = fabric.endpoint_cli("start", name, "--endpoint-uuid", wanted).stdout
     assert said == f"Endpoint '{name}' is online: 1 workers.\n"
     assert fabric.id_of(name) == wanted
+    [row] = [row for row in fabric.client().get_endpoints() if row["name"] == name]
+    assert (row["public"], row["restricted"]) == (True, True)
     found = eventually(lambda: (one := report(fabric, name))["agent"]["workers"] == 1 and one, "its worker is counted")
     assert (found["id"], found["state"], found["agent"]["blocks"], found["agent"]["managers"]) == (
         wanted,

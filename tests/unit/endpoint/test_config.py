@@ -5,10 +5,12 @@ import math
 import pytest
 
 from funcx_core.errors import ConfigError
+from funcx_core.ids import new_endpoint_id
 from funcx_endpoint import templates
 from funcx_endpoint.config import Config
 from funcx_endpoint.config_file import load_config
 from funcx_endpoint.executors import HighThroughputExecutor
+from funcx_endpoint.registration import Registrar
 
 
 @pytest.fixture
@@ -153,5 +155,18 @@ meta = {"name": "theta", "description": "a cluster", "organization": "a lab", "d
     assert (config.description, config.meta) == ("a cluster", {"organization": "a lab"})
     assert "environment, idle_heartbeats_soft, stdout have no effect" in caplog.text
     assert "visible_to" not in caplog.text
-    load_config(write(folder, IMPORTS + text.replace('"public": False', '"public": True')))
-    assert "public and visible_to have no effect" in caplog.text
+    assert config.public is None
+    shared = text.replace('"public": False', '"public": True').replace("[]}", "['urn:x']}")
+    assert load_config(write(folder, IMPORTS + shared)).public is True
+    assert "visible_to has no effect" in caplog.text
+
+
+def test_what_is_said_about_sharing_is_sent_and_nothing_else():
+    def sent(**settings):
+        registrar = Registrar(Config(**settings), endpoint_id=new_endpoint_id(), name="theta", public_key="k")
+        return registrar._request.keys() & {"public", "group", "allowed_functions"}
+
+    assert sent() == set()
+    assert sent(public=False, group="lab", allowed_functions=[]) == {"public", "group", "allowed_functions"}
+    with pytest.raises(ConfigError, match="a list of ids"):
+        Config(allowed_functions="sha256:x")
