@@ -9,9 +9,10 @@ import click
 import msgspec
 
 from funcx_core import __version__, logs
+from funcx_core.errors import ConfigError
 from funcx_endpoint import lifecycle
 from funcx_endpoint.account.cli import login, logout, whoami
-from funcx_endpoint.folder import all_endpoints, endpoint_folder
+from funcx_endpoint.folder import EndpointFolder, all_endpoints, endpoint_folder
 from funcx_endpoint.name_argument import name_argument
 from funcx_endpoint.plain_errors import plain_errors
 from funcx_endpoint.setup.cli import completion, configure, delete, init, show_templates
@@ -111,7 +112,7 @@ def restart(context: click.Context, name: str, *, grace: float | None, debug: bo
 @plain_errors
 def list_endpoints(*, as_json: bool) -> None:
     """Show the endpoints of this machine."""
-    rows = [lifecycle.summary(folder) for folder in all_endpoints()]
+    rows = [_row(folder) for folder in all_endpoints()]
     if as_json:
         shown = [{"id": row.id, "state": row.state.lower(), "detail": row.detail, "name": row.name} for row in rows]
         click.echo(msgspec.json.encode(shown).decode())
@@ -149,6 +150,14 @@ def status(name: str, *, as_json: bool) -> None:
 def version() -> None:
     """Print the version."""
     click.echo(__version__)
+
+
+def _row(folder: EndpointFolder) -> lifecycle.Summary:
+    """One folder that cannot be read must not hide the others."""
+    try:
+        return lifecycle.summary(folder)
+    except ConfigError as error:
+        return lifecycle.Summary(id=None, state=lifecycle.State.STOPPED, detail=str(error), name=folder.name)
 
 
 def _start(name: str, *, debug: bool, timeout: float) -> None:

@@ -261,3 +261,14 @@ def test_a_shell_completes_names_and_templates(folder):
     assert completed("funcx-endpoint start th", "2") == ["theta"]
     assert completed("funcx-endpoint configure x --template sl", "4") == ["slurm"]
     assert "restart" in completed("funcx-endpoint rest", "1")
+
+
+def test_a_folder_that_cannot_be_read_does_not_hide_the_others(folder):
+    cli("configure", "good")
+    (folder.path / "endpoint.json").write_text("{")
+    done = cli("list")
+    assert done.exit_code == 0
+    assert [line.split()[-1] for line in done.stdout.splitlines()] == ["Name", "good", "theta"]
+    assert "theta: " in done.stderr
+    assert "endpoint.json cannot be read" in done.stderr
+    assert "endpoint.json cannot be read" in cli("status", "theta").output
