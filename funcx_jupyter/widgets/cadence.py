@@ -11,7 +11,7 @@ LONGEST: Final = 60.0
 CALM_AFTER: Final = 20.0
 """Seconds without a change after which we ask less often."""
 SLOW_AFTER: Final = 300.0
-COST_FACTOR: Final = 10.0
+COST_FACTOR: Final = 3.0
 """We wait for this many times as long as the last answer took: who watches much asks less often."""
 
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import ipywidgets
+
+ACTION_WIDTH: Final = 66
+"""Pixels: in the smallest theme the longest of our words fits."""
+_MARGINS: Final = 4
+"""Pixels that ipywidgets leave between two controls."""
 
 
 def button(description: str, tooltip: str, on_click: Callable[[], None]) -> Any:
@@ -13,6 +18,18 @@ def button(description: str, tooltip: str, on_click: Callable[[], None]) -> Any:
     made = ipywidgets.Button(description=description, tooltip=tooltip, layout=ipywidgets.Layout(width="auto"))
     made.on_click(lambda _: on_click())
     return made
+
+
+def action(description: str, tooltip: str, on_click: Callable[[], None]) -> Any:
+    """Return a button for a line of a table: all of them are `ACTION_WIDTH` wide, so that columns stay in line."""
+    made = button(description, tooltip, on_click)
+    made.layout.flex = f"0 0 {ACTION_WIDTH}px"
+    return made
+
+
+def gap(actions: int) -> Any:
+    """Return empty room, as wide as this many actions."""
+    return ipywidgets.HTML(layout=ipywidgets.Layout(flex=f"0 0 {actions * (ACTION_WIDTH + _MARGINS) - _MARGINS}px"))
 
 
 def allow(made: Any, why_not: str, tooltip: str) -> None:
@@ -37,7 +54,7 @@ def choice(options: list[tuple[str, Any]], tooltip: str, on_change: Callable[[An
 
 def html(*, wide: bool = False) -> Any:
     """Return a place for HTML; what is put there is escaped by `markup`."""
-    return ipywidgets.HTML(layout=ipywidgets.Layout(flex="1 1 auto", min_width="0") if wide else ipywidgets.Layout())
+    return ipywidgets.HTML(layout=ipywidgets.Layout(flex="1 1 0", min_width="0") if wide else ipywidgets.Layout())
 
 
 def line(*children: Any) -> Any:

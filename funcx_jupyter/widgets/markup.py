@@ -8,7 +8,7 @@ from typing import Final
 
 from funcx_core.protocol.task import TaskState
 
-FONT: Final = "font-family: var(--jp-ui-font-family, sans-serif); font-size: 90%"
+FONT: Final = "font-family: var(--jp-ui-font-family, sans-serif); font-size: var(--jp-ui-font-size1, 13px)"
 MUTED: Final = "color: var(--jp-ui-font-color2, inherit); opacity: 0.85"
 LINE: Final = "var(--jp-border-color2, rgba(128, 128, 128, 0.4))"
 GOOD: Final = "var(--jp-success-color1, #2e7d32)"

@@ -24,6 +24,7 @@ from funcx_jupyter.widgets.shown import Shown
 from funcx_jupyter.widgets.task_rows import TaskRow
 
 _TICKS_PER_LISTING: Final = 5
+_NAMES_PER_TICK: Final = 10
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -32,6 +33,7 @@ class _Answer(msgspec.Struct, frozen=True):
     members: list[TaskId]
     states: dict[str, dict[str, Any]]
     endpoints: dict[str, str]
+    functions: dict[str, str]
 
 
 class TaskMonitor(Shown):
@@ -131,7 +133,9 @@ class TaskMonitor(Shown):
         unnamed = {str(told.get("endpoint_id", "")) for told in states.values()} - self.model.known_endpoints() - {""}
         named = {str(row.endpoint_id): row.name for row in self._service.endpoints()} if unnamed else {}
         # Endpoints of others are not listed: their ids have to do.
-        return _Answer(members, states, {**{known: known[:8] for known in unnamed}, **named})
+        endpoints = {**{known: known[:8] for known in unnamed}, **named}
+        functions = sorted(self.model.unnamed_functions(states))[:_NAMES_PER_TICK]
+        return _Answer(members, states, endpoints, {known: self._service.function_name(known) for known in functions})
 
     def _new_members(self) -> list[TaskId]:
         """Ask for the tasks of the group, now and then: they are many, and new ones rare."""
@@ -142,7 +146,7 @@ class TaskMonitor(Shown):
 
     def _tell(self, answer: _Answer) -> bool:
         grew = self.model.add(TaskRow(task_id=task_id) for task_id in answer.members)
-        self.model.name_endpoints(answer.endpoints)
+        self.model.name(endpoints=answer.endpoints, functions=answer.functions)
         changed = self.model.learn(answer.states) or grew
         self._show()
         if changed and self.is_polling and not self._goes_on():

@@ -78,6 +78,7 @@ class MonitorModel:
         self.outage = ""
         self._rows: dict[TaskId, TaskRow] = {row.task_id: row for row in rows}
         self._endpoints: dict[str, str] = {}
+        self._functions: dict[str, str] = {}
         self._first = 0
 
     # --- what is known -----------------------------------------------------------------------------------------
@@ -113,22 +114,33 @@ class MonitorModel:
             self._rows[old.task_id] = new
         return changed
 
-    def name_endpoints(self, names: dict[str, str]) -> None:
-        """Take the names of endpoints by their ids."""
-        self._endpoints.update(names)
+    def name(self, *, endpoints: dict[str, str], functions: dict[str, str]) -> None:
+        """Take names of endpoints and functions by their ids; later rows are named by them, too."""
+        if not endpoints and not functions:
+            return
+        self._endpoints.update(endpoints)
+        self._functions.update(functions)
         self._rows = {task_id: self._named(row) for task_id, row in self._rows.items()}
 
     def known_endpoints(self) -> set[str]:
         """Return the ids of the endpoints whose names are known."""
         return set(self._endpoints)
 
+    def unnamed_functions(self, told: dict[str, dict[str, Any]]) -> set[str]:
+        """Return the functions of tasks that nothing else tells what they run."""
+        untitled = [about for task_id, about in told.items() if (row := self.row(task_id)) is None or not row.title]
+        return {str(about["function_id"]) for about in untitled if "function_id" in about} - set(self._functions)
+
     def lose_contact(self, reason: str) -> None:
         """The service does not answer. What was known stays."""
         self.outage = reason
 
     def _named(self, row: TaskRow) -> TaskRow:
-        name = row.endpoint or self._endpoints.get(row.endpoint_id, "")
-        return row if name == row.endpoint else msgspec.structs.replace(row, endpoint=name)
+        endpoint = row.endpoint or self._endpoints.get(row.endpoint_id, "")
+        title = row.title or self._functions.get(row.function_id, "")
+        if (endpoint, title) == (row.endpoint, row.title):
+            return row
+        return msgspec.structs.replace(row, endpoint=endpoint, title=title)
 
     # --- what it amounts to ------------------------------------------------------------------------------------
 

@@ -47,9 +47,9 @@ class _Row:
         self._actions = actions
         self._task_id = TaskId("")
         self._cells = controls.html(wide=True)
-        self._cancel = controls.button("Cancel", CANCEL, lambda: actions.cancel(self._task_id))
-        self._retry = controls.button("Retry", RETRY, lambda: actions.retry(self._task_id))
-        self._logs = controls.button("Logs", LOGS, lambda: actions.logs(self._task_id))
+        self._cancel = controls.action("Cancel", CANCEL, lambda: actions.cancel(self._task_id))
+        self._retry = controls.action("Retry", RETRY, lambda: actions.retry(self._task_id))
+        self._logs = controls.action("Logs", LOGS, lambda: actions.logs(self._task_id))
         self.root = controls.row(self._cells, self._cancel, self._retry, self._logs)
 
     def show(self, row: TaskRow | None, now: float) -> None:
@@ -82,12 +82,12 @@ class MonitorView:
         self._rows = [_Row(actions) for _ in range(model.page_size)]
         self._previous = controls.button("◀ Previous", "The rows before these.", lambda: self._turn(-1))
         self._next = controls.button("Next ▶", "The rows after these.", lambda: self._turn(1))
-        heading = controls.html()
+        heading = controls.html(wide=True)
         heading.value = markup.grid(monitor_forms.GRID, monitor_forms.HEADING, heading=True)
         self.root = controls.stack(
             self._head,
             self._toolbar(actions),
-            heading,
+            controls.row(heading, controls.gap(3)),
             *(row.root for row in self._rows),
             controls.line(self._previous, self._count, self._next),
             self._notice,

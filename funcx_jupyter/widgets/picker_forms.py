@@ -11,6 +11,7 @@ from funcx_jupyter.widgets.picker_model import PickerModel, word
 from funcx_jupyter.widgets.plain import columns
 
 HEADING: Final = ("", "endpoint", "state", "load", "python", "host", "where")
+ASKING: Final = "Asking the service …"
 NOTHING: Final = "There is no endpoint yet. Start one with `funcx up`."
 
 
@@ -56,6 +57,8 @@ def chosen(model: PickerModel, row: Endpoint) -> str:
 
 def nothing(model: PickerModel) -> str:
     """Return why the list is empty."""
+    if not model.is_known:
+        return "" if model.outage else ASKING
     return f"No endpoint matches '{model.search}'." if model.search else NOTHING
 
 

@@ -37,6 +37,7 @@ class PickerModel:
         self.outage = ""
         self.chosen = ""
         self.busy = ""
+        self.is_known = False
         self._python = minor(python_version)
         self._rows: list[Endpoint] = []
         self._local: dict[str, LocalEndpoint] = {}
@@ -49,6 +50,7 @@ class PickerModel:
         rows = list(rows)
         before = [_facts(row) for row in self._rows]
         self.outage = ""
+        self.is_known = True
         self._rows = rows
         return before != [_facts(row) for row in rows]
 

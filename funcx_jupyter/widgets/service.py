@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
+from funcx_core.errors import NotFound
 from funcx_core.ids import TaskId, parse_id
 from funcx_core.sdk.settings import Settings, load_settings
 from funcx_core.sdk.web import WebClient
@@ -26,6 +27,9 @@ class Service(Protocol):
 
     def states(self, task_ids: Sequence[TaskId]) -> dict[str, dict[str, Any]]:
         """Return what is known of these tasks, by id, without their values."""
+
+    def function_name(self, function_id: str) -> str:
+        """Return the name of a function; nothing if it is not to be seen."""
 
     def group(self, group_id: str) -> list[TaskId]:
         """Return the tasks of a group."""
@@ -60,6 +64,13 @@ class WebService:
             body = {"task_ids": task_ids[start : start + MOST_IDS], "brief": True}
             found.update(self._client().post("batch_status", body=body)["results"])
         return found
+
+    def function_name(self, function_id: str) -> str:
+        """Return the name of a function; nothing if it is not to be seen."""
+        try:
+            return str(self._client().get("functions", function_id).get("function_name") or "")
+        except NotFound:
+            return ""
 
     def group(self, group_id: str) -> list[TaskId]:
         """Return the tasks of a group."""

@@ -51,6 +51,7 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
     title: str = ""
     endpoint: str = ""
     endpoint_id: str = ""
+    function_id: str = ""
     state: TaskState = TaskState.RECEIVED
     received: float = 0.0
     started: float = 0.0
@@ -103,6 +104,7 @@ def learned(row: TaskRow, told: dict[str, Any]) -> TaskRow:
         row,
         state=_state(told.get("status"), row.state),
         endpoint_id=str(told.get("endpoint_id") or row.endpoint_id),
+        function_id=str(told.get("function_id") or row.function_id),
         received=_seconds(times, "received"),
         started=_seconds(times, "started"),
         ended=_seconds(times, "ended"),

@@ -52,6 +52,10 @@ class FakeService:
         self._hear("states", list(task_ids))
         return {task_id: self.tasks[task_id] for task_id in task_ids}
 
+    def function_name(self, function_id):
+        self._hear("function_name", function_id)
+        return f"name_of_{function_id}"
+
     def group(self, group_id):
         self._hear("group", group_id)
         return self.members

@@ -40,7 +40,7 @@ def test_after_an_outage_it_is_quick():
 
 def test_costly_answers_are_asked_for_less_often():
     cadence = Cadence(0)
-    cadence.answered(0, changed=True, took=0.8)
-    assert cadence.pause(0) == 8
+    cadence.answered(0, changed=True, took=1.5)
+    assert cadence.pause(0) == 4.5
     cadence.answered(0, changed=True, took=30)
     assert cadence.pause(0) == 60

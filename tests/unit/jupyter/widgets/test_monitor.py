@@ -52,6 +52,15 @@ async def test_one_request_a_tick_for_all_tasks_that_have_not_ended(monitor, ser
     assert service.asked[-1] == ("states", [an_id(1), an_id(2)])
 
 
+async def test_the_name_of_a_function_is_asked_for_once(monitor, service):
+    service.tasks = {task_id: told("running", function_id="f") for task_id in service.tasks}
+    opened(monitor)
+    await until(lambda: "name_of_f" in monitor.view._rows[0]._cells.value)
+    monitor.refresh_soon()
+    await until(lambda: service.count("states") == 2)
+    assert service.count("function_name") == 1
+
+
 async def test_it_stops_when_all_have_ended_and_when_it_is_closed(monitor, service):
     opened(monitor)
     await until(lambda: service.count("states"))

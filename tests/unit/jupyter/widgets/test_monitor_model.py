@@ -165,8 +165,19 @@ def test_run_times_in_a_line():
 def test_endpoints_are_named_once_their_names_are_known():
     model = a_model(told())
     assert model.known_endpoints() == set()
-    model.name_endpoints({"e" * 36: "theta"})
+    model.name(endpoints={"e" * 36: "theta"}, functions={})
     assert model.row(an_id(0)).endpoint == "theta"
+
+
+def test_functions_name_tasks_that_have_no_title():
+    model = a_model(told(), told(function_id="f"))
+    model.add([TaskRow(task_id=an_id(7))])
+    answer = {an_id(1): told(function_id="f"), an_id(7): told(function_id="g")}
+    assert model.unnamed_functions(answer) == {"g"}
+    model.name(endpoints={}, functions={"g": "simulate"})
+    model.learn(answer)
+    assert [model.row(an_id(n)).title for n in (1, 7)] == ["job(1)", "simulate"]
+    assert model.unnamed_functions(answer) == set()
 
 
 # --- forms -------------------------------------------------------------------------------------------------------------

@@ -70,6 +70,13 @@ def test_only_facts_count_as_news():
     assert model.learn([MIDWAY]) is True
 
 
+def test_before_the_first_answer_nothing_is_claimed():
+    model = PickerModel("3.11.7")
+    assert picker_forms.as_text(model) == "Asking the service …"
+    model.learn([])
+    assert picker_forms.as_text(model) == picker_forms.NOTHING
+
+
 def test_of_two_with_one_name_the_one_that_is_online():
     other = Endpoint(endpoint_id="o" * 36, name="theta", is_online=False)
     assert a_model(other, THETA).find("theta") is THETA
