@@ -1,0 +1,42 @@
+"""Which service widgets ask, and how."""
+
+from __future__ import annotations
+
+from funcx_core.sdk.settings import Settings
+from funcx_jupyter.widgets import service as questions
+from funcx_jupyter.widgets.service import WebService
+from tests.unit.jupyter.widgets.rows import an_id, told
+
+
+class Web:
+    def __init__(self, settings, *, timeout, tries):
+        self.settings = settings
+        self.tries = tries
+        self.posted = []
+
+    def post(self, *path, body):
+        self.posted.append((path, body))
+        return {"results": {task_id: told() for task_id in body["task_ids"]}}
+
+
+def test_after_a_restart_elsewhere_the_new_service_is_asked(monkeypatch):
+    monkeypatch.setattr(questions, "WebClient", Web)
+    now = Settings("http://127.0.0.1:1/v2", "one")
+    service = WebService(lambda: now)
+    first = service._client()
+    assert first is service._client()
+    now = Settings("http://127.0.0.1:2/v2", "two")
+    assert service._client().settings == now
+    assert first.tries == 1
+
+
+def test_ten_thousand_tasks_are_one_brief_request(monkeypatch):
+    monkeypatch.setattr(questions, "WebClient", Web)
+    service = WebService(lambda: Settings("http://127.0.0.1:1/v2", "one"))
+    ids = [an_id(number) for number in range(10_001)]
+    assert len(service.states(ids)) == 10_001
+    posted = service._client().posted
+    assert [(path, len(body["task_ids"]), body["brief"]) for path, body in posted] == [
+        (("batch_status",), 10_000, True),
+        (("batch_status",), 1, True),
+    ]
