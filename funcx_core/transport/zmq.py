@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -80,7 +81,7 @@ class Received(msgspec.Struct, frozen=True, gc=False):
     body: bytes
 
 
-class _Channel:
+class _Channel(ABC):
     """What both kinds of socket share: draining, the outbox, closing."""
 
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
@@ -155,11 +156,13 @@ class _Channel:
         else:
             self._look()
 
+    @abstractmethod
     def _receive(self) -> Any:
-        raise NotImplementedError
+        """Return one message without waiting."""
 
+    @abstractmethod
     def _deliver(self, received: list[Any]) -> None:
-        raise NotImplementedError
+        """Hand messages on."""
 
 
 class Dealer(_Channel):
