@@ -20,6 +20,10 @@ def notebook(fabric):
         running.run("%load_ext funcx_jupyter")
         running.run("%%funcx\nprint('from afar')\n6 * 7")
         running.run("%%funcx\nraise KeyError('<b>missing</b>')")
+        running.run(
+            "import ipywidgets, json, time, funcx_jupyter\nfrom funcx import FuncXExecutor\n"
+            "session = get_ipython()._funcx_magics.session\nfirst = next(iter(session.tasks))"
+        )
         yield running
 
 
@@ -35,7 +39,7 @@ def until(notebook, condition, *, within=30.0):
         time.sleep(0.1)
 
 
-def test_a_monitor_learns_of_the_tasks_without_holding_up_the_kernel(notebook):
+def test_a_monitor_from_its_first_answer_to_its_end(notebook):
     shown = bundle(notebook.run("m = get_ipython().run_line_magic('funcx', 'monitor')\nm"))
     assert VIEW in shown
     until(notebook, "m.model.summary() == '1 done · 1 failed' and not m.is_polling")
@@ -43,23 +47,8 @@ def test_a_monitor_learns_of_the_tasks_without_holding_up_the_kernel(notebook):
     assert "1 failed by KeyError" in text
     assert "print('from afar')" in text
 
-
-def test_a_new_cell_appears_and_a_running_one_can_be_cancelled(notebook):
-    notebook.run(
-        "import threading\nfrom funcx_jupyter.session.state import TaskRecord\nsession = get_ipython()._funcx_magics.session\n"
-        "from funcx import FuncXExecutor\ndef slow():\n    import time\n    time.sleep(60)\n"
-        "executor = FuncXExecutor(endpoint_id='local')\nfuture = executor.submit(slow)\n"
-        "import time\nwhile future.task_id is None: time.sleep(0.01)\n"
-        "import funcx_jupyter\nw = funcx_jupyter.TaskMonitor([future])\nw"
-    )
-    until(notebook, "w.model.summary() in {'1 running', '1 waiting'}")
-    notebook.run("w.view._rows[0]._cancel.click()")
-    until(notebook, "w.model.summary() == '1 stopped' and not w.is_polling")
-    notebook.run("executor.shutdown(wait=False)")
-
-
-def test_a_cell_is_run_again_with_its_inputs(notebook):
-    notebook.run("first = next(iter(session.tasks))\nm.retry(first)")
+    # a cell is run again with its inputs
+    notebook.run("m.retry(first)")
     until(notebook, "m.model.summary() == '2 done · 1 failed'")
     assert (
         notebook.run("%funcx result {}".format(notebook.run("list(session.tasks)[-1]").result["text/plain"])).result[
@@ -68,13 +57,11 @@ def test_a_cell_is_run_again_with_its_inputs(notebook):
         == "42"
     )
 
-
-def test_the_log_of_a_task_is_shown_below(notebook):
+    # the log of a task is shown below
     notebook.run("m.logs(first)")
     until(notebook, "'from afar' in m.view._details.value")
 
-
-def test_a_frozen_monitor_is_plain_html_in_place(notebook):
+    # frozen, it is plain HTML in its place
     cell = notebook.run("m")
     notebook.run("m.freeze()")
     frozen = bundle(cell)
@@ -82,6 +69,19 @@ def test_a_frozen_monitor_is_plain_html_in_place(notebook):
     assert "2 done · 1 failed" in frozen["text/html"]
     assert "&lt;b&gt;missing" in frozen["text/html"]
     assert "<b>missing" not in frozen["text/html"]
+
+
+def test_a_running_task_can_be_cancelled(notebook):
+    notebook.run(
+        "def slow():\n    import time\n    time.sleep(60)\n"
+        "executor = FuncXExecutor(endpoint_id='local')\nfuture = executor.submit(slow)\n"
+        "while future.task_id is None: time.sleep(0.01)\n"
+        "w = funcx_jupyter.TaskMonitor([future])\nw"
+    )
+    until(notebook, "w.model.summary() in {'1 running', '1 waiting'}")
+    notebook.run("w.view._rows[0]._cancel.click()")
+    until(notebook, "w.model.summary() == '1 stopped' and not w.is_polling")
+    notebook.run("executor.shutdown(wait=False)")
 
 
 def test_one_task_with_its_output(notebook):
@@ -107,7 +107,9 @@ def test_a_picker_shows_the_endpoint_and_lets_cells_run_there(notebook):
 
 def test_no_secret_is_in_the_widgets(notebook):
     notebook.run(
-        "import ipywidgets, json\nfrom funcx_core.sdk.settings import load_settings\n"
+        "from funcx_core.sdk.settings import load_settings\n"
+        "shown = [funcx_jupyter.TaskMonitor(), funcx_jupyter.EndpointPicker('local')]\n"
+        "for each in shown: display(each)\n"
         "state = json.dumps(ipywidgets.Widget.get_manager_state(), default=str)"
     )
     assert notebook.run("len(state) > 1000 and load_settings().token not in state").result["text/plain"] == "True"
