@@ -296,10 +296,11 @@ def _name(fn: Any) -> str:
 def _values(futures: list[FuncXFuture], end: float | None) -> Iterator[Any]:
     """Yield the values of ranges in order; raise the exception of a call at its place, and cancel the rest."""
     for found in _results(futures, end):
-        if found.is_whole:
-            yield from found.results()
+        results = found.results()
+        if found.is_whole and found.is_readable:
+            yield from results
             continue
-        for result in found.results():
+        for result in results:
             if isinstance(result, Failed):
                 raise result.exception()
             yield result

@@ -50,6 +50,8 @@ class RangeResult:
         self._task_id = result.task_id
         self._error = result.error
         self._reader = reader
+        self.is_readable = True
+        """False when `results` met values that cannot be opened here: they are `Failed` in it."""
         self.size = len(result.value)
 
     @property
@@ -84,10 +86,12 @@ class RangeResult:
     def _values(self, pickled: bytes, count: int) -> list[Any]:
         value, error = self._reader.open(TaskResult(self._task_id, 1, TaskState.SUCCESS, VALUE + pickled))
         if error is not None:
+            self.is_readable = False
             return [Failed(error, self._task_id)] * count
         if count == 1:
             return [value]
         if not isinstance(value, list) or len(value) != count:
+            self.is_readable = False
             reason = DeserializationError(f"The pickle does not hold the values of {count} calls.")
             return [Failed(load_failure(self._task_id, pickled, reason), self._task_id)] * count
         return value
