@@ -301,7 +301,7 @@ async def renew_saved_token(config: ServiceConfig, credentials: Path, address: s
         ConfigError: the service's data cannot be used.
     """
     lifetime = config.auth.credentials_days * DAY
-    async with SqliteStore(config.data_dir) as store:
+    async with SqliteStore(config.data_dir, is_guest=True) as store:
         tokens = LocalTokens(store)
         token = await usable_token(tokens, await local_user(store), known_token(credentials, address), lifetime)
         await tokens.close()
@@ -318,6 +318,6 @@ async def mint_token(data_dir: Path, *, label: str, lifetime: float | None = Non
     """
     if user_name is not None:
         check_user_name(user_name)
-    async with SqliteStore(data_dir) as store:
+    async with SqliteStore(data_dir, is_guest=True) as store:
         user = await local_user(store, user_name)
         return await LocalTokens(store).mint(user, label=label, lifetime=lifetime)

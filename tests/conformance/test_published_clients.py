@@ -69,7 +69,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 async def bobs_functions(fabric: Fabric) -> tuple[str, str]:
     from funcx import FuncXClient
 
-    async with SqliteStore(fabric.home / "service") as store:
+    async with SqliteStore(fabric.home / "service", is_guest=True) as store:
         bob = await store.ensure_user(User(UserId(str(new_endpoint_id())), "bob"))
         token = await LocalTokens(store).mint(bob, label="conformance")
     client = FuncXClient(funcx_service_address=fabric.address, token=token)

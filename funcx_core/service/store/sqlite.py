@@ -72,10 +72,17 @@ _log = logging.getLogger(__name__)
 
 
 class SqliteStore(Store):
-    """Keeps everything in `folder`. Writes go through one connection (see `writer`), reads through two threads."""
+    """Keeps everything in `folder`. Writes go through one connection (see `writer`), reads through two threads.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: where the database and the blobs are.
+        is_guest: a service may have the store open, too. Then nothing is cleaned up: a file that no row names yet may be
+            one that the service is about to commit.
+    """
+
+    def __init__(self, folder: Path, *, is_guest: bool = False) -> None:
         self._folder = folder
+        self._is_guest = is_guest
         self._path = folder / "funcx.db"
         self._blobs = BlobFolder(folder / "blobs")
         self._engine = _engine(self._path, writer=True)
@@ -154,13 +161,16 @@ class SqliteStore(Store):
                 add_missing(connection, schema.metadata)
                 self._writes.resume(connection)
                 self._map_writes.resume_after_start(connection)
-                removed = self._blobs.sweep(task_reads.blob_names(connection).union(map_reads.blob_names(connection)))
+                removed = 0 if self._is_guest else self._sweep(connection)
         except sa.exc.DatabaseError as error:
             raise ConfigError(
                 f"{self._path} cannot be used: {error.orig}. Restore it from a copy, or move the folder away to start anew."
             ) from None
         if removed:
             _log.info("removed %d blobs that a crash left behind", removed)
+
+    def _sweep(self, connection: sa.Connection) -> int:
+        return self._blobs.sweep(task_reads.blob_names(connection).union(map_reads.blob_names(connection)))
 
     def _read(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> Any:
         if self._readers is None:

@@ -86,6 +86,14 @@ async def test_files_that_a_crash_left_behind_are_removed_at_the_start(
     assert blobs(tmp_path) == [named]
 
 
+async def test_a_guest_removes_nothing_that_the_service_is_about_to_commit(store: SqliteStore, tmp_path: Path) -> None:
+    await store.submit(a_submission(a_call(LARGE)))
+    written = tmp_path / "service" / "blobs" / "0123456789abcdef01234567"
+    written.write_bytes(b"its row is committed in a moment")
+    async with SqliteStore(tmp_path / "service", is_guest=True):
+        assert len(blobs(tmp_path)) == 2
+
+
 async def test_a_damaged_database_is_refused_with_a_sentence(store: SqliteStore, tmp_path: Path) -> None:
     await store.submit(a_submission(*calls(2000)))
     await store.close()
