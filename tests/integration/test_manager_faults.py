@@ -329,7 +329,7 @@ async def test_what_is_not_acknowledged_is_remembered_on_disk(ix: FakeInterchang
 async def test_what_is_acknowledged_is_forgotten_on_disk(ix: FakeInterchange, tmp_path: Path) -> None:
     for number in range(3):
         await ix.run(add, number, 1)
-    await asyncio.sleep(0.1)
+    await ix.until(lambda: recover(tmp_path / "leases") == [])
     [manager] = ix._processes
     manager.kill()
     await asyncio.to_thread(manager.wait)
