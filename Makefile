@@ -33,6 +33,7 @@ lab: .venv/.notebooks ## Open JupyterLab on the tutorials, with the fabric runni
 	@$(BIN)/funcx lab
 
 test: .venv/.dev ## Run all tests
+	@scripts/install-servers
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(PYTEST_ARGS)
 
 .venv-old/.ready: $(PINS) requirements/old-ipython.txt
