@@ -9,6 +9,8 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
+from funcx_core.protocol.resources import Resources, priority_fault
+from funcx_core.sdk.options import as_resources
 from funcx_jupyter.errors import MagicArgumentError
 
 AUTO: Final = "auto"
@@ -26,6 +28,8 @@ class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
         outputs: names to bring back; `ALL` alone for everything that the cell assigns at top level.
         walltime: seconds after which the cell is stopped.
         retries: how often the cell may be run again if its worker, manager or endpoint dies.
+        priority: how urgent it is among the user's tasks at the endpoint, -100 to 100.
+        resources: what the cell needs of its node.
         stream: whether output is shown while the cell runs.
         quiet: no header line.
         verbose: more in the header, whole tracebacks.
@@ -38,6 +42,8 @@ class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
     outputs: tuple[str, ...] = ()
     walltime: float | None = None
     retries: int = 0
+    priority: int = 0
+    resources: Resources | None = None
     stream: bool = True
     quiet: bool = False
     verbose: bool = False
@@ -73,6 +79,32 @@ def _retries(text: str) -> int:
     return int(text)
 
 
+def _priority(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from -100 to 100") from None
+    if (fault := priority_fault(number)) is not None:
+        raise argparse.ArgumentTypeError(fault.rstrip("."))
+    return number
+
+
+def _resources(text: str) -> Resources | None:
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    try:
+        return as_resources({name.strip(): _number(number) for name, _, number in pairs})
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("resources: ").rstrip(".")) from None
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(f"'{text.strip()}' is not a number; write it such as cpus=4,mem=8,gpu=1") from None
+    return int(number) if number.is_integer() else number
+
+
 def _parser() -> _Parser:
     parser = _Parser(prog="%%funcx", add_help=False, allow_abbrev=False, formatter_class=argparse.RawTextHelpFormatter)
     add = parser.add_argument
@@ -94,6 +126,20 @@ def _parser() -> _Parser:
         type=_retries,
         default=0,
         help="run again, up to N times, if the worker or endpoint dies",
+    )
+    add(
+        "--priority",
+        metavar="N",
+        type=_priority,
+        default=0,
+        help="how urgent it is among your tasks there: -100 to 100",
+    )
+    add(
+        "--resource",
+        metavar="cpus=4,mem=8,gpu=1",
+        dest="resources",
+        type=_resources,
+        help="what the cell needs of its node; memory in GB",
     )
     add(
         "--stream",
@@ -137,6 +183,8 @@ def _options(found: Any) -> CellOptions:
         outputs=found.output,
         walltime=found.timeout,
         retries=found.retries,
+        priority=found.priority,
+        resources=found.resources,
         stream=found.stream,
         quiet=found.quiet,
         verbose=found.verbose,

@@ -13,6 +13,8 @@ concerned as soon as it can; nothing is lost if it never does, because the forwa
 
 from __future__ import annotations
 
+from functools import lru_cache
+from hashlib import blake2b
 from typing import Final
 
 import msgspec
@@ -31,6 +33,12 @@ def forwarder_topic(forwarder: str = "main") -> str:
 def outcomes_topic(service: str = "main") -> str:
     """Return the topic of `FromForwarder` messages that this web service reads."""
     return f"outcomes:{service}"
+
+
+@lru_cache(maxsize=4096)
+def owner_tag(endpoint_id: EndpointId, owner_id: UserId) -> str:
+    """Return what an endpoint is told of who submitted: the same for all tasks of a user there, another one elsewhere."""
+    return blake2b(f"{endpoint_id} {owner_id}".encode(), digest_size=6).hexdigest()
 
 
 class Offer(msgspec.Struct, frozen=True, array_like=True):

@@ -30,6 +30,12 @@ class ManagerRegister(msgspec.Struct, frozen=True, kw_only=True, tag="manager_re
         epoch: Unix nanoseconds of the manager's start; a message of another epoch is dropped.
         session: rises with each registration of this manager; echoed in what belongs to the session.
         held: leases that wait or run here, and those whose report is not acknowledged.
+        cores: processors that its tasks may use, all together.
+        memory_bytes: memory that its tasks may use, all together.
+        accelerators: GPUs and their kin that its tasks may use, all together.
+        seconds_left: how long its block may still run by the rules of its batch system; None if that is not limited.
+        container: id of the only container whose tasks it runs; empty if it is bound to none.
+        container_kinds: kinds of containers that it can start, such as ``podman``; None if it was not asked.
     """
 
     manager_id: ManagerId
@@ -44,6 +50,10 @@ class ManagerRegister(msgspec.Struct, frozen=True, kw_only=True, tag="manager_re
     memory_bytes: int
     session: int = 0
     held: list[Lease] = []
+    accelerators: int = 0
+    seconds_left: float | None = None
+    container: str = ""
+    container_kinds: list[str] | None = None
 
 
 class ManagerRegistered(msgspec.Struct, frozen=True, tag="manager_registered"):

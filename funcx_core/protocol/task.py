@@ -18,6 +18,7 @@ import msgspec
 
 from funcx_core.errors import FuncxError, TaskFailed, error_class
 from funcx_core.ids import ContainerId, FunctionId, TaskId
+from funcx_core.protocol.resources import Resources
 
 
 class TaskState(StrEnum):
@@ -80,6 +81,8 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         interrupt_grace: seconds between SIGINT, SIGTERM and SIGKILL when the task is stopped.
         tags: free text for filtering, such as ``notebook`` and ``cell_id``; at most 16 of 200 characters each.
         inline_result: whoever asks for the result reads no references to blobs: one over the limit is `ResultTooLarge`.
+        priority: -100 to 100; of one user's tasks at one endpoint those with the highest number start first.
+        resources: what the task needs of its node; None for the share that each worker has.
     """
 
     walltime: float | None = None
@@ -88,6 +91,8 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     interrupt_grace: float = 2.0
     tags: dict[str, str] = {}
     inline_result: bool = False
+    priority: int = 0
+    resources: Resources | None = None
 
 
 DEFAULT_OPTIONS: Final = TaskOptions()
@@ -112,13 +117,17 @@ class Call(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Task(msgspec.Struct, frozen=True, array_like=True):
-    """One leased invocation. `attempt` counts from 1 and fences every message about the lease."""
+    """One leased invocation. `attempt` counts from 1 and fences every message about the lease.
+
+    `owner` tells the tasks of one user from those of another, and not who the user is: see `owner_tag`.
+    """
 
     task_id: TaskId
     attempt: int
     function_id: FunctionId
     payload: bytes
     options: TaskOptions | None = None
+    owner: str = ""
 
     @property
     def lease(self) -> Lease:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from funcx_core.errors import UsageError
 from funcx_core.protocol.payload import as_text
+from funcx_core.protocol.task import DEFAULT_OPTIONS, TaskOptions
 from funcx_core.serialize import pack_call
 
 
@@ -19,11 +22,19 @@ class Batch:
     Args:
         task_group_id: the group of the tasks.
         create_websocket_queue: have results of the group kept for clients that read them from a WebSocket or a broker.
+        options: how its tasks are to be run.
     """
 
-    def __init__(self, task_group_id: str | None = None, create_websocket_queue: bool = False) -> None:
+    def __init__(
+        self,
+        task_group_id: str | None = None,
+        create_websocket_queue: bool = False,
+        *,
+        options: TaskOptions = DEFAULT_OPTIONS,
+    ) -> None:
         self.task_group_id = task_group_id
         self.create_websocket_queue = create_websocket_queue
+        self.options = options
         self.calls: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = []
 
     def add(self, *positional: Any, **keywords: Any) -> None:
@@ -59,6 +70,7 @@ class Batch:
             "task_group_id": self.task_group_id,
             "tasks": self.tasks,
             "create_websocket_queue": self.create_websocket_queue,
+            **({} if self.options == DEFAULT_OPTIONS else {"options": msgspec.to_builtins(self.options)}),
         }
 
     def __len__(self) -> int:

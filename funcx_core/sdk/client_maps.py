@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from funcx_core.errors import UsageError
 from funcx_core.ids import EndpointId, call_id, new_map_id, parse_id
 from funcx_core.protocol.payload import as_text
+from funcx_core.protocol.resources import Resources
 from funcx_core.sdk.client_tasks import TaskMethods
 from funcx_core.sdk.options import task_options
 from funcx_core.serialize import pack_call
@@ -38,6 +39,8 @@ class MapMethods(TaskMethods):
         container_id: str | None = None,
         walltime: float | None = None,
         retry_on_loss: int = 0,
+        priority: int = 0,
+        resources: Resources | Mapping[str, Any] | None = None,
     ) -> FuncXMap:
         """Call ``fn`` on the items of the iterables, as the builtin `map` pairs them, and return the map.
 
@@ -53,6 +56,8 @@ class MapMethods(TaskMethods):
             container_id: a registered container to run in.
             walltime: seconds after which a task of `chunksize` calls is stopped. What is complete of it stays.
             retry_on_loss: how often a task runs again by itself when its worker, manager or endpoint dies (0 to 10).
+            priority: -100 to 100; of your tasks at an endpoint those with the highest number start first.
+            resources: what a task needs of its node, such as ``{"cores": 4, "memory_gb": 16, "accelerators": 1}``.
 
         Raises:
             SerializationError: the function or an argument cannot be sent.
@@ -64,7 +69,7 @@ class MapMethods(TaskMethods):
             endpoint_id=EndpointId(self._only_endpoint() if endpoint_id is None else self.find_endpoint(endpoint_id)),
             chunksize=chunksize,
             name=name,
-            options=task_options(container_id, walltime, retry_on_loss),
+            options=task_options(container_id, walltime, retry_on_loss, priority, resources),
         )
 
     def map_run(

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from funcx_core.errors import FuncxError, TaskPending, UsageError
 from funcx_core.ids import EndpointId, FunctionId, GroupId, new_task_id, parse_id
 from funcx_core.protocol.payload import as_text
+from funcx_core.protocol.resources import Resources
+from funcx_core.protocol.task import DEFAULT_OPTIONS, TaskOptions
 from funcx_core.sdk.batch import Batch
 from funcx_core.sdk.client_core import ClientCore
 from funcx_core.sdk.large import upload_arguments
+from funcx_core.sdk.options import task_options
 from funcx_core.sdk.stream import Route
 from funcx_core.sdk.tasks import is_ended, value_or_error
 from funcx_core.sdk.transfer import Transfer
@@ -51,15 +57,34 @@ class TaskMethods(ClientCore):
         batch.add(function_id, endpoint_id, args, kwargs)
         return self.batch_run(batch)[0]
 
-    def create_batch(self, task_group_id: str | uuid.UUID | None = None, create_websocket_queue: bool = False) -> Batch:
+    def create_batch(
+        self,
+        task_group_id: str | uuid.UUID | None = None,
+        create_websocket_queue: bool = False,
+        *,
+        container_id: str | None = None,
+        walltime: float | None = None,
+        retry_on_loss: int = 0,
+        priority: int = 0,
+        resources: Resources | Mapping[str, Any] | None = None,
+        resource_specification: Mapping[str, Any] | None = None,
+    ) -> Batch:
         """Return an empty batch; see `Batch.add`.
 
         Args:
             task_group_id: the group of its tasks; the client's if it is None.
             create_websocket_queue: have results of the group kept for clients that read them from a WebSocket or a broker.
+            container_id: a registered container to run in.
+            walltime: seconds after which a task is stopped with `TaskTimeout`.
+            retry_on_loss: how often a started task runs again when its worker, manager or endpoint dies (0 to 10).
+            priority: -100 to 100; of your tasks at an endpoint those with the highest number start first.
+            resources: what each task needs of its node, such as ``{"cores": 4, "memory_gb": 16, "accelerators": 1}``.
+            resource_specification: the name that `resources` has in later releases.
         """
         group_id = parse_id(str(task_group_id), "task group id") if task_group_id else self.session_task_group_id
-        return Batch(group_id, create_websocket_queue)
+        wanted = resource_specification if resources is None else resources
+        options = task_options(container_id, walltime, retry_on_loss, priority, wanted)
+        return Batch(group_id, create_websocket_queue, options=options)
 
     def batch_run(self, batch: Batch) -> list[Any]:
         """Submit all calls of a batch in one request and return the ids of the tasks; `FuncXTask`s if the client is asynchronous.
@@ -85,6 +110,7 @@ class TaskMethods(ClientCore):
                 "task_ids": task_ids,
                 "create_websocket_queue": batch.create_websocket_queue,
                 "large_results": True,
+                **({} if batch.options == DEFAULT_OPTIONS else {"options": msgspec.to_builtins(batch.options)}),
             },
         )
         return _accepted(answer, task_ids)
@@ -157,17 +183,17 @@ class TaskMethods(ClientCore):
             (
                 FunctionId(parse_id(function_id, "function id")),
                 pack_call(args, kwargs),
-                self._route(endpoint, group_id, routes),
+                self._route(endpoint, group_id, batch.options, routes),
             )
             for function_id, endpoint, args, kwargs in batch.calls
         ]
         stream = self._results_stream()
         return [follow(stream.submit(*call), loop) for call in calls]
 
-    def _route(self, endpoint: str, group_id: GroupId, routes: dict[str, Route]) -> Route:
+    def _route(self, endpoint: str, group_id: GroupId, options: TaskOptions, routes: dict[str, Route]) -> Route:
         if endpoint not in routes:
             endpoint_id = EndpointId(self.find_endpoint(endpoint))
-            routes[endpoint] = Route(endpoint_id, group_id, reader=self.reader_of(endpoint_id))
+            routes[endpoint] = Route(endpoint_id, group_id, options, self.reader_of(endpoint_id))
         return routes[endpoint]
 
 

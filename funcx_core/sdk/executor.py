@@ -6,12 +6,15 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from typing import Any
 
+import msgspec
+
 from funcx_core.errors import UsageError
 from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, new_group_id, new_map_id, parse_id
+from funcx_core.protocol.resources import Resources
 from funcx_core.protocol.task import TaskOptions
 from funcx_core.sdk import old_keywords
 from funcx_core.sdk.client import FuncXClient
@@ -19,6 +22,7 @@ from funcx_core.sdk.futures import FuncXFuture
 from funcx_core.sdk.ledger import MOST_CALLS, MapRoute
 from funcx_core.sdk.map_feed import feed
 from funcx_core.sdk.old_keywords import warn_of_old
+from funcx_core.sdk.options import as_resources
 from funcx_core.sdk.options import task_options as _options
 from funcx_core.sdk.range_results import Failed
 from funcx_core.sdk.range_sizes import RangeSizes
@@ -46,6 +50,9 @@ class FuncXExecutor(Executor):
         batch_size: calls per message at most. Batches form by themselves, and a lone call never waits for others.
         walltime: seconds after which a task is stopped with `TaskTimeout`.
         retry_on_loss: how often a started task runs again when its worker, manager or endpoint dies (0 to 10).
+        priority: -100 to 100; of your tasks at an endpoint those with the highest number start first.
+        resources: what each task needs of its node, such as ``{"cores": 4, "memory_gb": 16, "accelerators": 1}``.
+        resource_specification: the name that `resources` has in later releases.
         on_transfer: called with a `Progress` as large arguments go up and large results come down, on the thread that waits
             for them.
     """
@@ -61,6 +68,9 @@ class FuncXExecutor(Executor):
         *,
         walltime: float | None = None,
         retry_on_loss: int = 0,
+        priority: int = 0,
+        resources: Resources | Mapping[str, Any] | None = None,
+        resource_specification: Mapping[str, Any] | None = None,
         on_transfer: OnProgress | None = None,
         **old: Any,
     ) -> None:
@@ -78,7 +88,8 @@ class FuncXExecutor(Executor):
         self._endpoint = None if endpoint_id is None else str(endpoint_id)
         self._group_id = _group_id(task_group_id)
         self._client = funcx_client
-        self._options = _options(container_id, walltime, retry_on_loss)
+        wanted = resource_specification if resources is None else resources
+        self._options = _options(container_id, walltime, retry_on_loss, priority, wanted)
         self._stream: TaskStream | None = None
         self._registry: FunctionRegistry | None = None
         self._opening = threading.Lock()
@@ -102,8 +113,37 @@ class FuncXExecutor(Executor):
 
     @container_id.setter
     def container_id(self, container_id: str | uuid.UUID | None) -> None:
-        self._options = _options(container_id, self._options.walltime, self._options.retry_on_loss)
+        self._options = self._options_with(container_id)
         self._routes = {}
+
+    @property
+    def priority(self) -> int:
+        """How urgent the next submits are, from -100 to 100. May be set at any time."""
+        return self._options.priority
+
+    @priority.setter
+    def priority(self, priority: int) -> None:
+        self._options = self._options_with(self.container_id, priority=priority)
+        self._routes = {}
+
+    @property
+    def resources(self) -> Resources | None:
+        """What each of the next submits needs of its node. May be set at any time, also to a dict."""
+        return self._options.resources
+
+    @resources.setter
+    def resources(self, resources: Resources | Mapping[str, Any] | None) -> None:
+        self._options = self._options_with(self.container_id, resources=as_resources(resources))
+        self._routes = {}
+
+    @property
+    def resource_specification(self) -> dict[str, Any]:
+        """The same as `resources`, by the name and in the form of later releases."""
+        return {} if self.resources is None else msgspec.to_builtins(self.resources)
+
+    @resource_specification.setter
+    def resource_specification(self, specification: Mapping[str, Any] | None) -> None:
+        self.resources = specification
 
     @property
     def task_group_id(self) -> str:
@@ -268,13 +308,15 @@ class FuncXExecutor(Executor):
             return None
         key = f"{endpoint} {container}"
         if key not in self._routes:
-            options = (
-                self._options
-                if container is None
-                else _options(container, self._options.walltime, self._options.retry_on_loss)
-            )
+            options = self._options if container is None else self._options_with(container)
             self._routes[key] = self._make_route(str(endpoint), options)
         return self._routes[key]
+
+    def _options_with(self, container_id: Any, **changes: Any) -> TaskOptions:
+        """Return the options of this executor with another container and other changes, all of them checked."""
+        own = self._options
+        priority, resources = changes.get("priority", own.priority), changes.get("resources", own.resources)
+        return _options(container_id, own.walltime, own.retry_on_loss, priority, resources)
 
     def _make_route(self, endpoint: str, options: TaskOptions) -> Route:
         endpoint_id = EndpointId(self.funcx_client.find_endpoint(endpoint))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from funcx_core.sdk.client import FuncXClient
 
 if TYPE_CHECKING:
+    from funcx_core.protocol.resources import Resources
     from funcx_core.sdk.maps import FuncXMap
     from funcx_core.sdk.settings import Settings
 
@@ -24,6 +25,8 @@ def map_calls(
     name: str = "",
     walltime: float | None = None,
     retry_on_loss: int = 0,
+    priority: int = 0,
+    resources: Resources | Mapping[str, Any] | None = None,
     client: FuncXClient | None = None,
 ) -> FuncXMap:
     """Call ``fn`` on the items of the iterables on an endpoint, as the builtin `map` pairs them.
@@ -42,6 +45,8 @@ def map_calls(
         name: a name for people.
         walltime: seconds after which a task of `chunksize` calls is stopped. What is complete of it stays.
         retry_on_loss: how often a task runs again by itself when its worker, manager or endpoint dies (0 to 10).
+        priority: -100 to 100; of your tasks at an endpoint those with the highest number start first.
+        resources: what a task needs of its node, such as ``{"cores": 4, "memory_gb": 16, "accelerators": 1}``.
         client: the client to use; one for this service is made, and kept, if it is None.
     """
     return (client or _usual_client()).map(
@@ -52,6 +57,8 @@ def map_calls(
         name=name,
         walltime=walltime,
         retry_on_loss=retry_on_loss,
+        priority=priority,
+        resources=resources,
     )
 
 

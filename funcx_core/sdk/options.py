@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 from funcx_core.ids import ContainerId, parse_id
+from funcx_core.protocol.resources import Resources, priority_fault
 from funcx_core.protocol.task import TaskOptions
 
 MOST_RETRIES: Final = 10
 
+_OTHER_NAMES: Final = {
+    "cpu": "cores",
+    "cpus": "cores",
+    "num_cpus": "cores",
+    "mem": "memory_gb",
+    "memory": "memory_gb",
+    "gpu": "accelerators",
+    "gpus": "accelerators",
+    "num_gpus": "accelerators",
+    "num_nodes": "nodes",
+    "num_ranks": "ranks",
+}
+_NAMES: Final = tuple(Resources.__struct_fields__)
 
-def task_options(container_id: Any, walltime: float | None, retry_on_loss: int) -> TaskOptions:
+
+def task_options(
+    container_id: Any,
+    walltime: float | None,
+    retry_on_loss: int,
+    priority: int = 0,
+    resources: Resources | Mapping[str, Any] | None = None,
+) -> TaskOptions:
     """Return the options.
 
     Raises:
@@ -20,5 +45,52 @@ def task_options(container_id: Any, walltime: float | None, retry_on_loss: int) 
         raise ValueError(f"retry_on_loss is {retry_on_loss}; it must be between 0 and {MOST_RETRIES}.")
     if walltime is not None and walltime <= 0:
         raise ValueError(f"walltime is {walltime}; it must be a positive number of seconds.")
+    if (fault := priority_fault(priority)) is not None:
+        raise ValueError(fault)
     container = None if container_id is None else ContainerId(parse_id(container_id, "container id"))
-    return TaskOptions(walltime=walltime, retry_on_loss=retry_on_loss, container_id=container)
+    return TaskOptions(
+        walltime=walltime,
+        retry_on_loss=retry_on_loss,
+        container_id=container,
+        priority=priority,
+        resources=as_resources(resources),
+    )
+
+
+def as_resources(given: Resources | Mapping[str, Any] | None) -> Resources | None:
+    """Return what a task needs of its node, from names and numbers; None if it needs nothing special.
+
+    >>> as_resources({"cores": 4, "memory_gb": 16, "accelerators": 1})
+    Resources(cores=4.0, memory_gb=16.0, accelerators=1)
+
+    Also understood are ``cpus``, ``mem``, ``gpus``, and the names of later releases: ``num_nodes``, ``num_ranks``.
+
+    Raises:
+        ValueError: a name is unknown or a number cannot be.
+    """
+    if given is None:
+        return None
+    found = given if isinstance(given, Resources) else _from_names(given)
+    if (fault := found.fault()) is not None:
+        raise ValueError(f"resources: {fault}")
+    return None if found == Resources() else found
+
+
+def _from_names(given: Mapping[str, Any]) -> Resources:
+    numbers: dict[str, Any] = {}
+    for name, number in given.items():
+        known = _OTHER_NAMES.get(name, name)
+        if known not in _NAMES:
+            raise ValueError(f"resources: there is no '{name}'.{_nearest(name)} Known are {', '.join(_NAMES)}.")
+        if known in numbers:
+            raise ValueError(f"resources: '{known}' is given twice.")
+        numbers[known] = number
+    try:
+        return msgspec.convert(numbers, Resources)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"resources: {error}.") from None
+
+
+def _nearest(name: str) -> str:
+    near = difflib.get_close_matches(name, [*_NAMES, *_OTHER_NAMES], n=1)
+    return f" Did you mean '{near[0]}'?" if near else ""

@@ -9,6 +9,7 @@ from typing import Final
 from funcx_core.errors import BatchTooLarge, FuncxError, InvalidId, InvalidRequest, PayloadTooLarge
 from funcx_core.protocol.client import Limits, Submit
 from funcx_core.protocol.payload import content_size
+from funcx_core.protocol.resources import priority_fault
 from funcx_core.protocol.task import Call, TaskOptions
 
 MAX_RETRIES: Final = 10
@@ -119,10 +120,19 @@ def check_options(options: TaskOptions) -> None:
         raise InvalidRequest(f"'walltime' is {options.walltime}; it must be more than 0 seconds, or None.")
     if not options.interrupt_grace >= 0:
         raise InvalidRequest(f"'interrupt_grace' is {options.interrupt_grace}; it must be 0 seconds or more.")
+    _check_scheduling(options)
     if len(options.tags) > MAX_TAGS:
         raise InvalidRequest(f"{len(options.tags)} tags were given; at most {MAX_TAGS} are allowed.")
     if any(len(text) > MAX_TAG_LENGTH for pair in options.tags.items() for text in pair):
         raise InvalidRequest(f"A tag is longer than {MAX_TAG_LENGTH} characters.")
+
+
+def _check_scheduling(options: TaskOptions) -> None:
+    fault = priority_fault(options.priority)
+    if fault is None and options.resources is not None:
+        fault = options.resources.fault()
+    if fault is not None:
+        raise InvalidRequest(fault)
 
 
 def check_submit(submit: Submit, limits: Limits) -> None:

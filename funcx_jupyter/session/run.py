@@ -78,7 +78,14 @@ class CellRun:
         limits = connection.limits()
         check_size(self._prepared, limits.max_payload)
         spec = msgspec.structs.replace(self._prepared.spec, result_limit=limits.max_result - ROOM_FOR_CODE)
-        options = TaskOptions(walltime=self._options.walltime, retry_on_loss=self._options.retries, tags=tags)
+        asked = self._options
+        options = TaskOptions(
+            walltime=asked.walltime,
+            retry_on_loss=asked.retries,
+            tags=tags,
+            priority=asked.priority,
+            resources=asked.resources,
+        )
         future = connection.submit(self._endpoint.endpoint_id, spec, options, self._mailbox)
         future.add_done_callback(self._mailbox.on_end)
         assert future.task_id is not None  # noqa: S101 - futures of submitted tasks have one

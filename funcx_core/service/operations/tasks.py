@@ -19,7 +19,7 @@ from funcx_core.errors import (
 from funcx_core.ids import BlobId, EndpointId, FunctionId, GroupId, TaskId
 from funcx_core.protocol.blob import is_reference, read_reference
 from funcx_core.protocol.client import Limits, Rejection, Submit
-from funcx_core.protocol.handoff import CancelRequested, More, Offer, Submitted
+from funcx_core.protocol.handoff import CancelRequested, More, Offer, Submitted, owner_tag
 from funcx_core.protocol.task import DEFAULT_OPTIONS, Call, Function, Task, TaskEvent, TaskResult, TaskState
 from funcx_core.service.access import may_run_there
 from funcx_core.service.blobs.uploads import Blobs
@@ -203,8 +203,10 @@ class Tasks:
             return
         options = None if submit.options == DEFAULT_OPTIONS else submit.options
         owner_id, group_id = user.user_id, submit.group_id
+        tag = owner_tag(submit.endpoint_id, owner_id)
         offers = [
-            Offer(Task(call.task_id, 1, call.function_id, call.payload, options), owner_id, group_id) for call in calls
+            Offer(Task(call.task_id, 1, call.function_id, call.payload, options, tag), owner_id, group_id)
+            for call in calls
         ]
         await self._handoff.put(Submitted(submit.endpoint_id, offers, list(functions.values())))
 

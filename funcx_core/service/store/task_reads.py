@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, UserId
-from funcx_core.protocol.handoff import Offer
+from funcx_core.protocol.handoff import Offer, owner_tag
 from funcx_core.protocol.task import (
     EventKind,
     Lease,
@@ -50,6 +50,7 @@ _offer_columns = (
     submits.c.owner_id,
     submits.c.group_id,
     tasks.c.state,
+    tasks.c.endpoint_id,
 )
 _open_tasks = (
     sa.select(tasks.c.task_id)
@@ -203,8 +204,9 @@ def _pages(ids: Sequence[TaskId], size: int) -> Iterable[Sequence[TaskId]]:
 
 
 def _offer(columns: Sequence[Any], payload: bytes) -> Offer:
-    task_id, attempt, function_id, options, owner_id, group_id, state = columns
-    task = Task(task_id, attempt, function_id, payload, None if options is None else _options.decode(options))
+    task_id, attempt, function_id, options, owner_id, group_id, state, endpoint_id = columns
+    decoded = None if options is None else _options.decode(options)
+    task = Task(task_id, attempt, function_id, payload, decoded, owner_tag(endpoint_id, owner_id))
     return Offer(task, owner_id, group_id, state == TaskState.CANCELLING)
 
 

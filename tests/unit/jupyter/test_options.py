@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from funcx_core.protocol.resources import Resources
 from funcx_jupyter.errors import MagicArgumentError
 from funcx_jupyter.options import ALL, CellOptions, parse_cell_line
 
@@ -25,6 +26,11 @@ def test_every_option():
     )
 
 
+def test_a_cell_may_be_urgent_and_large():
+    found = parse_cell_line("theta --priority -7 --resource cpus=4,mem=0.5,gpu=1")
+    assert (found.priority, found.resources) == (-7, Resources(cores=4, memory_gb=0.5, accelerators=1))
+
+
 def test_inputs_may_be_automatic_or_none():
     assert parse_cell_line("-i auto").inputs is None
     assert parse_cell_line("-i none").inputs == ()
@@ -45,6 +51,11 @@ def test_a_star_means_all_outputs():
         ("-o 3x", "Argument -o/--output: '3x' is not the name of a variable. See `%%funcx?`."),
         ("-i 3x", "Argument -i/--input: '3x' is not the name of a variable. See `%%funcx?`."),
         ("--retries 11", "Argument --retries: '11' is not a number from 0 to 10. See `%%funcx?`."),
+        ("--priority 101", "Argument --priority: 'priority' is 101; it must be -100 to 100. See `%%funcx?`."),
+        (
+            "--resource cpus",
+            "Argument --resource: '' is not a number; write it such as cpus=4,mem=8,gpu=1. See `%%funcx?`.",
+        ),
         ("'theta", "No closing quotation in `%%funcx 'theta`. See `%%funcx?`."),
     ],
 )
