@@ -17,7 +17,7 @@ TASKS = 300
 
 MANAGER_BEHIND_PROXY = """\
 import json, os, sys
-from funcx_endpoint.manager.process import main
+from funcx_endpoint.manager.command import main
 
 settings, block_id, folder = sys.argv[1:]
 content = json.loads(open(settings).read())

@@ -14,6 +14,7 @@ from funcx_core.protocol.endpoint import Cancel, GiveBack, Results, TaskBatch
 from funcx_core.protocol.manager import Drained, ManagerRegistered, ReportsAck
 from funcx_core.protocol.task import Function, Task, TaskError, TaskOptions, TaskResult, TaskState, TaskTimes
 from funcx_core.protocol.worker import Chunk, Dealt
+from funcx_endpoint.manager.death import Death
 from funcx_endpoint.manager.effects import (
     DealChunk,
     Effect,
@@ -28,7 +29,8 @@ from funcx_endpoint.manager.effects import (
     Spawn,
     TakeBack,
 )
-from funcx_endpoint.manager.state import Death, Manager, Rules
+from funcx_endpoint.manager.rules import Rules
+from funcx_endpoint.manager.state import Manager
 
 WORKERS = 3
 FUNCTIONS = [Function(FunctionId(name), name, b"") for name in ("short", "middle", "long")]

@@ -18,6 +18,7 @@ from funcx_core.protocol.task import (
     TaskTimes,
     event_seq,
 )
+from funcx_endpoint.manager.death import Death
 from funcx_endpoint.manager.effects import (
     DealChunk,
     Effect,
@@ -34,8 +35,10 @@ from funcx_endpoint.manager.effects import (
     TakeBack,
     TryJournal,
 )
+from funcx_endpoint.manager.holdings import TASK_SECONDS
 from funcx_endpoint.manager.limits import Excess
-from funcx_endpoint.manager.state import TASK_SECONDS, Death, Manager, Rules
+from funcx_endpoint.manager.rules import Rules
+from funcx_endpoint.manager.state import Manager
 
 F = Function(FunctionId("f"), "f", b"body")
 

@@ -1,0 +1,37 @@
+"""``python -m funcx_endpoint.manager --settings FILE --block-id ID``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+from funcx_core.ids import BlockId
+from funcx_core.logs import configure
+from funcx_core.transport.loop import run
+from funcx_endpoint.manager.process import ManagerProcess
+from funcx_endpoint.manager.settings import ManagerSettings
+
+_log = logging.getLogger(__name__)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Be a manager, until its interchange or the end of its agent says otherwise."""
+    options = _parse(arguments)
+    settings = ManagerSettings.load(Path(options.settings))
+    log_file = Path(settings.log_dir) / f"manager-{os.getpid()}.log"
+    configure(log_file, console=False, debug=settings.debug, process="manager")
+    try:
+        run(ManagerProcess(settings, BlockId(options.block_id)).run())
+    except Exception:  # noqa: BLE001 - the one of this process: whatever it was is in its log
+        _log.exception("the manager ends by an error of its own")
+        sys.exit(70)
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="funcx_endpoint.manager", description="One manager of a funcX endpoint.")
+    parser.add_argument("--settings", required=True, help="file that the endpoint's agent wrote")
+    parser.add_argument("--block-id", required=True, help="the block that this manager is part of")
+    return parser.parse_args(arguments)

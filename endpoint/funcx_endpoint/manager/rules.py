@@ -1,0 +1,25 @@
+"""What the manager's machine is told once."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """The settings of one manager's machine.
+
+    Attributes:
+        workers: how many tasks run at a time.
+        heartbeat_period: seconds between heartbeats to the interchange.
+        heartbeat_threshold: seconds of silence after which to enrol again.
+        walltime: seconds, for tasks that set none; None for no limit.
+        hostname: of this node, for errors.
+        is_local: whether the agent's process is watched on this host, so that silence never means its end.
+    """
+
+    workers: int
+    heartbeat_period: float
+    heartbeat_threshold: float
+    walltime: float | None = None
+    hostname: str = ""
+    is_local: bool = True
