@@ -6,6 +6,7 @@ import msgspec
 
 from funcx_core.ids import EndpointId, FunctionId, TaskId
 from funcx_core.protocol.endpoint import EndpointStatus, FromCommands, Register
+from funcx_core.protocol.environment import Environment
 from funcx_core.protocol.handoff import FromForwarder
 from funcx_core.protocol.task import Lease, Task, TaskEvent, TaskResult, Transition
 
@@ -124,6 +125,13 @@ class MarkSeen(msgspec.Struct, frozen=True):
     epoch: int
 
 
+class SaveEnvironments(msgspec.Struct, frozen=True):
+    """Record what there is on the nodes of the endpoint."""
+
+    endpoint_id: EndpointId
+    environments: list[Environment]
+
+
 Effect = (
     SendTasks
     | SendAck
@@ -139,4 +147,5 @@ Effect = (
     | AppendEvents
     | Publish
     | MarkSeen
+    | SaveEnvironments
 )

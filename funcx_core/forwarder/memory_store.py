@@ -9,6 +9,7 @@ import msgspec
 
 from funcx_core.ids import EndpointId, FunctionId, TaskId
 from funcx_core.protocol.endpoint import EndpointStatus
+from funcx_core.protocol.environment import Environment
 from funcx_core.protocol.handoff import Offer
 from funcx_core.protocol.task import (
     TERMINAL,
@@ -55,6 +56,7 @@ class MemoryLeaseStore:
         self.online: dict[EndpointId, bool] = {}
         self.epochs: dict[EndpointId, int] = {}
         self.seen: dict[EndpointId, EndpointStatus | None] = {}
+        self.environments: dict[EndpointId, list[Environment]] = {}
 
     def accept(self, endpoint_id: EndpointId, offers: Sequence[Offer]) -> None:
         """Keep new tasks of an endpoint."""
@@ -143,3 +145,7 @@ class MemoryLeaseStore:
         self.online[endpoint_id] = online
         if status is not None:
             self.seen[endpoint_id] = status
+
+    async def save_environments(self, endpoint_id: EndpointId, environments: Sequence[Environment]) -> None:
+        """Keep what is known of the nodes of an endpoint."""
+        self.environments[endpoint_id] = list(environments)

@@ -32,6 +32,7 @@ from funcx_core.forwarder.effects import (
     MarkSeen,
     Publish,
     Restore,
+    SaveEnvironments,
     SendCommand,
     SendTasks,
 )
@@ -42,6 +43,7 @@ from funcx_core.protocol.endpoint import (
     PROTOCOL_VERSION,
     Attach,
     EndpointHeartbeat,
+    Environments,
     Events,
     GiveBack,
     Goodbye,
@@ -56,6 +58,7 @@ from funcx_core.protocol.endpoint import (
     Transitions,
     Window,
 )
+from funcx_core.protocol.environment import MOST_ENVIRONMENTS
 from funcx_core.protocol.handoff import (
     CancelRequested,
     EndpointChanged,
@@ -148,9 +151,20 @@ class ForwarderState:
         if session is None or session.commands_route != route:
             return self._stranger(endpoint, route, message)
         endpoint.last_heard = now
+        return self._command_in_session(endpoint_id, endpoint, session, message)
+
+    def _command_in_session(
+        self,
+        endpoint_id: EndpointId,
+        endpoint: _Endpoint,
+        session: Session,
+        message: EndpointHeartbeat | Environments | Window | Goodbye,
+    ) -> list[Effect]:
         match message:
             case EndpointHeartbeat():
                 return [MarkSeen(endpoint_id, message.status, endpoint.online, endpoint.epoch)]
+            case Environments():
+                return [SaveEnvironments(endpoint_id, message.environments[:MOST_ENVIRONMENTS])]
             case Window():
                 session.window = message.window
                 return endpoint.leases.deal()

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from funcx_core.ids import EndpointId, FunctionId, TaskId
 from funcx_core.protocol.endpoint import EndpointStatus
+from funcx_core.protocol.environment import Environment
 from funcx_core.protocol.handoff import Offer
 from funcx_core.protocol.task import Function, Lease, TaskEvent, TaskResult, Transition
 
@@ -49,3 +50,6 @@ class LeaseStore(Protocol):
         self, endpoint_id: EndpointId, status: EndpointStatus | None, *, online: bool, epoch: int
     ) -> None:
         """Record that the endpoint was heard from, or (`online` false) went away."""
+
+    async def save_environments(self, endpoint_id: EndpointId, environments: Sequence[Environment]) -> None:
+        """Replace what is known of the nodes of this endpoint."""

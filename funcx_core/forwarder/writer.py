@@ -5,15 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Final, TypeVar
 
 from funcx_core.forwarder.counters import Counters
-from funcx_core.forwarder.effects import AppendEvents, BeginAttempts, Commit, MarkSeen, RecordTransitions
+from funcx_core.forwarder.effects import (
+    AppendEvents,
+    BeginAttempts,
+    Commit,
+    MarkSeen,
+    RecordTransitions,
+    SaveEnvironments,
+)
 from funcx_core.forwarder.retrying import until_answered
 from funcx_core.forwarder.store import LeaseStore
 from funcx_core.ids import EndpointId
 
-Write = RecordTransitions | AppendEvents | BeginAttempts | Commit | MarkSeen
+Write = RecordTransitions | AppendEvents | BeginAttempts | Commit | MarkSeen | SaveEnvironments
 Done = BeginAttempts | Commit
 T = TypeVar("T")
 
@@ -70,6 +78,7 @@ class Writer:
         await self._begin([write for write in writes if isinstance(write, BeginAttempts)])
         await self._commit([write for write in writes if isinstance(write, Commit)])
         await self._mark([write for write in writes if isinstance(write, MarkSeen)])
+        await self._save([write for write in writes if isinstance(write, SaveEnvironments)])
 
     async def _all(
         self, write: Callable[[EndpointId, list[T]], Awaitable[None]], groups: Mapping[EndpointId, list[T]]
@@ -113,6 +122,10 @@ class Writer:
             lambda: self._store.endpoint_seen(mark.endpoint_id, mark.status, online=mark.online, epoch=mark.epoch),
             self._counters,
         )
+
+    async def _save(self, saves: list[SaveEnvironments]) -> None:
+        for endpoint_id, environments in {save.endpoint_id: save.environments for save in saves}.items():
+            await until_answered(partial(self._store.save_environments, endpoint_id, environments), self._counters)
 
 
 def _gathered(items: Iterable[tuple[EndpointId, list[T]]]) -> dict[EndpointId, list[T]]:

@@ -5,7 +5,8 @@ channel       endpoint → forwarder                            forwarder → en
 ============  ==============================================  ===========================================
 ``tasks``     Attach                                          TaskBatch
 ``results``   Attach, Results, Events, Transitions, GiveBack  ResultsAck
-``commands``  Register, EndpointHeartbeat, Window, Goodbye    Registered, Refused, Cancel, Heartbeat
+``commands``  Register, EndpointHeartbeat, Window, Goodbye,   Registered, Refused, Cancel, Heartbeat
+              Environments
 ============  ==============================================  ===========================================
 
 A session begins with `Register` on the commands channel, answered by `Registered` (or `Refused`). Then the endpoint
@@ -31,6 +32,7 @@ import msgspec
 
 from funcx_core.ids import EndpointId, TaskId
 from funcx_core.protocol.codec import Decoder
+from funcx_core.protocol.environment import Environment
 from funcx_core.protocol.task import Function, Lease, Task, TaskEvent, TaskResult, Transition
 
 PROTOCOL_VERSION: Final = 1
@@ -191,11 +193,18 @@ class Goodbye(msgspec.Struct, frozen=True, tag="goodbye"):
     epoch: int
 
 
+class Environments(msgspec.Struct, frozen=True, tag="environments"):
+    """The kinds of nodes of this endpoint; said when it becomes known, and once in each session."""
+
+    epoch: int
+    environments: list[Environment]
+
+
 ToTasks = Attach
 FromTasks = TaskBatch
 ToResults = Attach | Results | Events | Transitions | GiveBack
 FromResults = ResultsAck
-ToCommands = Register | EndpointHeartbeat | Window | Goodbye
+ToCommands = Register | EndpointHeartbeat | Window | Goodbye | Environments
 FromCommands = Registered | Refused | Cancel | Heartbeat
 
 # What the forwarder reads …

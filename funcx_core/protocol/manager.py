@@ -19,6 +19,7 @@ import msgspec
 from funcx_core.ids import BlockId, ManagerId
 from funcx_core.protocol.codec import Decoder
 from funcx_core.protocol.endpoint import Cancel, Events, GiveBack, Heartbeat, Results, TaskBatch, Transitions
+from funcx_core.protocol.environment import Environment
 from funcx_core.protocol.task import Lease
 
 
@@ -82,11 +83,16 @@ class ManagerRefused(msgspec.Struct, frozen=True, tag="manager_refused"):
 
 
 class ManagerHeartbeat(msgspec.Struct, frozen=True, tag="manager_heartbeat"):
-    """I am alive. `idle`: workers with nothing to do. `state`: ``disk-full`` while no leases can be taken for that."""
+    """I am alive. `idle`: workers with nothing to do. `state`: ``disk-full`` while no leases can be taken for that.
+
+    `load` is the node's load average over one minute, `memory_free` how many bytes a new process could have there.
+    """
 
     idle: int
     running: int
     state: str = ""
+    load: float = 0.0
+    memory_free: int = 0
 
 
 class Drain(msgspec.Struct, frozen=True, tag="drain"):
@@ -99,7 +105,15 @@ class Drained(msgspec.Struct, frozen=True, tag="drained"):
     """Nothing is left here; the manager ends now."""
 
 
-FromManager = ManagerRegister | ManagerHeartbeat | Results | Events | Transitions | GiveBack | Drained
+class ManagerEnvironment(msgspec.Struct, frozen=True, tag="manager_environment"):
+    """What there is on this node, said once in each session."""
+
+    environment: Environment
+
+
+FromManager = (
+    ManagerRegister | ManagerHeartbeat | Results | Events | Transitions | GiveBack | Drained | ManagerEnvironment
+)
 ToManager = ManagerRegistered | ManagerRefused | ReportsAck | TaskBatch | Cancel | Heartbeat | Drain
 
 from_manager: Final[Decoder[FromManager]] = Decoder(FromManager)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from funcx_core import __version__
 from funcx_core.errors import InvalidRequest, NoMessageBroker, NotFound
 from funcx_core.ids import parse_id
+from funcx_core.protocol.environment import Environment
 from funcx_core.sdk.client_core import ClientCore
 
 
@@ -17,6 +20,14 @@ class EndpointMethods(ClientCore):
     def get_endpoint_status(self, endpoint_uuid: str) -> dict[str, Any]:
         """Return the state of an endpoint, given by id or name."""
         return dict(self._web.get("endpoints", self.find_endpoint(endpoint_uuid), "status"))
+
+    def get_endpoint_environment(self, endpoint_uuid: str) -> list[Environment]:
+        """Return what tasks find on an endpoint, given by id or name: one `Environment` for each kind of its nodes, latest last.
+
+        It is what the endpoint's nodes reported last, so it is there also while none of them runs; empty before the first did.
+        """
+        said = self._web.get("endpoints", self.find_endpoint(endpoint_uuid), "environment")
+        return msgspec.convert(said["environments"], list[Environment])
 
     def register_endpoint(
         self,

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from funcx_core.protocol.environment import Environment
 from funcx_core.service.access import may_manage
 from funcx_core.service.store.records import Container, Endpoint, FoundFunction, Member, Role, User, UserGroup
 
@@ -61,6 +62,14 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     meta: dict[str, Any]
     status: dict[str, Any]
+
+
+class EnvironmentView(msgspec.Struct, frozen=True):
+    """What an endpoint reported of its nodes, latest last, and when (Unix seconds; 0 if it never did)."""
+
+    endpoint_id: str
+    reported_at: float
+    environments: list[Environment]
 
 
 class ContainerView(msgspec.Struct, frozen=True, kw_only=True):

@@ -65,6 +65,7 @@ _V2: Final[list[tuple[str, type[Guard]]]] = [
     ("endpoints", endpoints.Endpoints),
     ("endpoints/{endpoint_id}", endpoints.OneEndpoint),
     ("endpoints/{endpoint_id}/status", endpoints.EndpointStatusHandler),
+    ("endpoints/{endpoint_id}/environment", endpoints.EndpointEnvironment),
     ("endpoints/{endpoint_id}/stats", stats.EndpointStatsHandler),
     ("endpoints/{endpoint_id}/lock", endpoints.EndpointLock),
     ("endpoints/{endpoint_id}/whitelist", allow_lists.AllowList),

@@ -11,6 +11,7 @@ from funcx_core.protocol.manager import (
     Drain,
     Drained,
     FromManager,
+    ManagerEnvironment,
     ManagerHeartbeat,
     ManagerRefused,
     ManagerRegister,
@@ -47,6 +48,7 @@ class Crew(Upstream):
             case _ if record.is_gone:
                 return effects
             case ManagerHeartbeat(idle=idle, state=state):
+                record.load, record.memory_free = message.load, message.memory_free
                 record.idle = idle
                 was_full, record.is_full = record.is_full, bool(state)
                 return self._dispatch(stamp) if was_full and not record.is_full else effects
@@ -57,6 +59,8 @@ class Crew(Upstream):
                 return self.manager_lost(manager_id, frozenset(), stamp=stamp)
             case Events() | Transitions():
                 return [Report(message)]
+            case ManagerEnvironment():
+                return effects  # The shell keeps it: nothing is decided from it.
 
     def settled(self, manager_id: ManagerId | None, number: int, *, stamp: int) -> list[Effect]:
         """`number` results of a `Deliver` are on disk or acknowledged: their slots are free."""

@@ -29,7 +29,7 @@ from funcx_core.protocol.endpoint import (
     ResultsAck,
     TaskBatch,
 )
-from funcx_core.protocol.manager import Drained, FromManager, ManagerRegister
+from funcx_core.protocol.manager import Drained, FromManager, ManagerEnvironment, ManagerRegister
 from funcx_core.protocol.task import Lease, TaskError, TaskResult
 from funcx_core.transport.zmq import KeyPair
 from funcx_endpoint import processes
@@ -39,6 +39,7 @@ from funcx_endpoint.config import Config
 from funcx_endpoint.folder import EndpointFolder, Status
 from funcx_endpoint.interchange import recovery
 from funcx_endpoint.interchange.effects import Bury, Deliver, Effect, Fetch, Finished, Forget, Report, ToManager, Window
+from funcx_endpoint.interchange.environments import Environments
 from funcx_endpoint.interchange.floor import Floor
 from funcx_endpoint.interchange.large_values import LargeValues
 from funcx_endpoint.interchange.readiness import Readiness
@@ -98,6 +99,7 @@ class Agent:
             threshold=config.heartbeat_threshold,
         )
         self._large = LargeValues(LargeFolder(folder.large), self, service_address=config.funcx_service_address)
+        self._environments = Environments()
         self._tokens = 0
         self._unsettled: dict[int, tuple[ManagerId | None, int]] = {}
         self._recovered_lost = False
@@ -242,6 +244,7 @@ class Agent:
         self._perform(self._state.session_opened(registered.release, now=self._loop.time(), stamp=time.time_ns()))
         for results in self._state.unacknowledged_results():
             self._send_results(results)
+        self._uplink.environments(self._environments.known)
         if self._recovered_lost:
             self._recovered_lost = False
             self._loop.run_in_executor(None, recovery.forget, self._folder.leases)
@@ -268,6 +271,8 @@ class Agent:
 
     def _from_manager(self, manager_id: ManagerId, message: FromManager) -> None:
         self._perform(self._state.receive(manager_id, message, now=self._loop.time(), stamp=time.time_ns()))
+        if isinstance(message, ManagerEnvironment) and self._environments.note(message.environment):
+            self._uplink.environments(self._environments.known)
         if isinstance(message, Drained) and not self._state.is_draining:
             self._blocks.manager_left(self._state.manager(manager_id).block_id, manager_id)
         if isinstance(message, ManagerRegister):

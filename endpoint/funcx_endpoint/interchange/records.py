@@ -39,6 +39,8 @@ class ManagerRecord:
         settling: those of `reports` whose results are on their way to disk.
         safe: leases reported in this session that are safe; `told`: how many of them the manager was told about.
         weight: about how many bytes the manager could forget if it were told.
+        load: processes that wanted a processor of its node lately, on average.
+        memory_free: bytes of memory that its node could still give away.
         is_full: its journal cannot be written, so it takes nothing.
         is_buried: it is gone, and what became of its leases was settled.
         is_gone: it was given up. Results of it still count while their lease is open; nothing else does.
@@ -58,7 +60,9 @@ class ManagerRecord:
         "is_gone",
         "last_heard",
         "leased",
+        "load",
         "manager_id",
+        "memory_free",
         "pid",
         "reports",
         "safe",
@@ -89,6 +93,8 @@ class ManagerRecord:
         self.last_heard = now
         self.counts: dict[FunctionId, int] = {}
         self.leased = 0
+        self.load = 0.0
+        self.memory_free = 0
         self.unsettled = 0
         self.idle = capacity
         self.functions = SentFunctions()

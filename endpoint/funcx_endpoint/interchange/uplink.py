@@ -20,6 +20,7 @@ from funcx_core.protocol.endpoint import (
     Cancel,
     EndpointHeartbeat,
     EndpointRegistration,
+    Environments,
     Events,
     GiveBack,
     Goodbye,
@@ -35,6 +36,7 @@ from funcx_core.protocol.endpoint import (
     results_from_forwarder,
     tasks_from_forwarder,
 )
+from funcx_core.protocol.environment import Environment
 from funcx_core.transport.retry import Backoff
 from funcx_core.transport.zmq import Dealer, KeyPair
 
@@ -180,6 +182,11 @@ class Uplink:
         """Say that the endpoint is alive, and how it is."""
         if self.is_open:
             self._channels[2].send(encode(EndpointHeartbeat(self._epoch, status)))
+
+    def environments(self, environments: list[Environment]) -> None:
+        """Say what there is on the nodes, if anything is known of them."""
+        if self.is_open and environments:
+            self._channels[2].send(encode(Environments(self._epoch, environments)))
 
     def window(self, window: int) -> None:
         """Say how many leases are taken."""

@@ -11,6 +11,15 @@ def memory_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def memory_free() -> int:
+    """Return how many bytes new processes could have on this node; 0 if the kernel does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+
+
 class OomWatch:
     """Notices whether the kernel's out-of-memory killer has struck since it was last asked."""
 

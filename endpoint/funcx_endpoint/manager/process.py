@@ -19,11 +19,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from funcx_core.errors import RemoteProtocolError
 from funcx_core.ids import BlockId, ManagerId, TaskId
 from funcx_core.protocol.endpoint import Cancel, Heartbeat, Results, TaskBatch
 from funcx_core.protocol.manager import (
     Drain,
+    ManagerHeartbeat,
     ManagerRefused,
     ManagerRegister,
     ManagerRegistered,
@@ -45,8 +48,9 @@ from funcx_endpoint.manager.effects import (
     Spawn,
     TryJournal,
 )
+from funcx_endpoint.manager.environment_report import EnvironmentReport
 from funcx_endpoint.manager.journal import Journal
-from funcx_endpoint.manager.memory import memory_bytes
+from funcx_endpoint.manager.memory import memory_bytes, memory_free
 from funcx_endpoint.manager.rules import Rules
 from funcx_endpoint.manager.settings import ManagerSettings
 from funcx_endpoint.manager.state import Manager
@@ -85,6 +89,7 @@ class ManagerProcess:
             self._id,
             Callbacks(self._on_messages, self._on_renewed, self._set_timer, self._may_send_events),
         )
+        self._environment = EnvironmentReport(self._uplink.send)
         self._effects: deque[Effect] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
@@ -181,6 +186,7 @@ class ManagerProcess:
             case Cancel() as message:
                 return self._machine.cancel(message, now)
             case ManagerRegistered() as message:
+                self._environment.tell()
                 return self._machine.registered(message, now)
             case ReportsAck() as message:
                 return self._machine.acknowledged(message)
@@ -283,6 +289,9 @@ class ManagerProcess:
         match effect:
             case Send(message=Results(results=results)):
                 self._uplink.send_results(results)
+            case Send(message=ManagerHeartbeat() as heartbeat):
+                load, free = os.getloadavg()[0], memory_free()
+                self._uplink.send(msgspec.structs.replace(heartbeat, load=load, memory_free=free))
             case Send(message=message):
                 self._uplink.send(message)
             case NoteSafe(numbers=numbers):
@@ -329,6 +338,7 @@ class ManagerProcess:
         self._ended.set()
 
     def _close(self) -> None:
+        self._environment.close()
         self._crew.close()
         self._uplink.close(linger=not self._agent_is_gone)
         self._journal.close(forget=self._machine.is_done)

@@ -14,7 +14,7 @@ from funcx_core.protocol.endpoint import EndpointRegistration
 from funcx_core.service.auth.scopes import Scope
 from funcx_core.service.handlers.base import ApiHandler
 from funcx_core.service.operations.endpoints import EndpointRequest, EndpointUpdate
-from funcx_core.service.registry_views import EndpointView, endpoint_status_view, endpoint_view
+from funcx_core.service.registry_views import EndpointView, EnvironmentView, endpoint_status_view, endpoint_view
 from funcx_core.service.route import operation
 
 MAX_META: Final = 64 * 1024
@@ -144,6 +144,17 @@ class EndpointStatusHandler(ApiHandler):
         """Reply with how an endpoint is."""
         found = await self.context.operations.endpoints.get(self.user, _endpoint_id(endpoint_id))
         self.reply(endpoint_status_view(found))
+
+
+class EndpointEnvironment(ApiHandler):
+    """GET endpoints/{id}/environment."""
+
+    @operation(Scope.READ, reply=EnvironmentView)
+    async def get(self, endpoint_id: str) -> None:
+        """Reply with what tasks find on the nodes of an endpoint: Python, packages, processors, memory, accelerators."""
+        known = _endpoint_id(endpoint_id)
+        found = await self.context.operations.endpoints.environments(self.user, known)
+        self.reply(EnvironmentView(known, found.reported_at, found.environments))
 
 
 class EndpointLock(ApiHandler):

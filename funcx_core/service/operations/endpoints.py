@@ -18,6 +18,7 @@ from funcx_core.service.checks import check_endpoint_name, check_id, check_publi
 from funcx_core.service.handoff import Handoff
 from funcx_core.service.operations.sharing import Sharing
 from funcx_core.service.store.base import Store
+from funcx_core.service.store.environment_catalog import Reported
 from funcx_core.service.store.records import Endpoint, EndpointChange, User
 
 CANCEL_PAGE: Final = 10_000
@@ -172,6 +173,15 @@ class Endpoints:
         if found is None or not await self._sharing.may_use(user, found):
             raise EndpointNotFound(endpoint_id, _HINT)
         return found
+
+    async def environments(self, user: User, endpoint_id: EndpointId) -> Reported:
+        """Return what there is on the nodes of an endpoint that the user may submit to.
+
+        Raises:
+            EndpointNotFound: there is none.
+        """
+        await self.get(user, endpoint_id)
+        return await self._store.environments.get(endpoint_id)
 
     async def own(self, user: User, endpoint_id: EndpointId) -> Endpoint:
         """Return an endpoint of the user.

@@ -10,12 +10,14 @@ from typing import Self
 from funcx_core.forwarder.store import LeaseStore
 from funcx_core.ids import EndpointId, FunctionId, GroupId, GroupRef, TaskId, UserId
 from funcx_core.protocol.endpoint import EndpointStatus
+from funcx_core.protocol.environment import Environment
 from funcx_core.protocol.handoff import Offer
 from funcx_core.protocol.task import Function, Lease, TaskEvent, TaskResult, Transition
 from funcx_core.service.store.accounts import AccountStore
 from funcx_core.service.store.allow_lists import AllowLists
 from funcx_core.service.store.blob_catalog import BlobCatalog
 from funcx_core.service.store.container_catalog import ContainerCatalog
+from funcx_core.service.store.environment_catalog import EnvironmentCatalog
 from funcx_core.service.store.function_catalog import FunctionCatalog
 from funcx_core.service.store.group_catalog import GroupCatalog
 from funcx_core.service.store.maps import MapStore
@@ -169,6 +171,11 @@ class Store(LeaseStore, ABC):
 
     @property
     @abstractmethod
+    def environments(self) -> EnvironmentCatalog:
+        """What there is on the nodes of endpoints."""
+
+    @property
+    @abstractmethod
     def containers(self) -> ContainerCatalog:
         """Registered containers."""
 
@@ -297,3 +304,6 @@ class Store(LeaseStore, ABC):
     async def endpoint_seen(  # noqa: D102
         self, endpoint_id: EndpointId, status: EndpointStatus | None, *, online: bool, epoch: int
     ) -> None: ...
+
+    @abstractmethod
+    async def save_environments(self, endpoint_id: EndpointId, environments: Sequence[Environment]) -> None: ...  # noqa: D102

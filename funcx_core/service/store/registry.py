@@ -17,7 +17,7 @@ from funcx_core.protocol.codec import encode
 from funcx_core.protocol.endpoint import EndpointStatus
 from funcx_core.protocol.task import Function
 from funcx_core.service.store.records import Endpoint, EndpointChange, StoredFunction
-from funcx_core.service.store.schema import bodies, endpoints, functions, sources, tasks
+from funcx_core.service.store.schema import bodies, endpoint_environments, endpoints, functions, sources, tasks
 
 _status = msgspec.msgpack.Decoder(EndpointStatus)
 
@@ -160,7 +160,10 @@ def delete_endpoint(connection: sa.Connection, owner_id: UserId, endpoint_id: En
         .where(endpoints.c.endpoint_id == endpoint_id, endpoints.c.owner_id == owner_id, ~endpoints.c.deleted)
         .values(deleted=True, online=False)
     )
-    return connection.execute(change).rowcount > 0
+    is_deleted = connection.execute(change).rowcount > 0
+    if is_deleted:
+        connection.execute(sa.delete(endpoint_environments).where(endpoint_environments.c.endpoint_id == endpoint_id))
+    return is_deleted
 
 
 def abandoned_endpoints(connection: sa.Connection) -> list[EndpointId]:

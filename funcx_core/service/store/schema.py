@@ -117,6 +117,15 @@ sa.Index(
     postgresql_where=sa.and_(endpoints.c.public_key != "", ~endpoints.c.deleted),
 )
 
+# Apart from `endpoints`, because it is large and hardly ever read.
+endpoint_environments = sa.Table(
+    "endpoint_environments",
+    metadata,
+    sa.Column("endpoint_id", sa.Text, primary_key=True),
+    sa.Column("environments", sa.LargeBinary, nullable=False),
+    sa.Column("reported_at", sa.Float, nullable=False),
+)
+
 # `entry` is the id of a function, or ``sha256:`` and the hash of a function's body.
 allowed = sa.Table(
     "allowed_functions",

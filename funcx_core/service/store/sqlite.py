@@ -19,6 +19,7 @@ from funcx_core.errors import ConfigError, ServiceUnavailable
 from funcx_core.home import private_dir
 from funcx_core.ids import EndpointId, FunctionId, GroupId, GroupRef, MapId, TaskId, UserId
 from funcx_core.protocol.endpoint import EndpointStatus
+from funcx_core.protocol.environment import Environment
 from funcx_core.protocol.handoff import Offer
 from funcx_core.protocol.task import Function, Lease, TaskEvent, TaskResult, Transition
 from funcx_core.service.store import account_rows, map_reads, old_rows, overview_reads, registry, schema, task_reads
@@ -28,6 +29,7 @@ from funcx_core.service.store.base import Store
 from funcx_core.service.store.blob_catalog import BlobCatalog
 from funcx_core.service.store.blobs import BlobFolder
 from funcx_core.service.store.container_catalog import ContainerCatalog
+from funcx_core.service.store.environment_catalog import EnvironmentCatalog
 from funcx_core.service.store.function_catalog import FunctionCatalog
 from funcx_core.service.store.group_catalog import GroupCatalog
 from funcx_core.service.store.map_writes import MapWrites
@@ -279,6 +281,15 @@ class SqliteStore(Store):
         await self._writer.do(
             lambda tx: registry.endpoint_seen(tx.connection, endpoint_id, status, online=online, epoch=epoch, now=now)
         )
+
+    @property
+    def environments(self) -> EnvironmentCatalog:
+        """The catalog of what there is on the nodes of endpoints."""
+        return EnvironmentCatalog(self._writer.do, self._read)
+
+    async def save_environments(self, endpoint_id: EndpointId, environments: Sequence[Environment]) -> None:
+        """Replace what is known of the nodes of an endpoint."""
+        await self.environments.save(endpoint_id, environments)
 
     # --- large values ------------------------------------------------------------------------------------------
 

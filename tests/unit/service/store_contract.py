@@ -22,6 +22,7 @@ from funcx_core.ids import (
     new_task_id,
 )
 from funcx_core.protocol.endpoint import EndpointStatus
+from funcx_core.protocol.environment import Environment
 from funcx_core.protocol.task import (
     EventKind,
     Lease,
@@ -349,6 +350,18 @@ class StoreContract:
         assert (found.name, found.public_key) == ("new", "B" * 40)
         assert await store.endpoint_by_key("B" * 40) == ENDPOINT
         assert await store.endpoint_by_key(KEY) is None
+
+    async def test_what_there_is_on_an_endpoint_is_kept_until_it_is_deleted(self, store: Store) -> None:
+        await store.save_endpoint(an_endpoint())
+        assert (await store.environments.get(ENDPOINT)).environments == []
+        old, new = Environment(python_version="3.11.7"), Environment(python_version="3.13.0", packages={"numpy": "2.0"})
+        await store.save_environments(ENDPOINT, [old])
+        await store.save_environments(ENDPOINT, [old, new])
+        reported = await store.environments.get(ENDPOINT)
+        assert reported.environments == [old, new]
+        assert reported.reported_at > 0
+        assert await store.delete_endpoint(ALICE.user_id, ENDPOINT)
+        assert (await store.environments.get(ENDPOINT)).environments == []
 
     async def test_an_endpoint_of_somebody_else_cannot_be_taken_over(self, store: Store) -> None:
         await store.save_endpoint(an_endpoint())
