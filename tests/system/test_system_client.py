@@ -1,6 +1,8 @@
 """`FuncXClient` on a whole fabric, as the documents show it."""
 
+import sys
 import time
+from importlib import metadata
 
 import pytest
 
@@ -45,6 +47,17 @@ def test_the_tutorial_runs_with_only_the_endpoint_changed(fabric, monkeypatch):
     items = [1, 2, 3, 4, 5]
     res = fxc.run(items, endpoint_id=fabric.endpoint_id, function_id=func_uuid)
     assert result_of(fxc, res) == 15
+
+
+def test_what_there_is_on_an_endpoint_can_be_read_before_a_task_is_submitted(fabric):
+    client = fabric.client()
+    eventually(lambda: client.get_endpoint_environment(fabric.endpoint_id), "its manager has looked around")
+    (found,) = client.get_endpoint_environment(fabric.endpoint_id)
+    assert found.python_version == ".".join(map(str, sys.version_info[:3]))
+    assert found.packages["msgspec"] == metadata.version("msgspec")
+    assert "zmq" in found.modules
+    assert found.cores >= 1
+    assert found.memory_bytes > 2**28
 
 
 def test_a_batch_is_one_request_and_its_results_come_together(fabric):

@@ -19,10 +19,13 @@ class Level(IntEnum):
     KILL = 3
 
 
+Message = Results | Events | Transitions | GiveBack | ManagerHeartbeat | Drained
+
+
 class Send(msgspec.Struct, frozen=True):
     """Send this to the interchange."""
 
-    message: Results | Events | Transitions | GiveBack | ManagerHeartbeat | Drained
+    message: Message
 
 
 class Enrol(msgspec.Struct, frozen=True):

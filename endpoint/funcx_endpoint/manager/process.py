@@ -42,6 +42,7 @@ from funcx_endpoint.manager.effects import (
     Effect,
     End,
     Enrol,
+    Message,
     NoteReturned,
     NoteSafe,
     Send,
@@ -287,13 +288,8 @@ class ManagerProcess:
 
     def _perform_one(self, effect: Effect) -> None:
         match effect:
-            case Send(message=Results(results=results)):
-                self._uplink.send_results(results)
-            case Send(message=ManagerHeartbeat() as heartbeat):
-                load, free = os.getloadavg()[0], memory_free()
-                self._uplink.send(msgspec.structs.replace(heartbeat, load=load, memory_free=free))
             case Send(message=message):
-                self._uplink.send(message)
+                self._send(message)
             case NoteSafe(numbers=numbers):
                 self._journal.safe(numbers, self._machine.settled(), self._machine.dealt)
             case TryJournal():
@@ -310,6 +306,16 @@ class ManagerProcess:
                 self._deal(index, chunk)
             case _:
                 self._crew.perform(effect)
+
+    def _send(self, message: Message) -> None:
+        match message:
+            case Results(results=results):
+                self._uplink.send_results(results)
+            case ManagerHeartbeat():
+                load, free = os.getloadavg()[0], memory_free()
+                self._uplink.send(msgspec.structs.replace(message, load=load, memory_free=free))
+            case _:
+                self._uplink.send(message)
 
     def _try_journal(self) -> None:
         if self._journal.works():
