@@ -195,6 +195,28 @@ async def test_watch_sends_what_ended_and_follows_what_did_not(service: TestedSe
     assert [result.task_id for result in await results_until(again, 1)] == ids[2:]
 
 
+async def test_what_happens_while_a_log_is_read_follows_it(service: TestedService) -> None:
+    endpoint_id, function_id, first = await ready(service)
+    submit = a_submit(endpoint_id, function_id)
+    await first.send(submit)
+    await first.receive()
+    ((to, offer),) = await service.offers(1)
+    task_id = offer.task.task_id
+    one, two, three = (TaskEvent(task_id, 1 << 32 | n, EventKind.STDOUT, 0, b"%d" % n) for n in (1, 2, 3))
+    await service.store.append_events(endpoint_id, [one])
+    again = await service.stream()
+    await again.send(Watch(GROUP, [task_id], {task_id: 0}))
+    assert await again.receive() == TaskEvents([one])
+    # Events are published before they are committed: the second one had been published before the stream followed.
+    await service.tell(Logged(offer.owner_id, offer.group_id, [three]))
+    result = TaskResult(task_id, 1, TaskState.SUCCESS, b"v")
+    await service.tell(Ended(offer.owner_id, offer.group_id, [result]))
+    await service.store.append_events(endpoint_id, [two, three])
+    await service.store.complete(to, [result])
+    assert await again.receive() == TaskEvents([two, three])
+    assert await again.receive() == TaskResults([result])
+
+
 async def test_watch_finds_a_result_that_is_committed_a_moment_later(service: TestedService) -> None:
     endpoint_id, function_id, first = await ready(service)
     submit = a_submit(endpoint_id, function_id)

@@ -33,6 +33,7 @@ from funcx_core.protocol.maps import SubmitMap
 from funcx_core.protocol.task import TaskEvent, TaskResult
 from funcx_core.service.auth.local import digest_of
 from funcx_core.service.auth.scopes import Scope
+from funcx_core.service.catching_up import CatchingUp
 from funcx_core.service.handlers.base import Guard, host_name
 from funcx_core.service.operations.functions import FunctionRequest
 from funcx_core.service.outbox import FRAME, Outbox
@@ -44,6 +45,8 @@ MAX_UNREAD: Final = 8 * 1024 * 1024
 ANSWER_SECONDS: Final = 0.002
 LOOK_AGAIN_AFTER: Final = (1.0, 4.0)
 """Seconds. A result that is published just before somebody watches is committed just after."""
+SETTLE: Final = 0.2
+"""Seconds after which logs of open tasks are read once more, for the same reason."""
 
 _UNSUPPORTED: Final = 1003
 _TRY_AGAIN: Final = 1013
@@ -70,6 +73,8 @@ class Stream(Guard, websocket.WebSocketHandler):
         self._unanswered_bytes = 0
         self._room = asyncio.Event()
         self._in_order = asyncio.Lock()
+        self._reading_logs = asyncio.Lock()
+        self._catching_up = CatchingUp()
         self._flush_is_scheduled = False
         self._answers: list[Accepted] = []
         self._loop = asyncio.get_running_loop()
@@ -174,8 +179,9 @@ class Stream(Guard, websocket.WebSocketHandler):
     async def _watch(self, watch: Watch) -> None:
         # Follow first: what ends while the store is read is then sent twice rather than never.
         self.context.outcomes.follow(self._listener, self.user.user_id, watch.group_id)
-        for task_id, after in watch.events_after.items():
-            await self._send_log(task_id, after)
+        if watch.events_after:
+            async with self._reading_logs:
+                await self._send_logs(watch.events_after)
         missing = await self._send_results(watch.task_ids)
         if missing:
             again = self._loop.create_task(self._look_again(missing))
@@ -201,13 +207,32 @@ class Stream(Guard, websocket.WebSocketHandler):
             await self._until_read()
         return [task_id for task_id in task_ids if task_id in missing]
 
-    async def _send_log(self, task_id: TaskId, after: int) -> None:
-        if not await self.context.operations.tasks.many(self.user, [task_id]):
-            return
+    async def _send_logs(self, events_after: dict[TaskId, int]) -> None:
+        """Send the logs of the caller's among these tasks; what happens to them meanwhile follows."""
+        self._catching_up.begin(events_after)
+        sent_to = dict(events_after)
+        try:
+            rows = await self.context.operations.tasks.many(self.user, list(events_after))
+            for task_id in rows:
+                sent_to[task_id] = await self._send_log(task_id, sent_to[task_id])
+            still_open = [task_id for task_id, row in rows.items() if not row.state.is_terminal]
+            if still_open:
+                await asyncio.sleep(SETTLE)
+            for task_id in still_open:
+                sent_to[task_id] = await self._send_log(task_id, sent_to[task_id])
+        finally:
+            events, results = self._catching_up.end(sent_to)
+            self._outbox.add_events(events)
+            self._outbox.add_results(results)
+            self.flush_soon()
+
+    async def _send_log(self, task_id: TaskId, after: int) -> int:
+        """Send what is logged after a `seq`, no faster than the client reads; return the last `seq`."""
         while events := await self.context.operations.tasks.events(task_id, after=after):
             self.send(TaskEvents(events))
             after = events[-1].seq
             await self._until_read()
+        return after
 
     async def _until_read(self) -> None:
         while self._outbox.unwritten_bytes > FRAME and self.ws_connection is not None:
@@ -271,6 +296,11 @@ class Stream(Guard, websocket.WebSocketHandler):
         """What waits for this client."""
         return self._outbox
 
+    @property
+    def catching_up(self) -> CatchingUp:
+        """What waits for a log."""
+        return self._catching_up
+
     def _end(self, code: int, reason: str) -> None:
         self.close(code, reason.encode()[:_REASON_LIMIT].decode(errors="ignore"))
 
@@ -292,10 +322,14 @@ class _StreamListener(Listener):
         self._stream = stream
 
     def on_results(self, results: list[TaskResult]) -> None:
+        if self._stream.catching_up:
+            results = self._stream.catching_up.pass_results(results)
         self._stream.outbox.add_results(results)
         self._stream.flush_soon()
 
     def on_events(self, events: list[TaskEvent]) -> None:
+        if self._stream.catching_up:
+            events = self._stream.catching_up.pass_events(events)
         self._stream.outbox.add_events(events)
         self._stream.flush_soon()
 
