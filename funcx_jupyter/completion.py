@@ -17,7 +17,7 @@ from funcx_jupyter.verbs import VERBS
 _CELL = re.compile(r"^\s*%%funcx\s+(.*)$")
 _LINE = re.compile(r"^\s*%funcx\s+(.*)$")
 _LISTS = frozenset({"-i", "--input", "-x", "--exclude", "-o", "--output"})
-_TASK_VERBS = frozenset({"result", "cancel", "logs", "task"})
+_TASK_VERBS = frozenset(name for name, verb in VERBS.items() if any("TASK" in part for part in verb.form))
 
 
 class Completer:

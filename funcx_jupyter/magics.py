@@ -9,6 +9,7 @@ from traitlets import Unicode
 
 from funcx_core.errors import FuncxError
 from funcx_jupyter import options, shell, verbs
+from funcx_jupyter.desk import Desk
 from funcx_jupyter.errors import shown_in_one_line
 from funcx_jupyter.session.outcome import Finished
 from funcx_jupyter.session.prepare import PreparedCell, prepare
@@ -34,7 +35,7 @@ class FuncxMagics(Magics):  # type: ignore[misc]
         """See `HELP`."""
         self.session.configured = self.endpoint
         if cell is None:
-            return verbs.run(self.session, line)
+            return self._verb(line)
         chosen = options.parse_cell_line(line)
         prepared = self._prepare(line, cell, chosen)
         try:
@@ -45,7 +46,12 @@ class FuncxMagics(Magics):  # type: ignore[misc]
             run = CellRun(self.session, endpoint, prepared, chosen, screen)
         except FuncxError as error:
             raise shown_in_one_line(error) from None
-        return self._shown(run.run(self.shell.user_ns, shell.cell_tags(self.shell)))
+        return self._shown(run.run(self.shell.user_ns, shell.place_of(self.shell)))
+
+    def _verb(self, line: str) -> Any:
+        self.session.recall.open(shell.place_of(self.shell).notebook)
+        desk = Desk(self.session, self.shell.user_ns, lambda: shell.ShellScreen(self.shell, quiet=False), self._shown)
+        return verbs.run(desk, line)
 
     def _prepare(self, line: str, cell: str, chosen: options.CellOptions) -> PreparedCell:
         text = shell.cell_text(self.shell, line, cell)
@@ -56,7 +62,7 @@ class FuncxMagics(Magics):  # type: ignore[misc]
             raise
 
     def _shown(self, finished: Finished) -> Any:
-        if finished.value is not None:
+        if finished.value is not None and not finished.is_plain:
             self.values.expect(finished.value, finished.shown)
         return finished.value
 

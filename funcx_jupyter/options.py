@@ -34,6 +34,7 @@ class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
         quiet: no header line.
         verbose: more in the header, whole tracebacks.
         explain: say what would be sent, and send nothing.
+        cache: attach to the task of this cell that runs already, if nothing has changed since.
     """
 
     endpoint: str | None = None
@@ -48,6 +49,7 @@ class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
     quiet: bool = False
     verbose: bool = False
     explain: bool = False
+    cache: bool = True
 
 
 class _Parser(argparse.ArgumentParser):
@@ -149,6 +151,12 @@ def _parser() -> _Parser:
     )
     add("-q", "--quiet", action="store_true", help="no line about the task")
     add("-v", "--verbose", action="store_true", help="frames of libraries in tracebacks, the full task id")
+    add(
+        "--cache",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="attach to the task of this very cell if it still runs (default), or submit again",
+    )
     add("--explain", action="store_true", help="show what would be sent, and send nothing")
     return parser
 
@@ -189,6 +197,7 @@ def _options(found: Any) -> CellOptions:
         quiet=found.quiet,
         verbose=found.verbose,
         explain=found.explain,
+        cache=found.cache,
     )
 
 

@@ -6,8 +6,11 @@ differs between them is said where it matters.
 
 from __future__ import annotations
 
+import html
+import os
 import sys
 import uuid
+from pathlib import Path
 from typing import Any
 
 from IPython.core.displayhook import DisplayHook
@@ -18,6 +21,7 @@ from funcx_jupyter.capture.values import Notebook
 from funcx_jupyter.display.header import Header
 from funcx_jupyter.display.traceback import arrange
 from funcx_jupyter.session.prepare import CellText
+from funcx_jupyter.session.recall import CellPlace
 
 
 def notebook_of(shell: Any) -> Notebook:
@@ -65,11 +69,18 @@ def _running_cell_number(shell: Any) -> int:
     return int(shell.execution_count)
 
 
-def cell_tags(shell: Any) -> dict[str, str]:
-    """Return what tells the task where it comes from."""
+def place_of(shell: Any) -> CellPlace:
+    """Return where the running cell is."""
     parent = getattr(shell, "parent_header", None) or {}
     cell_id = (parent.get("metadata") or {}).get("cellId")
-    return {"kind": "cell", **({"cell_id": str(cell_id)[:200]} if cell_id else {})}
+    run_id = (parent.get("header") or {}).get("msg_id") or f"{os.getpid()}:{shell.execution_count}"
+    return CellPlace(notebook=_notebook_path(shell), cell_id=str(cell_id or ""), run_id=str(run_id))
+
+
+def _notebook_path(shell: Any) -> str:
+    """Return the path of the notebook, as VS Code or the Jupyter server tell it to the kernel."""
+    found = shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
+    return str(found or Path.cwd())
 
 
 def figure_style() -> FigureStyle:
@@ -130,6 +141,12 @@ class ShellScreen:
             return
         update = self._can_update() and not first
         self.publish(header.as_bundle(), {}, transient={"display_id": self._display_id}, update=update)
+
+    def notice(self, text: str) -> None:
+        """Show one line that the user should not miss."""
+        self.publish(
+            {"text/plain": text, "text/html": f"<div>{html.escape(text)}</div>"}, {}, transient={}, update=False
+        )
 
     def _can_update(self) -> bool:
         is_captured = isinstance(self._shell.display_pub, CapturingDisplayPublisher)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -19,6 +19,8 @@ _COLOURS: Final = {
     TaskState.FAILED: "var(--jp-error-color1, #c62828)",
     TaskState.CANCELLED: "var(--jp-warn-color1, #b26a00)",
 }
+TASK_MIME: Final = "application/vnd.funcx.task+json"
+"""For front ends that know tasks: which one it is and how it is. Whoever does not shows the HTML or the text beside it."""
 _STYLE: Final = "font-family: var(--jp-ui-font-family, sans-serif); font-size: 90%; opacity: 0.85; padding-left: var(--jp-code-padding, 0)"
 
 
@@ -43,6 +45,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     timing: Timing | None = None
     note: str = ""
     verbose: bool = False
+    endpoint_id: str = ""
+    name: str = ""
 
     def status(self) -> str:
         """Return the state in words, with its time."""
@@ -71,9 +75,23 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         line = " · ".join([f"<b>{html.escape(self.endpoint)}</b>", shown, *details])
         return f'<div class="funcx-header" style="{_STYLE}" title="task {html.escape(self.task_id)}">{line}</div>'
 
-    def as_bundle(self) -> dict[str, str]:
-        """Return both."""
-        return {"text/plain": self.as_text(), "text/html": self.as_html()}
+    def as_bundle(self) -> dict[str, Any]:
+        """Return both, and the facts for front ends that have a view of their own."""
+        return {"text/plain": self.as_text(), "text/html": self.as_html(), TASK_MIME: self.as_facts()}
+
+    def as_facts(self) -> dict[str, Any]:
+        """Return what front ends need to follow the task. A notebook is passed on: there is nothing secret here."""
+        facts = {
+            "version": 1,
+            "task_id": self.task_id,
+            "name": self.name,
+            "endpoint": self.endpoint,
+            "endpoint_id": self.endpoint_id,
+            "state": self.state.value,
+            "seconds": round(self.elapsed, 3),
+            "outputs": self.outputs,
+        }
+        return {key: value for key, value in facts.items() if value != ""}
 
     def _details(self) -> list[str]:
         found = []

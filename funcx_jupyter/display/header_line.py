@@ -20,7 +20,7 @@ class HeaderLine:
     """Shows a header again when the state of its task changes, else once a second.
 
     Args:
-        first: what it says first.
+        first: what it says first. Its `elapsed` is where the clock starts: a task may have been sent long ago.
         show: puts a header on the screen.
         clock: monotonic seconds.
     """
@@ -31,7 +31,7 @@ class HeaderLine:
         self.header = first
         self._show = show
         self._clock = clock
-        self._started = clock()
+        self._started = clock() - first.elapsed
         self._last: tuple[str, int] | None = None
 
     @property

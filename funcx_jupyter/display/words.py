@@ -59,6 +59,11 @@ def ago(seconds: float) -> str:
     return f"{max(0, int(seconds))} s ago"
 
 
+def lasting(seconds: float) -> str:
+    """Return how long something takes or took, roughly: ``4 min``."""
+    return ago(seconds).removesuffix(" ago")
+
+
 def short_id(task_id: str) -> str:
     """Return four letters of a task's id that differ between the tasks of a session: its counting group."""
     groups = task_id.split("-")

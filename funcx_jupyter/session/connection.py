@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
+from contextlib import closing
 from typing import Any, Protocol
 
 from funcx_core.cells.spec import CellSpec
@@ -15,6 +17,7 @@ from funcx_core.protocol.task import Function, TaskOptions
 from funcx_core.sdk.futures import FuncXFuture, TaskListener
 from funcx_core.sdk.settings import Settings, load_settings
 from funcx_core.sdk.stream import Route, TaskStream
+from funcx_core.sdk.web import WebClient
 from funcx_core.serialize import pack_call, pack_function
 from funcx_jupyter.errors import NotConnectedError, shown_in_one_line
 from funcx_jupyter.session.endpoints import Endpoint
@@ -39,16 +42,31 @@ class Connection(Protocol):
     def endpoints(self) -> list[Endpoint]:
         """Return the user's endpoints."""
 
+    @property
+    def group_id(self) -> GroupId:
+        """The group of the tasks that are submitted now."""
+
     def submit(
-        self, endpoint_id: EndpointId, spec: CellSpec, options: TaskOptions, listener: TaskListener
+        self,
+        endpoint_id: EndpointId,
+        spec: CellSpec,
+        options: TaskOptions,
+        listener: TaskListener,
+        task_id: TaskId | None = None,
     ) -> FuncXFuture:
-        """Run a cell."""
+        """Run a cell, as the task of this id."""
+
+    def watch(self, task_id: TaskId, group_id: GroupId, endpoint_id: EndpointId, listener: TaskListener) -> FuncXFuture:
+        """Follow a task that was submitted before, with all its events from the first."""
 
     def cancel(self, task_id: TaskId) -> None:
         """Ask for the end of a task."""
 
     def task(self, task_id: str) -> dict[str, Any]:
         """Return what the service tells of a task."""
+
+    def states(self, task_ids: Sequence[TaskId]) -> dict[str, dict[str, Any]]:
+        """Return what is known of these tasks, by id, without their values, in one question."""
 
     def events(self, task_id: str) -> list[dict[str, Any]]:
         """Return the logged events of a task."""
@@ -118,10 +136,20 @@ class ServiceConnection:
             raise shown_in_one_line(error) from None
         return [endpoint_of(row, now=time.time()) for row in rows]
 
+    @property
+    def group_id(self) -> GroupId:
+        """The group of the tasks that are submitted now."""
+        return self._group_id
+
     def submit(
-        self, endpoint_id: EndpointId, spec: CellSpec, options: TaskOptions, listener: TaskListener
+        self,
+        endpoint_id: EndpointId,
+        spec: CellSpec,
+        options: TaskOptions,
+        listener: TaskListener,
+        task_id: TaskId | None = None,
     ) -> FuncXFuture:
-        """Run a cell."""
+        """Run a cell, as the task of this id."""
         stream = self._open_stream()
         if self._function_id is None:
             self._function_id = new_function_id()
@@ -129,10 +157,21 @@ class ServiceConnection:
         payload = pack_call((encode(spec),), {})
         route = Route(endpoint_id, self._group_id, options, self.client.reader_of(endpoint_id))
         try:
-            return stream.submit(self._function_id, payload, route, listener=listener)
+            return stream.submit(self._function_id, payload, route, listener=listener, task_id=task_id)
         except FuncxError as error:
             self.close()  # It has ended for good: the next cell gets a new one.
             raise shown_in_one_line(error) from None
+
+    def watch(self, task_id: TaskId, group_id: GroupId, endpoint_id: EndpointId, listener: TaskListener) -> FuncXFuture:
+        """Follow a task that was submitted before, with all its events from the first."""
+        (future,) = self._open_stream().watch(
+            group_id,
+            [task_id],
+            listener_of=lambda _: listener,
+            events_after={task_id: 0},
+            reader=self.client.reader_of(endpoint_id),
+        )
+        return future
 
     def cancel(self, task_id: TaskId) -> None:
         """Ask for the end of a task."""
@@ -141,6 +180,14 @@ class ServiceConnection:
     def task(self, task_id: str) -> dict[str, Any]:
         """Return the status of a task, and where it runs."""
         found: dict[str, Any] = self.client.get_task_status(task_id)
+        return found
+
+    def states(self, task_ids: Sequence[TaskId]) -> dict[str, dict[str, Any]]:
+        """Return what is known of these tasks, by id, without their values, in one question."""
+        with closing(WebClient(self.settings, timeout=10.0)) as web:
+            found: dict[str, dict[str, Any]] = web.post(
+                "batch_status", body={"task_ids": list(task_ids), "brief": True}
+            )["results"]
         return found
 
     def events(self, task_id: str) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import msgspec
 
 from funcx_core.cells.rebuild import Arrivals, load_values
 from funcx_core.cells.spec import Bundle, CellOutcome, outcome_decoder
-from funcx_core.errors import DeserializationError, TaskCancelled
+from funcx_core.errors import DeserializationError, RemoteProtocolError, TaskCancelled
 from funcx_core.protocol.task import TaskState, TaskTimes
 from funcx_jupyter.display import words
 from funcx_jupyter.display.header import Timing
@@ -35,24 +35,26 @@ class Finished(msgspec.Struct, frozen=True):
         shown: what the last expression looks like; None to show nothing.
         value: its value; None if there is none.
         hostname: where the cell ran.
+        is_plain: the task was no cell: `value` is what its function returned, and shows itself.
     """
 
     outputs: dict[str, Any]
     sizes: dict[str, int]
     shown: Bundle | None
     value: Any
-    hostname: str
+    hostname: str = ""
+    is_plain: bool = False
 
     def describe(self) -> str:
         """Return what came back in words: ``df 1.9 MB``."""
         return ", ".join(f"{name} {words.size(size)}" for name, size in self.sizes.items())
 
 
-def open_outcome(encoded: bytes, outputs: list[str], namespace: dict[str, Any], *, is_trusted: bool) -> Finished:
+def open_outcome(encoded: Any, outputs: list[str], namespace: dict[str, Any], *, is_trusted: bool) -> Finished:
     """Return what a task gave back, loaded for `namespace`. Nothing is assigned.
 
     Args:
-        encoded: the value of the task.
+        encoded: the value of the task. A task that was no cell has given whatever it is.
         outputs: the variables that it was asked for.
         namespace: where notebook code lives.
         is_trusted: whether the endpoint may run code here; if not, plain data is taken and nothing else.
@@ -60,7 +62,10 @@ def open_outcome(encoded: bytes, outputs: list[str], namespace: dict[str, Any], 
     Raises:
         DeserializationError: naming the output that cannot be loaded here.
     """
-    outcome = outcome_decoder.decode(encoded)
+    try:
+        outcome = outcome_decoder.decode(encoded if isinstance(encoded, bytes) else b"")
+    except RemoteProtocolError:
+        return Finished({}, {}, None, encoded, is_plain=True)
     arrivals = Arrivals(namespace)
     values = dict(load_values(outcome.values, outputs, arrivals, data_only=not is_trusted))
     sizes = dict(zip(outputs, outcome.sizes, strict=True))

@@ -8,13 +8,15 @@ from collections.abc import Callable
 import msgspec
 
 from funcx_core.cells.spec import CellSpec
-from funcx_core.errors import TaskNotFound, UsageError
+from funcx_core.errors import FuncxError, TaskNotFound, UsageError
 from funcx_core.ids import EndpointId, TaskId
 from funcx_core.protocol.task import TaskOptions, TaskState
 from funcx_jupyter.display import words
 from funcx_jupyter.errors import shown_in_one_line
 from funcx_jupyter.session.connection import Connection, ServiceConnection
 from funcx_jupyter.session.endpoints import Endpoint, choose
+from funcx_jupyter.session.journal import Submission
+from funcx_jupyter.session.recall import Recall
 from funcx_jupyter.session.watch import Mailbox
 
 _MOST_TASKS = 1000
@@ -41,6 +43,7 @@ class TaskRecord(msgspec.Struct, kw_only=True):
     task_id: TaskId
     endpoint: str
     cell: str
+    name: str = ""
     state: TaskState = TaskState.RECEIVED
     seconds: float = 0.0
     sent: Sent | None = None
@@ -58,6 +61,7 @@ class Session:
         self.configured: str = ""
         self.tasks: dict[TaskId, TaskRecord] = {}
         self.listeners: set[Callable[[TaskRecord], None]] = set()
+        self.recall = Recall()
         self._kept = 0
         self._connect = connect
         self._connection: Connection | None = None
@@ -99,6 +103,46 @@ class Session:
         for listener in list(self.listeners):
             listener(record)
 
+    def recognise(self, submission: Submission) -> None:
+        """Keep what the journal knows of a task that is attached to."""
+        if submission.task_id not in self.tasks:
+            title = submission.title or submission.task_id
+            self.remember(
+                TaskRecord(task_id=submission.task_id, endpoint=submission.endpoint, cell=title, name=submission.name)
+            )
+
+    def ended(self, task_id: TaskId, state: TaskState) -> None:
+        """The end of a task was shown to the user."""
+        if record := self.tasks.get(task_id):
+            record.state = state
+        self.recall.ended(task_id, state)
+
+    def running_twin(self, wanted: Submission) -> Submission | None:
+        """Return the submission of the same cell, with the same inputs, whose task still runs.
+
+        What the same execution of the cell has sent does not count: a loop may send one cell many times.
+        """
+        if not wanted.cell_id:
+            return None
+        for known in reversed(self.recall.submissions(wanted.service)):
+            is_same = (known.cell_id, known.content) == (wanted.cell_id, wanted.content)
+            if is_same and known.run_id != wanted.run_id and self.recall.end_of(known.task_id) is None:
+                return known if self._is_open(known.task_id) else None
+        return None
+
+    def _is_open(self, task_id: TaskId) -> bool:
+        try:
+            return not TaskState(self.connection.task(task_id)["status"]).is_terminal
+        except FuncxError:
+            return False  # The service never got it, or says by the submit what is wrong.
+
+    def find_submission(self, name: str) -> Submission | None:
+        """Return the newest submission of this notebook that a user names by four letters, id or name."""
+        known = self.recall.submissions(self.connection.address)
+        return next(
+            (one for one in reversed(known) if name in {one.task_id, words.short_id(one.task_id), one.name}), None
+        )
+
     def why_not_again(self, task_id: TaskId) -> str:
         """Return why a task cannot be run again from this kernel, or nothing."""
         record = self.tasks.get(task_id)
@@ -134,9 +178,11 @@ class Session:
         Raises:
             TaskNotFound: if there is none.
         """
-        for task_id in reversed(self.tasks):
-            if name in {task_id, words.short_id(task_id)}:
+        for task_id, record in reversed(self.tasks.items()):
+            if name in {task_id, words.short_id(task_id), record.name}:
                 return task_id
+        if submission := self.find_submission(name):
+            return submission.task_id
         if len(name) == 36:  # noqa: PLR2004 - a whole id, perhaps of another kernel
             return TaskId(name)
         raise shown_in_one_line(TaskNotFound(name, "`%funcx status` lists the tasks of this kernel."))

@@ -20,8 +20,9 @@ class Kernel:
     def __init__(self, client: NotebookClient) -> None:
         self.client = client
 
-    def run(self, source: str) -> Cell:
-        """Run a cell and return what it shows."""
+    def run(self, source: str, *, cell_id: str = "") -> Cell:
+        """Run a cell and return what it shows. `cell_id`: told to the kernel, as JupyterLab does."""
+        self.client.kc.session.metadata = {"cellId": cell_id} if cell_id else {}
         cell = v4.new_code_cell(source)
         self.client.nb.cells.append(cell)
         self.client.execute_cell(cell, len(self.client.nb.cells) - 1, store_history=True)

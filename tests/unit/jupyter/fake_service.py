@@ -35,6 +35,7 @@ class FakeConnection:
         self.cancelled: list[TaskId] = []
         self.futures: dict[TaskId, FuncXFuture] = {}
         self.accepts = Limits()
+        self.group_id = new_group_id()
         self._lock = threading.Lock()
         self._worker: Popen[bytes] | None = None
         self.hold = False  # never run anything: as if no worker were free
@@ -46,10 +47,15 @@ class FakeConnection:
         return self.rows
 
     def submit(
-        self, endpoint_id: EndpointId, spec: CellSpec, options: TaskOptions, listener: TaskListener
+        self,
+        endpoint_id: EndpointId,
+        spec: CellSpec,
+        options: TaskOptions,
+        listener: TaskListener,
+        task_id: TaskId | None = None,
     ) -> FuncXFuture:
-        route = Route(endpoint_id, new_group_id(), options, TrustingReader(self.trusts))
-        future = FuncXFuture(new_task_id(), None, route, listener)
+        route = Route(endpoint_id, self.group_id, options, TrustingReader(self.trusts))
+        future = FuncXFuture(task_id or new_task_id(), None, route, listener)
         assert future.task_id is not None
         self.futures[future.task_id] = future
         self.specs.append(spec)

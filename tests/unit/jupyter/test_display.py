@@ -12,7 +12,7 @@ from funcx_core.ids import TaskId
 from funcx_core.protocol.task import EventKind, TaskEvent, TaskState, TaskTimes
 from funcx_jupyter.capture.values import Captured, CapturedValue, Kind
 from funcx_jupyter.display import words
-from funcx_jupyter.display.header import Header, Timing, describe_inputs
+from funcx_jupyter.display.header import TASK_MIME, Header, Timing, describe_inputs
 from funcx_jupyter.display.header_line import HeaderLine
 from funcx_jupyter.display.player import Player
 from funcx_jupyter.session.outcome import timing_of
@@ -78,7 +78,7 @@ def test_html_says_the_same_and_escapes():
     header = Header(endpoint="<b>", task_id=TASK, state=TaskState.FAILED, elapsed=1)
     assert "<b>&lt;b&gt;</b>" in header.as_html()
     assert "✗ failed after 1.0 s" in header.as_html()
-    assert set(header.as_bundle()) == {"text/plain", "text/html"}
+    assert set(header.as_bundle()) == {"text/plain", "text/html", TASK_MIME}
 
 
 def test_inputs_the_largest_first_code_with_parentheses():

@@ -1,0 +1,28 @@
+"""What a verb of `%funcx` works with: the session, and the notebook's variables and output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from funcx_jupyter.session.following import Screen
+from funcx_jupyter.session.outcome import Finished
+from funcx_jupyter.session.state import Session
+
+
+class Desk(msgspec.Struct, frozen=True):
+    """One per call of a verb.
+
+    Attributes:
+        session: what the kernel remembers.
+        namespace: the variables of the notebook.
+        screen: makes the place for the output of one task.
+        shown: returns the value of a cell, so that it is shown as its worker did.
+    """
+
+    session: Session
+    namespace: dict[str, Any]
+    screen: Callable[[], Screen]
+    shown: Callable[[Finished], Any]

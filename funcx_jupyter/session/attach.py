@@ -1,0 +1,165 @@
+"""Tasks of this notebook that an earlier kernel, or an earlier cell, has sent: shown again from their first line, and their outputs taken."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from funcx_core.errors import TaskNotFound
+from funcx_core.ids import EndpointId, GroupId, TaskId
+from funcx_core.protocol.task import TaskState
+from funcx_jupyter.display import words
+from funcx_jupyter.display.header import Header
+from funcx_jupyter.errors import CellInterrupted
+from funcx_jupyter.session.following import Followed, Following, Screen
+from funcx_jupyter.session.journal import Submission
+from funcx_jupyter.session.outcome import Finished, open_outcome
+from funcx_jupyter.session.state import Session
+from funcx_jupyter.session.watch import Mailbox
+
+
+class Attacher:
+    """Shows tasks again.
+
+    Args:
+        session: of this notebook.
+        namespace: the variables of the notebook.
+        screen: makes the place for the output of one more task.
+    """
+
+    def __init__(self, session: Session, namespace: dict[str, Any], screen: Callable[[], Screen]) -> None:
+        self._session = session
+        self._namespace = namespace
+        self._screen = screen
+
+    def one(self, name: str) -> Finished:
+        """Follow a task to its end, and return or raise what it did.
+
+        Raises:
+            TaskNotFound: there is no such task.
+        """
+        submission = self._submission(name)
+        return self._follow(submission, self._known(submission.task_id))
+
+    def several(self, names: Sequence[str]) -> str:
+        """Follow tasks to their ends, one after the other, and return what became of them in words."""
+        return self._report([self._submission(name) for name in names], "tasks", replays_all=True)
+
+    def everything(self) -> str:
+        """Do that for all tasks of this notebook that this kernel does not know yet: the last of each cell."""
+        known = self._session.recall.submissions(self._session.connection.address)
+        newest = {one.cell_id or one.content: one for one in known}
+        found = [one for one in known if one in newest.values() and one.task_id not in self._session.tasks]
+        if not found:
+            return "No tasks of this notebook wait to be attached. `%funcx attach TASK` shows any task of yours again."
+        return self._report(found, "tasks of this notebook", replays_all=False)
+
+    def _report(self, found: list[Submission], what: str, *, replays_all: bool) -> str:
+        states = self._session.connection.states([one.task_id for one in found])
+        told, notes = [], []
+        for one in found:
+            known = states.get(one.task_id, {})
+            state = _state(known)
+            if state is None:
+                told.append(f"{_name(one)} gone")
+                continue
+            is_seen = self._session.recall.end_of(one.task_id) is not None
+            if is_seen and not replays_all:
+                notes += self._restore(one, state)
+            else:
+                state = self._replay(one, known)
+                notes += [f"{name} restored." for name in one.outputs] if state is TaskState.SUCCESS else []
+            age = f" ({words.lasting(time.time() - one.at)})" if not state.is_terminal else ""
+            told.append(f"{_name(one)} {words.STATES[state]}{age}")
+        counted = f"{len(found)} {what if len(found) != 1 else what.replace('tasks', 'task', 1)}"
+        return " ".join([f"{counted}: {', '.join(told)}.", *notes])
+
+    def _replay(self, submission: Submission, known: dict[str, Any]) -> TaskState:
+        try:
+            self._follow(submission, known)
+        except CellInterrupted:
+            raise
+        except Exception as error:  # noqa: BLE001 - what a cell raised, which may be anything; the others are to be shown, too
+            self._screen().notice(f"{words.short_id(submission.task_id)}: {type(error).__name__}: {error}")
+        return self._session.tasks[submission.task_id].state
+
+    def _follow(self, submission: Submission, known: dict[str, Any]) -> Finished:
+        screen, mailbox = self._screen(), Mailbox()
+        followed = _followed(submission, known)
+        self._session.recognise(submission)
+        future = self._session.connection.watch(
+            submission.task_id, submission.group_id, submission.endpoint_id, mailbox
+        )
+        header = Header(
+            endpoint=submission.endpoint,
+            endpoint_id=submission.endpoint_id,
+            task_id=submission.task_id,
+            elapsed=max(0.0, time.time() - submission.at),
+            outputs=", ".join(submission.outputs),
+        )
+        return Following(self._session, followed, future, mailbox, screen, header).run(self._namespace)
+
+    def _restore(self, submission: Submission, state: TaskState) -> list[str]:
+        """Take the outputs of a task whose end has been shown; what the notebook has already stays as it is."""
+        self._session.recognise(submission)
+        self._session.tasks[submission.task_id].state = state
+        missing = [name for name in submission.outputs if name not in self._namespace]
+        if state is not TaskState.SUCCESS or not submission.outputs:
+            return []
+        kept = [f"`{name}` stays as it is here." for name in submission.outputs if name not in missing]
+        if missing:
+            is_trusted = self._session.connection.trusts(submission.endpoint_id)
+            value = self._session.connection.result(submission.task_id)
+            opened = open_outcome(value, submission.outputs, self._namespace, is_trusted=is_trusted)
+            self._namespace.update({name: opened.outputs[name] for name in missing})
+        return [*(f"{name} restored." for name in missing), *kept]
+
+    def _known(self, task_id: TaskId) -> dict[str, Any]:
+        known = self._session.connection.states([task_id]).get(task_id, {})
+        if _state(known) is None:
+            raise TaskNotFound(
+                task_id, "Its result was deleted since, or the service never got it: run its cell again."
+            )
+        return known
+
+    def _submission(self, name: str) -> Submission:
+        """Return the submission of this notebook with that name; of another task of the user, what the service tells."""
+        if found := self._session.find_submission(name):
+            return found
+        task_id = self._session.find_task(name)
+        known = self._known(task_id)
+        endpoint_id = EndpointId(str(known["endpoint_id"]))
+        names = {row.endpoint_id: row.name for row in self._session.connection.endpoints()}
+        return Submission(
+            task_id=TaskId(task_id),
+            group_id=GroupId(str(known["task_group_id"])),
+            endpoint_id=endpoint_id,
+            endpoint=names.get(endpoint_id, endpoint_id[:8]),
+            service=self._session.connection.address,
+            at=float(known["times"]["received"]) / 1e9,
+            title="",
+        )
+
+
+def _followed(submission: Submission, known: dict[str, Any]) -> Followed:
+    completed = float((known.get("times") or {}).get("completed") or 0) / 1e9
+    return Followed(
+        task_id=submission.task_id,
+        endpoint=submission.endpoint,
+        endpoint_id=submission.endpoint_id,
+        outputs=submission.outputs,
+        sent_at=submission.at,
+        took=max(0.0, completed - submission.at) if completed else None,
+    )
+
+
+def _state(known: dict[str, Any]) -> TaskState | None:
+    try:
+        return TaskState(str(known.get("status", "")))
+    except ValueError:
+        return None  # Deleted since, or never received.
+
+
+def _name(submission: Submission) -> str:
+    return submission.name or words.short_id(submission.task_id)

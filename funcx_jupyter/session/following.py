@@ -1,0 +1,159 @@
+"""Follows one task in the main thread, from whenever it was sent to its end, and takes in what comes back."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+
+from funcx_core.errors import FuncxError, RemoteTaskError, ServiceUnavailable, TaskTimeout
+from funcx_core.ids import EndpointId, TaskId
+from funcx_core.sdk.futures import FuncXFuture
+from funcx_core.serialize import RemoteInfo
+from funcx_jupyter.display import words
+from funcx_jupyter.display.header import Header
+from funcx_jupyter.display.header_line import HeaderLine
+from funcx_jupyter.display.player import Player, Publisher
+from funcx_jupyter.errors import CellInterrupted, shown_in_one_line
+from funcx_jupyter.session.outcome import Finished, end_state, open_outcome, timing_of
+from funcx_jupyter.session.state import Session
+from funcx_jupyter.session.watch import Mailbox, Watcher
+
+
+class Screen(Protocol):
+    """Where a cell's output goes: see `funcx_jupyter.shell`."""
+
+    @property
+    def publisher(self) -> Publisher:
+        """What shows rich output."""
+
+    def header(self, header: Header, *, first: bool, last: bool) -> None:
+        """Show the header line."""
+
+    def notice(self, text: str) -> None:
+        """Show one line that the user should not miss."""
+
+    def arrange(self, error: BaseException, *, where: str, verbose: bool) -> BaseException:
+        """Return the exception of the cell's own code, told how to show itself."""
+
+
+class Followed(msgspec.Struct, frozen=True, kw_only=True):
+    """A task to follow, and how.
+
+    Attributes:
+        endpoint: the name of where it runs.
+        outputs: the variables that come back.
+        sent_at: when it was sent, in Unix seconds.
+        took: seconds from then to its end, if it ended before we followed it.
+        walltime: seconds after which it is stopped.
+        renamed: file names of cells in its traceback, under which another kernel knew them, and what they are here.
+        stream: whether output is shown while it runs.
+        verbose: whether frames of libraries are shown.
+    """
+
+    task_id: TaskId
+    endpoint: str
+    endpoint_id: EndpointId
+    outputs: list[str] = []
+    sent_at: float
+    took: float | None = None
+    walltime: float | None = None
+    renamed: dict[str, str] = {}
+    stream: bool = True
+    verbose: bool = False
+
+
+class Following:
+    """One task on the screen. Call `run` once.
+
+    Args:
+        session: has the connection, and hears how the task ended.
+        task: which one.
+        future: its future.
+        mailbox: what hears of it.
+        screen: where it is shown.
+        header: what is shown of it first.
+    """
+
+    def __init__(  # noqa: PLR0917 - all of them are what a task has
+        self, session: Session, task: Followed, future: FuncXFuture, mailbox: Mailbox, screen: Screen, header: Header
+    ) -> None:
+        self._session = session
+        self._task = task
+        self._future = future
+        self._mailbox = mailbox
+        self._screen = screen
+        self._line = HeaderLine(header, lambda header: screen.header(header, first=False, last=False))
+        future.add_done_callback(mailbox.on_end)
+
+    def run(self, namespace: dict[str, Any]) -> Finished:
+        """Return what the task gave back; its outputs are in `namespace` then. If this raises, nothing was assigned.
+
+        Raises:
+            CellInterrupted: the user stopped it.
+            BaseException: what the cell raised, or one of our errors.
+        """
+        self._screen.header(self._line.header, first=True, last=False)
+        self._watch()
+        error = self._future.exception()
+        if error is not None:
+            self._end()
+            raise self._presentable(error) from error.__cause__
+        is_trusted = self._session.connection.trusts(self._task.endpoint_id)
+        finished = open_outcome(self._future.result(), self._task.outputs, namespace, is_trusted=is_trusted)
+        self._end(outputs=finished.describe())
+        namespace.update(finished.outputs)
+        return finished
+
+    def _watch(self) -> None:
+        player = Player(self._screen.publisher, lambda: self._screen.header(self._line.header, first=True, last=False))
+        cancel = self._session.connection.cancel
+        watcher = Watcher(self._future, self._mailbox, player, self._line, cancel=cancel, stream=self._task.stream)
+        try:
+            watcher.wait()
+        except CellInterrupted:
+            self._end()
+            raise
+
+    def _presentable(self, error: BaseException) -> BaseException:
+        """Return the error as the user is to see it: their own with its lines, ours in one."""
+        if isinstance(error, ServiceUnavailable):
+            self._session.close()  # The stream has given up; the next cell gets a new one.
+        return presentable(error, self._task, self._screen)
+
+    def _end(self, **fields: Any) -> None:
+        """Show how it ended. A detached task has not."""
+        if not self._future.done():
+            self._screen.header(self._line.header, first=False, last=True)
+            return
+        state = end_state(self._future.exception())
+        total = self._line.elapsed if self._task.took is None else self._task.took
+        timing = timing_of(self._future.times, sent_at=self._task.sent_at, total=total)
+        self._session.ended(self._task.task_id, state)
+        self._line.header = msgspec.structs.replace(
+            self._line.header, state=state, elapsed=total, timing=timing, note="", **fields
+        )
+        self._screen.header(self._line.header, first=False, last=True)
+
+
+def presentable(error: BaseException, task: Followed, screen: Screen) -> BaseException:
+    """Return an error of a task as the user is to see it: their own with its lines, ours in one."""
+    if isinstance(error, TaskTimeout) and task.walltime is not None:
+        limit = f"{task.walltime:g}"
+        error.args = (f"Stopped after {limit} s (-t {limit}). Partial output kept.",)
+    if isinstance(error, FuncxError) and not isinstance(error, RemoteTaskError):
+        return shown_in_one_line(error)
+    if isinstance(error, ModuleNotFoundError):
+        error.add_note(f"`{error.name}` has to be installed on {task.endpoint}, where the cell ran.")
+    remote = getattr(error, "funcx", None)
+    host = None
+    if isinstance(remote, RemoteInfo):
+        host = remote.details.get("hostname")
+        if task.renamed:
+            frames = [
+                msgspec.structs.replace(frame, filename=task.renamed.get(frame.filename, frame.filename))
+                for frame in remote.frames
+            ]
+            error.funcx = remote._replace(frames=frames)  # type: ignore[attr-defined]
+    place = [task.endpoint, *([f"host {host}"] if host else []), f"task {words.short_id(task.task_id)}"]
+    return screen.arrange(error, where=", ".join(place), verbose=task.verbose)

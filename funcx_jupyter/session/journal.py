@@ -1,0 +1,197 @@
+"""What a notebook has submitted, on disk: written before a cell is sent, read after the kernel was restarted.
+
+One file of lines for each notebook, in a private folder; see `docs/notebooks.md`. It holds ids, names, hashes and the first telling line of
+each cell: neither values nor tokens. A line is in the file before the task is in the service, so a kernel that is killed at any moment
+leaves a task that can be found; a line whose task the service never got is harmless.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from funcx_core.home import home, private_dir, write_private
+from funcx_core.ids import EndpointId, GroupId, TaskId
+from funcx_core.protocol.task import TaskState
+
+MOST_KEPT: Final = 200
+"""Submissions that a file holds after it was tidied."""
+TIDY_OVER: Final = 256 * 1024
+"""Bytes over which it is tidied."""
+STALE_AFTER: Final = 90 * 86400
+"""Seconds after which the file of a notebook that submits nothing is removed."""
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="sent"):
+    """A cell that was sent.
+
+    Attributes:
+        task_id: its task.
+        group_id: the group in which its outcome is published.
+        endpoint_id: where it runs.
+        endpoint: the name of that at the time.
+        service: the address of the service.
+        at: when, in Unix seconds.
+        title: its first telling line.
+        cell_id: what the front end calls the cell; empty where it does not say.
+        run_id: which execution of a cell it was. A loop may send one cell many times in one execution.
+        content: hash of what was sent: code, endpoint, inputs and wanted outputs.
+        outputs: variables that were wanted back.
+        name: what an asynchronous cell's task was to be called.
+        is_async: whether the cell returned at once.
+        filename: the name under which the kernel knew the cell.
+    """
+
+    task_id: TaskId
+    group_id: GroupId
+    endpoint_id: EndpointId
+    endpoint: str
+    service: str
+    at: float
+    title: str
+    cell_id: str = ""
+    run_id: str = ""
+    content: str = ""
+    outputs: list[str] = []
+    name: str = ""
+    is_async: bool = False
+    filename: str = ""
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
+    """A kernel saw the end of a task, and showed it."""
+
+    task_id: TaskId
+    state: TaskState
+
+
+Line = Submission | Ended
+_decoder: Final = msgspec.json.Decoder(Line)
+
+
+class Journal:
+    """The submissions of one notebook. Not for several threads.
+
+    Args:
+        path: the file. It need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._sent: dict[TaskId, Submission] = {}
+        self._ended: dict[TaskId, TaskState] = {}
+        self._inode = 0
+        self._read_to = 0
+
+    @classmethod
+    def of(cls, notebook: str) -> Journal:
+        """Return the journal of a notebook, by its path; files of notebooks that are long out of use go.
+
+        Raises:
+            ConfigError, OSError: there can be no such file.
+        """
+        folder = private_dir(home() / "notebooks")
+        path = folder / f"{hashlib.sha256(notebook.encode()).hexdigest()[:24]}.jsonl"
+        _remove_stale(folder, except_for=path)
+        return cls(path)
+
+    def sent(self, submission: Submission) -> None:
+        """Write that a cell is about to be sent.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._append(submission)
+
+    def ended(self, task_id: TaskId, state: TaskState) -> None:
+        """Write that the end of a task was shown. Raises as `sent` does."""
+        if self._ended.get(task_id) is not state:
+            self._append(Ended(task_id=task_id, state=state))
+
+    def submissions(self) -> list[Submission]:
+        """Return what was sent from this notebook by this and earlier kernels, oldest first."""
+        self._read()
+        return list(self._sent.values())
+
+    def end_of(self, task_id: TaskId) -> TaskState | None:
+        """Return how a task ended, if a kernel has shown that."""
+        self._read()
+        return self._ended.get(task_id)
+
+    def _append(self, line: Line) -> None:
+        data = msgspec.json.encode(line) + b"\n"
+        with _locked(self._path) as file:
+            os.write(file, data)  # One call: a kernel that is killed leaves a whole line or none.
+        self._read()
+        if self._read_to > TIDY_OVER:
+            self._tidy()
+
+    def _read(self) -> None:
+        """Take in what was added since: by this kernel, or by another of the same notebook."""
+        try:
+            found = self._path.stat()
+            if (found.st_ino, found.st_size) == (self._inode, self._read_to):
+                return
+            content = self._path.read_bytes()
+        except FileNotFoundError:
+            return
+        if found.st_ino != self._inode:  # It is new, or was tidied by another kernel.
+            self._inode, self._read_to = found.st_ino, 0
+        whole = content.rfind(b"\n") + 1
+        self._take(content[self._read_to : whole].splitlines())
+        self._read_to = whole
+
+    def _take(self, lines: Iterable[bytes]) -> None:
+        for data in lines:
+            # A line that cannot be read was written by a newer version, or by a disk that was full.
+            with suppress(msgspec.DecodeError):
+                match _decoder.decode(data):
+                    case Submission() as submission:
+                        self._sent[submission.task_id] = submission
+                    case Ended(task_id=task_id, state=state):
+                        self._ended[task_id] = state
+
+    def _tidy(self) -> None:
+        with _locked(self._path):
+            self._read()
+            kept = list(self._sent.values())[-MOST_KEPT:]
+            self._sent = {one.task_id: one for one in kept}
+            self._ended = {task_id: state for task_id, state in self._ended.items() if task_id in self._sent}
+            ends = [Ended(task_id=task_id, state=state) for task_id, state in self._ended.items()]
+            write_private(self._path, b"".join(msgspec.json.encode(line) + b"\n" for line in [*kept, *ends]))
+
+
+class _locked:  # noqa: N801 - used as `with _locked(path) as file`
+    """The file, open for appending, with nobody else writing to it or replacing it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = -1
+
+    def __enter__(self) -> int:
+        while True:
+            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            with suppress(FileNotFoundError):
+                if self._path.stat().st_ino == os.fstat(self._file).st_ino:
+                    return self._file
+            os.close(self._file)  # It was tidied between the two calls: this is the old file.
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)
+
+
+def _remove_stale(folder: Path, *, except_for: Path) -> None:
+    oldest = time.time() - STALE_AFTER
+    for path in folder.glob("*.jsonl"):
+        with suppress(OSError):  # Another kernel was faster.
+            if path != except_for and path.stat().st_mtime < oldest:
+                path.unlink()
