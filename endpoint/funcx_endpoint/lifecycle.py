@@ -7,7 +7,6 @@ says which process it is; a signal is only sent when that very process (id, star
 from __future__ import annotations
 
 import os
-import select
 import shutil
 import signal
 import subprocess
@@ -24,7 +23,7 @@ from funcx_core.errors import ConfigError, EndpointStateError
 from funcx_core.home import write_private
 from funcx_endpoint import processes, templates
 from funcx_endpoint.folder import AgentLock, EndpointFolder, Status
-from funcx_endpoint.interchange.readiness import NOT_DETACHED, Report
+from funcx_endpoint.interchange.readiness import NOT_DETACHED, Report, Reports
 from funcx_endpoint.processes import Identity
 
 START_TIMEOUT: Final = 60.0
@@ -130,12 +129,13 @@ def start(folder: EndpointFolder, *, debug: bool = False, timeout: float = START
     folder.create()
     folder.stop_request.unlink(missing_ok=True)
     reader, writer = os.pipe()
+    reports = Reports(reader, timeout=timeout)
     try:
         agent = _spawn(folder, writer, debug=debug)
     finally:
         os.close(writer)
     try:
-        word = _wait_until_online(folder, agent, reader, time.monotonic() + timeout)
+        word = _wait_until_online(folder, agent, reports)
     except EndpointStateError as error:
         folder.write_last_error(str(error), at=time.time())
         raise
@@ -143,7 +143,7 @@ def start(folder: EndpointFolder, *, debug: bool = False, timeout: float = START
         folder.clear_last_error()
         return word
     finally:
-        os.close(reader)
+        reports.close()
 
 
 def run_in_foreground(folder: EndpointFolder, *, debug: bool = False) -> int:
@@ -176,20 +176,18 @@ def _spawn(folder: EndpointFolder, ready: int, *, debug: bool) -> subprocess.Pop
         )
 
 
-def _wait_until_online(
-    folder: EndpointFolder, agent: subprocess.Popen[bytes], reader: int, deadline: float
-) -> str | None:
+def _wait_until_online(folder: EndpointFolder, agent: subprocess.Popen[bytes], reports: Reports) -> str | None:
     waits_for = "the agent to start"
     while True:
-        line = _read_line(reader, deadline)
-        if line is None:
+        try:
+            report = reports.next()
+        except TimeoutError:
             raise EndpointStateError(
                 f"Endpoint '{folder.name}' was not online in time; it is still {waits_for}. It keeps trying; see "
                 f"`funcx-endpoint status {folder.name}` and {folder.logs / 'agent.log'}."
-            )
-        if not line:
-            raise EndpointStateError(_why_it_died(folder, agent))
-        report = msgspec.json.decode(line, type=Report)
+            ) from None
+        except EOFError:
+            raise EndpointStateError(_why_it_died(folder, agent)) from None
         match report.state:
             case "online":
                 return report.detail
@@ -219,20 +217,6 @@ def _why_it_died(folder: EndpointFolder, agent: subprocess.Popen[bytes]) -> str:
     said = folder.agent_output.read_bytes()[-TAIL_BYTES:].decode(errors="replace").strip()
     last = f" It said: {said.splitlines()[-1]}" if said else ""
     return f"Endpoint '{folder.name}' did not start: its agent ended with code {code}.{last} See {folder.agent_output}."
-
-
-def _read_line(reader: int, deadline: float) -> bytes | None:
-    """Return the next line, empty at the end of the pipe, None after the deadline. The agent writes a line at once."""
-    line = b""
-    while not line.endswith(b"\n"):
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([reader], [], [], left)[0]:
-            return None
-        byte = os.read(reader, 1)
-        if not byte:
-            return b""
-        line += byte
-    return line
 
 
 def stop(folder: EndpointFolder, *, grace: float | None = None, say: Callable[[str], None] = lambda _: None) -> bool:

@@ -1,4 +1,4 @@
-"""Settings of the one way in which endpoints run tasks: blocks from a provider, a manager per node, workers."""
+"""The one way in which tasks run: blocks from a provider, a manager per node, workers. Setting of an endpoint, or executor by itself."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from funcx_core.errors import ConfigError
+from funcx_endpoint.executors.alone.executor import StandaloneExecutor
 from funcx_endpoint.manager.placement import check_affinity
 from funcx_endpoint.settings import checked, positive, without_old
 
@@ -19,7 +20,6 @@ OLD_SETTINGS = frozenset(
         "container_type",
         "interchange_local",
         "managed",
-        "passthrough",
         "poll_period",
         "prefetch_capacity",
         "scheduler_mode",
@@ -37,8 +37,10 @@ OLD_SETTINGS = frozenset(
 
 @checked
 @dataclasses.dataclass(kw_only=True, frozen=True)
-class HighThroughputExecutor:
+class HighThroughputExecutor(StandaloneExecutor):
     """Many short tasks on the nodes of blocks.
+
+    In an endpoint's `Config` it is a setting. By itself it is a `concurrent.futures.Executor`, see `StandaloneExecutor`.
 
     Attributes:
         provider: a Parsl provider; None for a `LocalProvider` with one block.
@@ -71,6 +73,8 @@ class HighThroughputExecutor:
         max_output: bytes of what a task prints that are kept.
         keep_children: whether processes that a task leaves behind live on.
         worker_debug: log more.
+        passthrough: what `submit` takes: True for packed buffers, whose futures give packed results; False for functions and
+            values; None for either. An endpoint makes no use of it.
     """
 
     provider: Any = None
@@ -99,6 +103,7 @@ class HighThroughputExecutor:
     max_output: int = 1024 * 1024
     keep_children: bool = False
     worker_debug: bool = False
+    passthrough: bool | None = None
 
     @staticmethod
     def translate_old(given: dict[str, Any]) -> dict[str, Any]:

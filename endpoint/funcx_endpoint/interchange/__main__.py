@@ -14,7 +14,11 @@ from funcx_core import logs
 from funcx_core.errors import Conflict, FuncxError
 from funcx_core.transport.loop import run
 from funcx_core.transport.zmq import KeyPair
+from funcx_endpoint.config import Config
 from funcx_endpoint.config_file import load_config
+from funcx_endpoint.executors import HighThroughputExecutor
+from funcx_endpoint.executors.alone import handover
+from funcx_endpoint.executors.alone.agent import remove_if_abandoned
 from funcx_endpoint.folder import AgentLock, EndpointFolder
 from funcx_endpoint.interchange.process import Agent
 from funcx_endpoint.interchange.readiness import NOT_DETACHED, Readiness
@@ -44,7 +48,7 @@ def main() -> int:
         readiness.failed(str(error), error.code)
         return 1
     try:
-        run(_run(folder, readiness))
+        run(_run(folder, readiness, arguments.lifeline_fd))
     except FuncxError as error:
         _log.error("the endpoint stops: %s", error)
         readiness.failed(str(error), error.code)
@@ -57,12 +61,19 @@ def main() -> int:
         return DIED
     finally:
         lock.release()
+        if arguments.lifeline_fd is not None:
+            remove_if_abandoned(folder, arguments.lifeline_fd)
     return 0
 
 
-async def _run(folder: EndpointFolder, readiness: Readiness) -> None:
+async def _run(folder: EndpointFolder, readiness: Readiness, lifeline: int | None) -> None:
     readiness.progress("reading its configuration")
-    config = load_config(folder.path)
+    forwarder = None
+    if lifeline is None:
+        config = load_config(folder.path)
+    else:
+        executor, forwarder = handover.take(folder.path)
+        config = Config(executors=[HighThroughputExecutor(**executor)], **handover.ENDPOINT)
     if not (config.detach_endpoint or readiness.is_final):
         readiness.failed("", NOT_DETACHED)
         return
@@ -71,13 +82,19 @@ async def _run(folder: EndpointFolder, readiness: Readiness) -> None:
     gc.set_threshold(GC_THRESHOLD)
     keys = KeyPair.load_or_create(folder.keys)
     endpoint_id = folder.ensure_endpoint_id()
-    await Agent(folder, config, endpoint_id=endpoint_id, keys=keys, readiness=readiness).run()
+    agent = Agent(folder, config, endpoint_id=endpoint_id, keys=keys, readiness=readiness, forwarder=forwarder)
+    if lifeline is not None:
+        agent.end_with(lifeline)
+    await agent.run()
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m funcx_endpoint.interchange", description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="the endpoint's folder")
     parser.add_argument("--ready-fd", type=int, default=None, help="pipe on which to say that the endpoint is online")
+    parser.add_argument(
+        "--lifeline-fd", type=int, default=None, help="pipe to the executor that this agent works for, and ends with"
+    )
     parser.add_argument("--debug", action="store_true", help="log more")
     return parser.parse_args()
 

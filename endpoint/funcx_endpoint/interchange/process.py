@@ -22,6 +22,7 @@ from funcx_core.ids import EndpointId, ManagerId
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.endpoint import (
     Cancel,
+    EndpointRegistration,
     EndpointStatus,
     Register,
     Registered,
@@ -65,8 +66,16 @@ class Agent:
     """One endpoint, from its start to its end."""
 
     def __init__(
-        self, folder: EndpointFolder, config: Config, *, endpoint_id: EndpointId, keys: KeyPair, readiness: Readiness
+        self,
+        folder: EndpointFolder,
+        config: Config,
+        *,
+        endpoint_id: EndpointId,
+        keys: KeyPair,
+        readiness: Readiness,
+        forwarder: EndpointRegistration | None = None,
     ) -> None:
+        """`forwarder` says where to connect to; without it the service is asked."""
         executor = config.executor
         self._folder = folder
         self._config = config
@@ -95,7 +104,7 @@ class Agent:
             keys,
             self,
             epoch=self._epoch,
-            register=registrar.register,
+            register=registrar.register if forwarder is None else lambda: forwarder,
             threshold=config.heartbeat_threshold,
         )
         self._large = LargeValues(LargeFolder(folder.large), self, service_address=config.funcx_service_address)
@@ -112,6 +121,15 @@ class Agent:
         self._stop_reason: FuncxError | None = None
 
     # --- life ------------------------------------------------------------------------------------------------------
+
+    def end_with(self, lifeline: int) -> None:
+        """Stop at once when the other end of this pipe is closed."""
+
+        def ended() -> None:
+            self._loop.remove_reader(lifeline)
+            self._perform(self._state.drain(0.0, now=self._loop.time()))
+
+        self._loop.add_reader(lifeline, ended)
 
     async def run(self) -> None:
         """Run until a signal, or until the service does not want this agent.

@@ -1,9 +1,11 @@
-"""How the agent tells the command that started it that it is ready, or why it is not: JSON lines on a pipe."""
+"""How the agent tells whoever started it that it is ready, or why it is not: JSON lines on a pipe."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import select
+import time
 
 import msgspec
 
@@ -56,3 +58,38 @@ class Readiness:
             return
         with contextlib.suppress(OSError):  # The starter went away; nobody listens.
             os.write(self._descriptor, msgspec.json.encode(report) + b"\n")
+
+
+class Reports:
+    """The other end of the pipe: what an agent reports about its start.
+
+    Args:
+        descriptor: the end to read; it is closed with `close`.
+        timeout: seconds from now until the starter has waited long enough.
+    """
+
+    def __init__(self, descriptor: int, *, timeout: float) -> None:
+        self._descriptor = descriptor
+        self._deadline = time.monotonic() + timeout
+
+    def next(self) -> Report:
+        """Return the next report.
+
+        Raises:
+            TimeoutError: none came in time.
+            EOFError: the agent has ended, or given its answer.
+        """
+        line = b""
+        while not line.endswith(b"\n"):  # The agent writes a line at once.
+            left = self._deadline - time.monotonic()
+            if left <= 0 or not select.select([self._descriptor], [], [], left)[0]:
+                raise TimeoutError
+            byte = os.read(self._descriptor, 1)
+            if not byte:
+                raise EOFError
+            line += byte
+        return msgspec.json.decode(line, type=Report)
+
+    def close(self) -> None:
+        """Read no more."""
+        os.close(self._descriptor)
