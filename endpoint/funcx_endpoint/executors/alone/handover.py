@@ -1,7 +1,7 @@
 """What an executor gives its agent at the start, as files of their private folder: its settings, and where its forwarder listens.
 
-The provider goes as the call that makes it anew, where its class allows that (Parsl's do): what it holds besides, such as clients
-and locks, stays with the executor's process.
+A provider goes as it is, as a pickle. One that holds what cannot leave its process, such as the client of an interface, goes as the
+call that makes it anew, where its class allows that: Parsl's do.
 """
 
 from __future__ import annotations
@@ -63,11 +63,21 @@ def take(folder: Path) -> tuple[dict[str, Any], EndpointRegistration]:
 class _Pickler(dill.Pickler):  # type: ignore[misc] # dill has no types
     def reducer_override(self, obj: Any) -> Any:
         given = _construction(obj)
-        return NotImplemented if given is None else (_construct, (type(obj), given))
+        if given is None or _can_be_pickled(obj):
+            return NotImplemented
+        return _construct, (type(obj), given)
 
 
 def _construct(cls: type, given: dict[str, Any]) -> Any:
     return cls(**given)
+
+
+def _can_be_pickled(obj: Any) -> bool:
+    try:
+        dill.dumps(obj, protocol=pickle.HIGHEST_PROTOCOL)
+    except Exception:  # noqa: BLE001 - whatever the object's parts raise
+        return False
+    return True
 
 
 def _construction(obj: Any) -> dict[str, Any] | None:
