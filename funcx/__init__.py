@@ -1,6 +1,8 @@
 """The documented import names of funcX: re-exports, nothing else."""
 
 from funcx_core import __version__
+from funcx_core.commands.function import ShellFunction
+from funcx_core.commands.result import ShellResult
 from funcx_core.errors import FuncxError as FuncxAPIError
 from funcx_core.sdk.client import FuncXClient
 from funcx_core.sdk.executor import FuncXExecutor
@@ -13,6 +15,8 @@ __all__ = [
     "FuncXExecutor",
     "FuncXFuture",
     "FuncxAPIError",
+    "ShellFunction",
+    "ShellResult",
     "__version__",
     "map",
     "set_file_logger",

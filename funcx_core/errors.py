@@ -28,6 +28,7 @@
     ├── TaskFailed                  the task ended without a value
     │   ├── RemoteTaskError           the user's function raised, and its own class cannot be rebuilt here
     │   ├── WorkerLost, ManagerLost, EndpointLost, TaskPoisoned     what ran it died
+    │   ├── CommandFailed             a shell command ended with an exit code other than 0
     │   ├── TaskTimeout, TaskCancelled, TaskExpired
     │   ├── FunctionLoadError, ArgumentLoadError
     │   └── ResultNotSerializable, ResultTooLarge, ResultLoadError
@@ -436,6 +437,12 @@ class TaskPoisoned(TaskFailed):
     """The task killed every worker it was given to; it is not run again."""
 
     code = "task_poisoned"
+
+
+class CommandFailed(TaskFailed):
+    """A shell command ended with an exit code other than 0. `details`: `returncode`."""
+
+    code = "command_failed"
 
 
 class TaskTimeout(TaskFailed):

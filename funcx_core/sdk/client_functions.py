@@ -7,6 +7,7 @@ import textwrap
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from funcx_core.commands.function import ShellFunction
 from funcx_core.errors import UsageError
 from funcx_core.ids import new_function_id, parse_id
 from funcx_core.sdk.client_core import ClientCore
@@ -93,6 +94,8 @@ class FunctionMethods(ClientCore):
 
 def _source_of(function: Any) -> str:
     """Return the source of a function for people to read; empty where there is none, or too much."""
+    if isinstance(function, ShellFunction):
+        return function.cmd[:_LONGEST_SOURCE]
     try:
         source = textwrap.dedent(inspect.getsource(function))
     except (OSError, TypeError):

@@ -17,6 +17,7 @@ import zoneinfo
 from collections.abc import Callable
 from typing import Any, Final
 
+from funcx_core.commands.result import ShellResult
 from funcx_core.errors import NotPlainData
 
 _MOST_DIGITS: Final = 4_300
@@ -247,6 +248,7 @@ BUILDERS: Final[dict[tuple[str, str], Builder]] = {
             "PureWindowsPath": _path(pathlib.PureWindowsPath),
         }.items()
     },
+    ("funcx_core.commands.result", "ShellResult"): _checked(ShellResult, str, int, type(None)),
     ("numpy", "dtype"): _of_numpy("dtype"),
     ("numpy", "ndarray"): ARRAY_CLASS,
     **{

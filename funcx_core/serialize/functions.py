@@ -7,6 +7,7 @@ import types
 from collections.abc import Callable
 from typing import Any, Final
 
+from funcx_core.commands.function import ShellFunction
 from funcx_core.errors import DeserializationError, SerializationError
 from funcx_core.protocol.payload import pack_buffers
 from funcx_core.serialize.bytesform import dumps_by_value
@@ -14,6 +15,7 @@ from funcx_core.serialize.culprit import find_culprit
 from funcx_core.serialize.methods import decode, encode_by_value, encode_source, split_buffers, to_base64
 from funcx_core.serialize.source import needed_globals, standalone_source
 
+_COMMANDS: Final = frozenset({ShellFunction})
 _METHOD_BY_NAME: Final = "01\n"
 _TEXT_PROTOCOL: Final = 4
 _SETTLED: Final = (
@@ -156,7 +158,7 @@ def _surroundings(function: Any) -> list[Any] | None:
     todo = [function]
     while todo:
         value = todo.pop()
-        if not isinstance(value, types.FunctionType):
+        if not isinstance(value, types.FunctionType) and type(value) not in _COMMANDS:
             return None
         for part in _used_by(value):
             if any(part is one for one in found):
@@ -169,7 +171,9 @@ def _surroundings(function: Any) -> list[Any] | None:
     return found
 
 
-def _used_by(function: types.FunctionType) -> list[Any]:
+def _used_by(function: Any) -> list[Any]:
+    if type(function) in _COMMANDS:
+        return list(vars(function).values())
     try:
         cells = [cell.cell_contents for cell in function.__closure__ or ()]
     except ValueError:  # a cell that is still empty

@@ -15,6 +15,8 @@ NAMES = {
         "FuncXExecutor",
         "FuncXFuture",
         "FuncxAPIError",
+        "ShellFunction",
+        "ShellResult",
         "__version__",
         "map",
         "set_file_logger",

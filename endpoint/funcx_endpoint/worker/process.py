@@ -21,6 +21,8 @@ from collections import deque
 from pathlib import Path
 from typing import Final
 
+from funcx_core.commands import running_task
+from funcx_core.commands.running_task import RunningTask
 from funcx_core.errors import RemoteProtocolError
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.task import TaskResult
@@ -97,6 +99,7 @@ class Worker:
         self._interrupts.install()
         self._surroundings.note_handlers()
         self._capture.install()
+        running_task.install(self._running_task)
         os.register_at_fork(after_in_child=self._after_fork)
         self._send(Ready(os.getpid(), sys.version.split()[0]))
         while (record := records.receive(self._tasks)) is not None:
@@ -144,6 +147,10 @@ class Worker:
             self._sandbox.leave()
         self._report(result)
         self._retires = self._retirement.reason(result.times.ended)
+
+    def _running_task(self) -> RunningTask | None:
+        task_id = self._capture.task_id
+        return None if task_id is None else RunningTask(task_id, has_own_folder=self._sandbox is not None)
 
     def _report(self, result: TaskResult) -> None:
         encoded = encode(result)
