@@ -30,6 +30,7 @@
     │   ├── WorkerLost, ManagerLost, EndpointLost, TaskPoisoned     what ran it died
     │   ├── CommandFailed             a shell command ended with an exit code other than 0
     │   ├── TaskTimeout, TaskCancelled, TaskExpired
+    │   ├── ContainerUnavailable, ContainerFailed
     │   ├── FunctionLoadError, ArgumentLoadError
     │   └── ResultNotSerializable, ResultTooLarge, ResultLoadError
     │       └── ResultNotTrusted          a result of an endpoint that may not run code here
@@ -461,6 +462,18 @@ class TaskExpired(TaskFailed):
     """The task waited for its endpoint longer than the service keeps tasks."""
 
     code = "task_expired"
+
+
+class ContainerUnavailable(TaskFailed):
+    """The task asks for a container that its endpoint does not run."""
+
+    code = "container_unavailable"
+
+
+class ContainerFailed(TaskFailed):
+    """The worker's container could not be started. `details`: `stderr` of its runtime, `exitcode`."""
+
+    code = "container_failed"
 
 
 class FunctionLoadError(TaskFailed):

@@ -71,6 +71,21 @@ def may_become(old: TaskState, new: TaskState) -> bool:
     return new in TRANSITIONS[old]
 
 
+class ContainerImage(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a task runs in, as it was registered. The service fills it in.
+
+    Attributes:
+        container_id: of the registered container; empty for one that an endpoint's owner chose.
+        kind: ``docker``, ``podman``, ``singularity``, ``apptainer``, ``shifter`` or ``charliecloud``; empty if the container
+            was deleted after the task was accepted.
+        location: where the runtime finds it: a path, a name, or an address such as ``docker://python:3.12``.
+    """
+
+    container_id: str
+    kind: str
+    location: str
+
+
 class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a task is to be run. One object is shared by all tasks of a submit; the defaults cost nothing on the wire.
 
@@ -83,6 +98,7 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         inline_result: whoever asks for the result reads no references to blobs: one over the limit is `ResultTooLarge`.
         priority: -100 to 100; of one user's tasks at one endpoint those with the highest number start first.
         resources: what the task needs of its node; None for the share that each worker has.
+        container: what `container_id` stands for. What a client says here is not looked at.
     """
 
     walltime: float | None = None
@@ -93,6 +109,7 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     inline_result: bool = False
     priority: int = 0
     resources: Resources | None = None
+    container: ContainerImage | None = None
 
 
 DEFAULT_OPTIONS: Final = TaskOptions()
@@ -101,11 +118,15 @@ INLINE: Final = TaskOptions(inline_result=True)
 
 
 class Function(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Registered code, as it travels: the body is a packed buffer that only workers open."""
+    """Registered code, as it travels: the body is a packed buffer that only workers open.
+
+    `container` is what it runs in, unless its task says otherwise; the service fills it in.
+    """
 
     function_id: FunctionId
     name: str
     body: bytes
+    container: ContainerImage | None = None
 
 
 class Call(msgspec.Struct, frozen=True, array_like=True, gc=False):

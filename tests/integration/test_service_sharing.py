@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from funcx_core.ids import new_endpoint_id
+from funcx_core.ids import FunctionId, new_endpoint_id
 from funcx_core.protocol.handoff import EndpointClosed, More
+from funcx_core.protocol.task import ContainerImage
 from tests.support.webservice import TestedService, a_service
 
 BODY = "9\n04\nbody\n"
@@ -250,3 +251,25 @@ async def test_a_task_cannot_ask_for_a_container_of_somebody_else(service: Teste
     endpoint_id, function_id = await service.an_endpoint(token=service.bob), await service.a_function(token=service.bob)
     body = {"tasks": [[function_id, endpoint_id, "x"]], "options": {"container_id": container["container_id"]}}
     assert (await refused(service, "POST", "submit", body, token=service.bob))["code"] == 5
+
+
+async def test_a_task_takes_along_what_it_runs_in(service: TestedService) -> None:
+    container = await service.post("containers", {"location": "docker://x", "type": "docker"})
+    image = ContainerImage(container["container_id"], "docker", "docker://x")
+    function_id = await service.a_function(body={"container_uuid": container["container_id"]})
+    endpoint_id, plain = await service.an_endpoint(), await service.a_function()
+    forged = {"container_id": container["container_id"], "container": ["x", "docker", "docker://other"]}
+    await service.post("submit", {"tasks": [[plain, endpoint_id, "x"]], "options": forged})
+    await service.post("submit", {"tasks": [[plain, endpoint_id, "x"]], "options": {"container": forged["container"]}})
+    await service.post("submit", {"tasks": [[function_id, endpoint_id, "x"]]})
+    options = [offer.task.options for _, offer in await service.offers(3)]
+    assert [each.container for each in options if each is not None] == [image, None, None]
+    (function,) = await service.store.functions([FunctionId(function_id)])
+    assert function.container == image
+
+
+async def test_a_function_runs_only_for_those_who_may_use_its_container(service: TestedService) -> None:
+    container = await service.post("containers", {"location": "docker://x", "type": "docker"})
+    function_id = await service.a_function(body={"container_uuid": container["container_id"], "public": True})
+    item = await submit(service, function_id, await service.an_endpoint(token=service.bob), token=service.bob)
+    assert (item["code"], item["http_status_code"]) == (5, 404)

@@ -8,6 +8,7 @@ import msgspec
 
 from funcx_core.errors import ContainerNotFound
 from funcx_core.ids import ContainerId, new_container_id
+from funcx_core.protocol.task import ContainerImage
 from funcx_core.service.checks import check_container, check_description, check_id
 from funcx_core.service.operations.sharing import Sharing
 from funcx_core.service.store.base import Store
@@ -63,6 +64,17 @@ class Containers:
         if kind is not None and found.kind != kind.lower():
             raise ContainerNotFound(container_id, f"There is one of type '{found.kind}', not '{kind[:100]}'.")
         return found
+
+    async def image(self, user: User, container_id: ContainerId | None) -> ContainerImage | None:
+        """Return what a task needs to know of a container that the user may use; None for none.
+
+        Raises:
+            ContainerNotFound: there is none with this id.
+        """
+        if container_id is None:
+            return None
+        found = await self.get(user, container_id)
+        return ContainerImage(container_id, found.kind, found.location)
 
     async def all(self, user: User) -> list[Container]:
         """Return the containers that the user may use, newest first."""

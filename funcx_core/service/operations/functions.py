@@ -83,10 +83,9 @@ class Functions:
                 under_way.set_result(None)
 
     async def _as_stored(self, user: User, request: FunctionRequest) -> StoredFunction:
-        if request.container_id is not None:
-            await self._containers.get(user, request.container_id)
+        image = await self._containers.image(user, request.container_id)
         return StoredFunction(
-            function=request.function,
+            function=msgspec.structs.replace(request.function, container=image),
             owner_id=user.user_id,
             description=request.description,
             public=request.public,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Final
 
 from funcx_core.errors import InvalidRequest, MapNotFound
 from funcx_core.ids import MapId, UserId
 from funcx_core.protocol.client import Rejection, Submit
 from funcx_core.protocol.maps import MAX_NAME, RangeCall, SubmitMap, check_ranges
-from funcx_core.protocol.task import Call
+from funcx_core.protocol.task import Call, TaskOptions
 from funcx_core.service.checks import check_id
 from funcx_core.service.operations.tasks import Tasks
 from funcx_core.service.store.map_records import MapCounts, MapRow, RangeOutcome, RangeRow, Resumed
@@ -42,9 +43,9 @@ class Maps:
             raise InvalidRequest(f"The map's name has {len(message.name)} characters; at most {MAX_NAME} are allowed.")
         check_ranges(message.ranges, message.function_id)
         submit = Submit(message.request, message.endpoint_id, message.group_id, list(message.ranges), message.options)
-        return await self._tasks.submit(user, submit, keep=lambda calls: self._keep(user.user_id, message, calls))
+        return await self._tasks.submit(user, submit, keep=partial(self._keep, user.user_id, message))
 
-    async def _keep(self, owner_id: UserId, message: SubmitMap, calls: list[Call]) -> Receipt:
+    async def _keep(self, owner_id: UserId, message: SubmitMap, calls: list[Call], options: TaskOptions) -> Receipt:
         ranges = [call for call in calls if isinstance(call, RangeCall)]
         accepted = SubmitMap(
             message.request,
@@ -54,7 +55,7 @@ class Maps:
             message.function_id,
             ranges,
             message.name,
-            message.options,
+            options,
         )
         return await self._store.submit(owner_id, accepted, time.time_ns())
 

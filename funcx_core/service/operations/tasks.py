@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from funcx_core.errors import (
-    FunctionNotFound,
     FunctionNotPermitted,
     FuncxError,
     InvalidRequest,
+    NotFound,
     RemoteProtocolError,
     TaskGroupNotFound,
     TaskNotFound,
@@ -20,7 +20,16 @@ from funcx_core.ids import BlobId, EndpointId, FunctionId, GroupId, TaskId
 from funcx_core.protocol.blob import is_reference, read_reference
 from funcx_core.protocol.client import Limits, Rejection, Submit
 from funcx_core.protocol.handoff import CancelRequested, More, Offer, Submitted, owner_tag
-from funcx_core.protocol.task import DEFAULT_OPTIONS, Call, Function, Task, TaskEvent, TaskResult, TaskState
+from funcx_core.protocol.task import (
+    DEFAULT_OPTIONS,
+    Call,
+    Function,
+    Task,
+    TaskEvent,
+    TaskOptions,
+    TaskResult,
+    TaskState,
+)
 from funcx_core.service.access import may_run_there
 from funcx_core.service.blobs.uploads import Blobs
 from funcx_core.service.checks import check_id, check_submit, fault_of
@@ -33,7 +42,7 @@ from funcx_core.service.quota import Quota
 from funcx_core.service.store.base import Store
 from funcx_core.service.store.records import Receipt, Submission, TaskRow, User
 
-Keep = Callable[[list[Call]], Awaitable[Receipt]]
+Keep = Callable[[list[Call], TaskOptions], Awaitable[Receipt]]
 
 
 class Tasks:
@@ -72,12 +81,12 @@ class Tasks:
         Raises:
             FuncxError: nothing at all was accepted.
         """
-        functions, calls, rejected = await self._examine(user, submit)
+        submit, functions, calls, rejected = await self._examine(user, submit)
         calls = await self._with_blobs(user, calls, rejected)
         if not calls:
             return rejected
         await self._quota.take(user.user_id, len(calls))
-        receipt = await (keep(calls) if keep is not None else self._keep(user, submit, calls))
+        receipt = await (keep(calls, submit.options) if keep is not None else self._keep(user, submit, calls))
         rejected += [_conflict(task_id) for task_id in receipt.conflicting]
         await self._hand_over(user, submit, _new_calls(calls, receipt), functions)
         if receipt.repeated:
@@ -109,7 +118,7 @@ class Tasks:
             FuncxError: nothing at all was accepted.
         """
         for submit in submits:
-            _, _, rejected = await self._examine(user, submit)
+            *_, rejected = await self._examine(user, submit)
             if rejected:
                 return rejected[0]
         accepted: list[TaskId] = []
@@ -127,15 +136,21 @@ class Tasks:
 
     async def _examine(
         self, user: User, submit: Submit
-    ) -> tuple[dict[FunctionId, Function], list[Call], list[Rejection]]:
-        """Return the functions that are called, the calls that can be accepted, and why the others cannot."""
+    ) -> tuple[Submit, dict[FunctionId, Function], list[Call], list[Rejection]]:
+        """Return the request with its container, the functions that are called, the calls that can be accepted, and why the others cannot."""
         check_submit(submit, self._limits)
         allowed = await self._endpoints.usable_for(user, submit.endpoint_id)
-        if submit.options.container_id is not None:
-            await self._containers.get(user, submit.options.container_id)
+        submit = await self._with_container(user, submit)
         functions, rejected = await self._functions_for(user, submit, allowed)
         calls = self._acceptable(submit.calls, functions, rejected)
-        return functions, calls, rejected
+        return submit, functions, calls, rejected
+
+    async def _with_container(self, user: User, submit: Submit) -> Submit:
+        options = submit.options
+        image = await self._containers.image(user, options.container_id)
+        if options.container == image:
+            return submit
+        return msgspec.structs.replace(submit, options=msgspec.structs.replace(options, container=image))
 
     async def check_runnable(self, user: User, endpoint_id: EndpointId, function_id: FunctionId) -> None:
         """Raise unless the user may run this function on this endpoint now.
@@ -156,7 +171,9 @@ class Tasks:
         for function_id in {call.function_id for call in submit.calls}:
             try:
                 stored = await self._functions.get(user, function_id)
-            except FunctionNotFound as error:
+                if stored.container_id is not None and submit.options.container_id is None:
+                    await self._containers.get(user, stored.container_id)
+            except NotFound as error:
                 refused[function_id] = error
                 continue
             if allowed is None or may_run_there(function_id, stored.content_hash, allowed):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -15,10 +15,20 @@ from funcx_core.errors import Conflict, EndpointAlreadyRegistered, ResourceLocke
 from funcx_core.ids import EndpointId, FunctionId, GroupRef, UserId
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.endpoint import EndpointStatus
-from funcx_core.protocol.task import Function
+from funcx_core.protocol.task import ContainerImage, Function
 from funcx_core.service.store.records import Endpoint, EndpointChange, StoredFunction
-from funcx_core.service.store.schema import bodies, endpoint_environments, endpoints, functions, sources, tasks
+from funcx_core.service.store.schema import (
+    bodies,
+    containers,
+    endpoint_environments,
+    endpoints,
+    functions,
+    sources,
+    tasks,
+)
 
+_IMAGE: Final = (containers.c.kind, containers.c.location)
+_RUNS_IN: Final = functions.c.container_id == containers.c.container_id
 _status = msgspec.msgpack.Decoder(EndpointStatus)
 
 
@@ -57,12 +67,15 @@ def add_function(connection: sa.Connection, stored: StoredFunction, source: str)
 
 def find_function(connection: sa.Connection, function_id: FunctionId) -> StoredFunction | None:
     """Return a function that was not deleted."""
-    query = sa.select(functions, bodies.c.body).join(bodies).where(functions.c.function_id == function_id)
+    query = sa.select(functions, bodies.c.body, *_IMAGE).join(bodies).join(containers, _RUNS_IN, isouter=True)
+    query = query.where(functions.c.function_id == function_id)
     row = connection.execute(query.where(~functions.c.deleted)).one_or_none()
     if row is None:
         return None
     return StoredFunction(
-        function=Function(FunctionId(row.function_id), row.name, row.body),
+        function=Function(
+            FunctionId(row.function_id), row.name, row.body, _image(row.container_id, row.kind, row.location)
+        ),
         owner_id=UserId(row.owner_id),
         description=row.description,
         public=row.public,
@@ -76,9 +89,18 @@ def find_function(connection: sa.Connection, function_id: FunctionId) -> StoredF
 
 def function_bodies(connection: sa.Connection, function_ids: Sequence[FunctionId]) -> list[Function]:
     """Return bodies of functions, also of deleted ones: tasks that were accepted before may need them."""
-    query = sa.select(functions.c.function_id, functions.c.name, bodies.c.body).join(bodies)
+    columns = (functions.c.function_id, functions.c.name, bodies.c.body, functions.c.container_id, *_IMAGE)
+    query = sa.select(*columns).join(bodies).join(containers, _RUNS_IN, isouter=True)
     found = connection.execute(query.where(functions.c.function_id.in_(function_ids)))
-    return [Function(FunctionId(function_id), name, body) for function_id, name, body in found]
+    return [
+        Function(FunctionId(function_id), name, body, _image(container_id, kind, location))
+        for function_id, name, body, container_id, kind, location in found
+    ]
+
+
+def _image(container_id: str | None, kind: str | None, location: str | None) -> ContainerImage | None:
+    # A container that was deleted has neither: the endpoint says so to whoever waits for the task.
+    return None if container_id is None else ContainerImage(container_id, kind or "", location or "")
 
 
 # --- endpoints -------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from funcx_core.ids import (
 from funcx_core.protocol.endpoint import EndpointStatus
 from funcx_core.protocol.environment import Environment
 from funcx_core.protocol.task import (
+    ContainerImage,
     EventKind,
     Lease,
     TaskError,
@@ -205,7 +206,9 @@ class StoreContract:
         )
         await store.add_function(stored, "def f(): ...")
         function_id = stored.function.function_id
-        assert await store.function(function_id) == stored
+        # There is no such container any more, which whoever runs the function is told.
+        gone = msgspec.structs.replace(stored.function, container=ContainerImage(CONTAINER, "", ""))
+        assert await store.function(function_id) == msgspec.structs.replace(stored, function=gone)
         found = await store.function_catalog.describe(function_id)
         assert found is not None
         assert (found.source, found.owner_name, found.entry_point) == ("def f(): ...", "alice", "f")
@@ -317,6 +320,11 @@ class StoreContract:
         public = msgspec.structs.replace(container, container_id=ContainerId("public"), public=True, created_at=2.0)
         for each in (container, shared, public):
             await store.containers.add(each)
+        await store.ensure_user(ALICE)
+        stored = msgspec.structs.replace(a_function(), container_id=CONTAINER)
+        await store.add_function(stored)
+        image = ContainerImage(CONTAINER, container.kind, container.location)
+        assert [each.container for each in await store.functions([stored.function.function_id])] == [image]
         assert await store.containers.get(CONTAINER) == container
         assert await store.containers.usable(ALICE.user_id, ()) == [public, shared, container]
         assert await store.containers.usable(BOB.user_id, ()) == [public]
