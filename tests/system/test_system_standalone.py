@@ -139,6 +139,7 @@ def test_the_agent_tells_how_it_is(executor):
     assert executor.connected_workers == 2
     report = executor.request_status_info()
     assert (report.managers, report.blocks, report.state) == (1, 1, "ok")
+    assert executor.status() == {"0": "active"}
     assert executor.connection_info.public_ip == "127.0.0.1"
 
 

@@ -37,8 +37,10 @@ from funcx_endpoint import processes
 from funcx_endpoint.blocks.process import BlockRunner, is_local
 from funcx_endpoint.blocks.state import Load
 from funcx_endpoint.config import Config
+from funcx_endpoint.control.server import ControlServer
 from funcx_endpoint.folder import EndpointFolder, Status
 from funcx_endpoint.interchange import recovery
+from funcx_endpoint.interchange.answers import Answers
 from funcx_endpoint.interchange.effects import Bury, Deliver, Effect, Fetch, Finished, Forget, Report, ToManager, Window
 from funcx_endpoint.interchange.environments import Environments
 from funcx_endpoint.interchange.floor import Floor
@@ -107,6 +109,7 @@ class Agent:
             register=registrar.register if forwarder is None else lambda: forwarder,
             threshold=config.heartbeat_threshold,
         )
+        self._control = ControlServer(folder.path, Answers(self._blocks, self._status).answer)
         self._large = LargeValues(LargeFolder(folder.large), self, service_address=config.funcx_service_address)
         self._environments = Environments()
         self._tokens = 0
@@ -158,6 +161,7 @@ class Agent:
         self._floor.open()
         self._write_manager_settings()
         self._blocks.open()
+        await self._control.open()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._drain)
 
@@ -197,6 +201,7 @@ class Agent:
             await asyncio.sleep(0.02)
 
     async def _close(self) -> None:
+        self._control.close()
         self._uplink.close(farewell=False)
         self._large.close()
         await self._blocks.close()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from funcx_core.errors import UsageError
 from funcx_core.ids import TaskId, parse_id
 from funcx_core.protocol.endpoint import EndpointRegistration, EndpointStatus
+from funcx_endpoint.control.messages import AskBlocks, AskStatus, Blocks, Told
 
 if TYPE_CHECKING:
     from funcx_core.sdk.futures import FuncXFuture
@@ -135,9 +136,17 @@ class StandaloneExecutor(Executor):
         """Where this process listens for the agent, and the public key that it proves."""
         return self._running().standalone.connection_info
 
+    def status(self) -> dict[str, str]:
+        """Return all blocks by id, each with where it is in its life: ``submitting``, ``starting``, ``active``, ``ending``.
+
+        Raises:
+            EndpointLost: the agent has died.
+        """
+        return self._running().standalone.ask(AskBlocks(), Blocks).states
+
     def request_status_info(self) -> EndpointStatus:
-        """Return the agent's report about itself, half a second old at most."""
-        return self._status
+        """Return the agent's report about itself, as of now. Raises as `status` does."""
+        return self._running().standalone.ask(AskStatus(), Told).status
 
     # --- inside ----------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import zmq
 
@@ -38,6 +38,8 @@ from funcx_core.sdk.transfer import Transfer
 from funcx_core.sdk.trust import Reader
 from funcx_core.transport.loop import new_loop
 from funcx_core.transport.zmq import KeyPair, Received, Router, Zap
+from funcx_endpoint.control.client import ask
+from funcx_endpoint.control.messages import Answer, Question
 from funcx_endpoint.executors.alone.agent import AgentProcess
 from funcx_endpoint.executors.alone.effects import Effect, Ended, SendAck, SendCommand, SendTasks, Started
 from funcx_endpoint.executors.alone.handover import MOST_INLINE
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from funcx_endpoint.executors.high_throughput import HighThroughputExecutor
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T", bound=Answer)
 
 LOOPBACK: Final = "127.0.0.1"
 HEARTBEAT: Final = 5.0
@@ -180,6 +183,17 @@ class Standalone:
         if self._forwarder is None:
             raise self._refusal()
         return self._forwarder
+
+    def ask(self, question: Question, expected: type[T]) -> T:
+        """Ask the agent something and return its answer.
+
+        Raises:
+            EndpointLost, RuntimeError: there is none any more.
+            FuncxError: it refuses, or does not answer.
+        """
+        if self._lost is not None or self._is_closed:
+            raise self._refusal()
+        return ask(self._agent.folder.path, question, expected)
 
     def wait_for_workers(self, timeout: float | None) -> bool:
         """Wait until a manager has registered. False if none has after `timeout` seconds.

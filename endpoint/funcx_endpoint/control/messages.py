@@ -1,0 +1,42 @@
+"""What may be asked of a running agent, and what it answers: one JSON object a line, one answer for each question."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from funcx_core.protocol.endpoint import EndpointStatus
+
+
+class AskStatus(msgspec.Struct, frozen=True, tag="status"):
+    """How is the endpoint now? Answered with `Told`."""
+
+
+class AskBlocks(msgspec.Struct, frozen=True, tag="blocks"):
+    """Which blocks are there? Answered with `Blocks`."""
+
+
+class Told(msgspec.Struct, frozen=True, tag="told"):
+    """The status, as of now."""
+
+    status: EndpointStatus
+
+
+class Blocks(msgspec.Struct, frozen=True, tag="blocks"):
+    """Blocks by id, and where each is in its life."""
+
+    states: dict[str, str]
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """It was not done, and why."""
+
+    message: str
+
+
+Question = AskStatus | AskBlocks
+Answer = Told | Blocks | Failed
+
+questions: Final = msgspec.json.Decoder(Question)
+answers: Final = msgspec.json.Decoder(Answer)
