@@ -10,6 +10,7 @@ import msgspec
 
 from funcx_core import __version__, logs
 from funcx_core.errors import ConfigError
+from funcx_core.logs import Level
 from funcx_endpoint import lifecycle
 from funcx_endpoint.account.cli import login, logout, whoami
 from funcx_endpoint.folder import EndpointFolder, all_endpoints, endpoint_folder
@@ -21,7 +22,12 @@ CONTEXT = {"help_option_names": ["-h", "--help"]}
 _grace = click.option(
     "--grace", type=click.FloatRange(min=0), default=None, help="Seconds that running tasks get to finish."
 )
-_debug = click.option("--debug", is_flag=True, help="Log more.")
+_log_level = click.option(
+    "--log-level",
+    type=click.Choice([level.value for level in Level]),
+    help="How much the agent and its managers log; trace tells of every task at every hop. [default: info]",
+)
+_debug = click.option("--debug", is_flag=True, help="Short for --log-level debug.")
 _timeout = click.option(
     "--timeout",
     type=click.FloatRange(min=1),
@@ -44,7 +50,7 @@ def main(context: click.Context, *, debug: bool) -> None:
     """
     context.obj = debug
     if debug:
-        logs.configure(None, console=True, debug=True, process="funcx-endpoint")
+        logs.configure(None, console=True, level=Level.DEBUG, process="funcx-endpoint")
 
 
 for _command in (init, configure, show_templates, delete, login, logout, whoami, completion):
@@ -54,6 +60,7 @@ for _command in (init, configure, show_templates, delete, login, logout, whoami,
 @main.command(short_help="Start an endpoint.")
 @name_argument
 @click.option("--endpoint-uuid", metavar="ID", help="The id of an endpoint that has none yet. [default: a new one]")
+@_log_level
 @_debug
 @click.option(
     "--log-to-console", "--foreground", "foreground", is_flag=True, help="Stay in the terminal and log to it, too."
@@ -62,7 +69,14 @@ for _command in (init, configure, show_templates, delete, login, logout, whoami,
 @click.pass_context
 @plain_errors
 def start(
-    context: click.Context, name: str, *, endpoint_uuid: str | None, debug: bool, foreground: bool, timeout: float
+    context: click.Context,
+    name: str,
+    *,
+    endpoint_uuid: str | None,
+    log_level: str | None,
+    debug: bool,
+    foreground: bool,
+    timeout: float,
 ) -> None:
     """Start endpoint NAME; returns when it is online, or says why it is not."""
     folder = endpoint_folder(name)
@@ -71,8 +85,8 @@ def start(
         folder.create()
         folder.adopt_endpoint_id(endpoint_uuid)
     if foreground:
-        sys.exit(lifecycle.run_in_foreground(folder, debug=debug or context.obj))
-    _start(name, debug=debug or context.obj, timeout=timeout)
+        sys.exit(lifecycle.run_in_foreground(folder, level=_level(log_level, debug=debug or context.obj)))
+    _start(name, level=_level(log_level, debug=debug or context.obj), timeout=timeout)
 
 
 @main.command(short_help="Stop an endpoint.")
@@ -96,15 +110,18 @@ def stop(name: str, *, grace: float | None, drain: bool, remote: bool) -> None:
 @main.command(short_help="Stop an endpoint if it runs, and start it.")
 @name_argument
 @_grace
+@_log_level
 @_debug
 @_timeout
 @click.pass_context
 @plain_errors
-def restart(context: click.Context, name: str, *, grace: float | None, debug: bool, timeout: float) -> None:
+def restart(
+    context: click.Context, name: str, *, grace: float | None, log_level: str | None, debug: bool, timeout: float
+) -> None:
     """Stop endpoint NAME if it runs, and start it."""
     lifecycle.require(endpoint_folder(name))
     _stop(name, grace)
-    _start(name, debug=debug or context.obj, timeout=timeout)
+    _start(name, level=_level(log_level, debug=debug or context.obj), timeout=timeout)
 
 
 @main.command(name="list")
@@ -160,12 +177,18 @@ def _row(folder: EndpointFolder) -> lifecycle.Summary:
         return lifecycle.Summary(id=None, state=lifecycle.State.STOPPED, detail=str(error), name=folder.name)
 
 
-def _start(name: str, *, debug: bool, timeout: float) -> None:
+def _level(log_level: str | None, *, debug: bool) -> Level:
+    if log_level is not None:
+        return Level(log_level)
+    return Level.DEBUG if debug else Level.INFO
+
+
+def _start(name: str, *, level: Level, timeout: float) -> None:
     folder = endpoint_folder(name)
     try:
-        word = lifecycle.start(folder, debug=debug, timeout=timeout)
+        word = lifecycle.start(folder, level=level, timeout=timeout)
     except lifecycle.NotDetached:
-        sys.exit(lifecycle.run_in_foreground(folder, debug=debug))
+        sys.exit(lifecycle.run_in_foreground(folder, level=level))
     if word is None:
         click.echo(f"Endpoint '{name}' is running already.")
     else:

@@ -21,6 +21,7 @@ import msgspec
 
 from funcx_core.errors import ConfigError, EndpointStateError
 from funcx_core.home import write_private
+from funcx_core.logs import Level
 from funcx_endpoint import processes, templates
 from funcx_endpoint.folder import AgentLock, EndpointFolder, Status
 from funcx_endpoint.interchange.readiness import NOT_DETACHED, Report, Reports
@@ -116,7 +117,7 @@ def require(folder: EndpointFolder) -> None:
         raise ConfigError(f"There is no endpoint '{folder.name}'. Run: funcx-endpoint configure {folder.name}")
 
 
-def start(folder: EndpointFolder, *, debug: bool = False, timeout: float = START_TIMEOUT) -> str | None:
+def start(folder: EndpointFolder, *, level: Level = Level.INFO, timeout: float = START_TIMEOUT) -> str | None:
     """Start the agent in the background; return a word about it when the endpoint is online, None if it ran already.
 
     Raises:
@@ -131,7 +132,7 @@ def start(folder: EndpointFolder, *, debug: bool = False, timeout: float = START
     reader, writer = os.pipe()
     reports = Reports(reader, timeout=timeout)
     try:
-        agent = _spawn(folder, writer, debug=debug)
+        agent = _spawn(folder, writer, level=level)
     finally:
         os.close(writer)
     try:
@@ -146,22 +147,22 @@ def start(folder: EndpointFolder, *, debug: bool = False, timeout: float = START
         reports.close()
 
 
-def run_in_foreground(folder: EndpointFolder, *, debug: bool = False) -> int:
+def run_in_foreground(folder: EndpointFolder, *, level: Level = Level.INFO) -> int:
     """Run the agent as this command; return its exit code."""
     require(folder)
     folder.create()
     folder.stop_request.unlink(missing_ok=True)
-    return subprocess.call(_command(folder, debug=debug), cwd=folder.path)
+    return subprocess.call(_command(folder, level=level), cwd=folder.path)
 
 
-def _command(folder: EndpointFolder, *, debug: bool) -> list[str]:
+def _command(folder: EndpointFolder, *, level: Level) -> list[str]:
     # -P: a file in the endpoint's folder must not shadow a module.
     command = [sys.executable, "-P", "-m", "funcx_endpoint.interchange", "--folder", str(folder.path)]
-    return [*command, "--debug"] if debug else command
+    return [*command, "--log-level", level]
 
 
-def _spawn(folder: EndpointFolder, ready: int, *, debug: bool) -> subprocess.Popen[bytes]:
-    command = [*_command(folder, debug=debug), "--ready-fd", str(ready)]
+def _spawn(folder: EndpointFolder, ready: int, *, level: Level) -> subprocess.Popen[bytes]:
+    command = [*_command(folder, level=level), "--ready-fd", str(ready)]
     environment = {**os.environ, processes.ENDPOINT_DIR_VARIABLE: str(folder.path)}
     with folder.agent_output.open("wb") as output:
         return subprocess.Popen(

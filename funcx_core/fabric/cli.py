@@ -21,7 +21,7 @@ def main() -> None:
 
     Its files are in ~/.funcx, or in the folder that FUNCX_HOME names.
     """
-    logs.configure(None, console=True, debug=False, process="funcx")
+    logs.configure(None, console=True, process="funcx")
 
 
 for _command in (token, login, logout):

@@ -48,7 +48,12 @@ def cli(
         return
     from funcx_core.transport.loop import run
 
-    logs.configure(home() / "forwarder-service.log", console=True, debug=debug, process="forwarder-service")
+    logs.configure(
+        home() / "forwarder-service.log",
+        console=True,
+        level=logs.Level.DEBUG if debug else logs.Level.INFO,
+        process="forwarder-service",
+    )
     run(_serve(address, port, heartbeat_period, heartbeat_threshold))
 
 

@@ -229,7 +229,7 @@ def _configure_logs(config: ServiceConfig) -> None:
     logs.configure(
         kept.file or config.data_dir / "service.log",
         console=True,
-        debug=kept.debug,
+        level=logs.Level.DEBUG if kept.debug else logs.Level.INFO,
         process="service",
         rotate_at=kept.rotate_at,
         keep=kept.keep,

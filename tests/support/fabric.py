@@ -113,9 +113,9 @@ class Fabric:
         text = config or ENDPOINT_CONFIG.format(workers=self.workers, period=self.period, threshold=self.threshold)
         (self.home / name / "config.py").write_text(text)
 
-    def start_endpoint(self, name: str) -> None:
+    def start_endpoint(self, name: str, *flags: str) -> None:
         """Start the endpoint; return when it is online."""
-        self.endpoint_cli("start", name)
+        self.endpoint_cli("start", *flags, name)
 
     def stop_endpoint(self, name: str) -> None:
         """Stop the endpoint; return when no process of it is left."""

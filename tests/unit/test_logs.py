@@ -32,7 +32,7 @@ def lines(path: Path) -> list[dict]:
 
 def test_a_record_is_one_json_line_with_its_ids(tmp_path):
     path = tmp_path / "logs" / "service.log"
-    logs.configure(path, console=False, debug=False, process="service")
+    logs.configure(path, console=False, process="service")
     logging.getLogger("funcx_core.x").info("leased %d tasks", 3, extra={"endpoint_id": "e1", "count": 3})
     [line] = lines(path)
     assert line["message"] == "leased 3 tasks"
@@ -42,9 +42,28 @@ def test_a_record_is_one_json_line_with_its_ids(tmp_path):
     assert line["ts"].endswith("+00:00")
 
 
+def test_every_line_says_to_what_the_process_belongs(tmp_path):
+    path = tmp_path / "manager.log"
+    logs.configure(path, console=False, process="manager", ids={"block_id": "b0", "manager_id": "m1"})
+    logging.getLogger("x").info("hello")
+    [line] = lines(path)
+    assert (line["block_id"], line["manager_id"]) == ("b0", "m1")
+
+
+@pytest.mark.parametrize(("level", "lines_of_tasks"), [(logs.Level.TRACE, 2), (logs.Level.DEBUG, 0)])
+def test_tasks_are_traced_one_by_one_if_that_is_wanted(tmp_path, level, lines_of_tasks):
+    path = tmp_path / "agent.log"
+    logs.configure(path, console=False, process="agent", level=level)
+    logs.trace_tasks(logging.getLogger("x"), "leased", ["t1", "t2"], manager_id="m1")
+    assert [(line["level"], line["message"], line["task_id"], line["manager_id"]) for line in lines(path)] == [
+        ("TRACE", "leased", "t1", "m1"),
+        ("TRACE", "leased", "t2", "m1"),
+    ][:lines_of_tasks]
+
+
 def test_only_the_owner_may_read_the_file(tmp_path):
     path = tmp_path / "a.log"
-    logs.configure(path, console=False, debug=False, process="service")
+    logs.configure(path, console=False, process="service")
     logging.getLogger("x").info("hello")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
@@ -54,7 +73,7 @@ def test_only_the_owner_may_read_the_file(tmp_path):
 )
 def test_nothing_logged_can_forge_a_line_or_drive_a_terminal(tmp_path, text):
     path = tmp_path / "a.log"
-    logs.configure(path, console=False, debug=False, process="agent")
+    logs.configure(path, console=False, process="agent")
     logging.getLogger("x").warning("user said %s", text)
     content = path.read_text()
     assert len(content.splitlines()) == 1
@@ -73,7 +92,7 @@ def test_nothing_logged_can_forge_a_line_or_drive_a_terminal(tmp_path, text):
 )
 def test_tokens_never_reach_the_file(tmp_path, text):
     path = tmp_path / "a.log"
-    logs.configure(path, console=False, debug=False, process="agent")
+    logs.configure(path, console=False, process="agent")
     logging.getLogger("x").info("%s", text, extra={"header": text})
     assert "s3cr3t-canary" not in path.read_text()
     assert "***" in path.read_text()
@@ -81,7 +100,7 @@ def test_tokens_never_reach_the_file(tmp_path, text):
 
 def test_a_traceback_is_a_field_of_the_line(tmp_path):
     path = tmp_path / "a.log"
-    logs.configure(path, console=False, debug=False, process="agent")
+    logs.configure(path, console=False, process="agent")
     try:
         raise ValueError("Bearer s3cr3t-canary")
     except ValueError:
@@ -93,7 +112,7 @@ def test_a_traceback_is_a_field_of_the_line(tmp_path):
 
 def test_the_file_rotates(tmp_path):
     path = tmp_path / "a.log"
-    logs.configure(path, console=False, debug=False, process="agent", rotate_at=2000)
+    logs.configure(path, console=False, process="agent", rotate_at=2000)
     for number in range(100):
         logging.getLogger("x").info("number %d", number)
     assert path.stat().st_size <= 2000
@@ -102,7 +121,7 @@ def test_the_file_rotates(tmp_path):
 
 def test_the_console_gets_short_text_and_a_traceback_only_when_debugging(tmp_path, capsys):
     for debug in (False, True):
-        logs.configure(None, console=True, debug=debug, process="service")
+        logs.configure(None, console=True, level=logs.Level.DEBUG if debug else logs.Level.INFO, process="service")
         try:
             raise ValueError("inner")
         except ValueError:

@@ -39,7 +39,11 @@ def main() -> int:
     os.umask(0o077)
     os.environ[ENDPOINT_DIR_VARIABLE] = str(folder.path)
     logs.configure(
-        folder.logs / "agent.log", console=arguments.ready_fd is None, debug=arguments.debug, process="agent"
+        folder.logs / "agent.log",
+        console=arguments.ready_fd is None,
+        process="agent",
+        level=arguments.log_level,
+        ids={"endpoint": folder.name},
     )
     lock = AgentLock(folder.lock)
     try:
@@ -48,7 +52,7 @@ def main() -> int:
         readiness.failed(str(error), error.code)
         return 1
     try:
-        run(_run(folder, readiness, arguments.lifeline_fd))
+        run(_run(folder, readiness, arguments.log_level, arguments.lifeline_fd))
     except FuncxError as error:
         _log.error("the endpoint stops: %s", error)
         readiness.failed(str(error), error.code)
@@ -66,7 +70,7 @@ def main() -> int:
     return 0
 
 
-async def _run(folder: EndpointFolder, readiness: Readiness, lifeline: int | None) -> None:
+async def _run(folder: EndpointFolder, readiness: Readiness, level: logs.Level, lifeline: int | None) -> None:
     readiness.progress("reading its configuration")
     forwarder = None
     if lifeline is None:
@@ -82,7 +86,9 @@ async def _run(folder: EndpointFolder, readiness: Readiness, lifeline: int | Non
     gc.set_threshold(GC_THRESHOLD)
     keys = KeyPair.load_or_create(folder.keys)
     endpoint_id = folder.ensure_endpoint_id()
-    agent = Agent(folder, config, endpoint_id=endpoint_id, keys=keys, readiness=readiness, forwarder=forwarder)
+    agent = Agent(
+        folder, config, endpoint_id=endpoint_id, keys=keys, readiness=readiness, forwarder=forwarder, level=level
+    )
     if lifeline is not None:
         agent.end_with(lifeline)
     await agent.run()
@@ -95,7 +101,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--lifeline-fd", type=int, default=None, help="pipe to the executor that this agent works for, and ends with"
     )
-    parser.add_argument("--debug", action="store_true", help="log more")
+    parser.add_argument("--log-level", type=logs.Level, default=logs.Level.INFO, help="how much is logged")
     return parser.parse_args()
 
 

@@ -19,6 +19,8 @@ import zmq
 from funcx_core import __version__
 from funcx_core.errors import FuncxError
 from funcx_core.ids import EndpointId, ManagerId
+from funcx_core.logs import Level, trace_tasks
+from funcx_core.protocol import manager as to_managers
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.endpoint import (
     Cancel,
@@ -76,12 +78,14 @@ class Agent:
         keys: KeyPair,
         readiness: Readiness,
         forwarder: EndpointRegistration | None = None,
+        level: Level = Level.INFO,
     ) -> None:
         """`forwarder` says where to connect to; without it the service is asked."""
         executor = config.executor
         self._folder = folder
         self._config = config
         self._endpoint_id = endpoint_id
+        self._level = level
         self._readiness = readiness
         self._epoch = time.time_ns()
         self._loop = asyncio.get_running_loop()
@@ -244,7 +248,9 @@ class Agent:
             **executor.worker_limits(),
             **executor.placement(),
             working_dir=working_dir,
-            debug=executor.worker_debug,
+            log_level=min(
+                self._level, Level.DEBUG if executor.worker_debug else Level.INFO, key=lambda one: one.number
+            ),
         ).save(self._folder.manager_settings)
 
     # --- what the uplink asks --------------------------------------------------------------------------------------
@@ -280,10 +286,12 @@ class Agent:
 
     def tasks_arrived(self, batch: TaskBatch) -> None:
         """Leases."""
+        trace_tasks(_log, "arrived", (task.task_id for task in batch.tasks))
         self._perform(self._state.tasks(batch, now=self._loop.time(), stamp=time.time_ns()))
 
     def acknowledged(self, ack: ResultsAck) -> None:
         """Results that are safe."""
+        trace_tasks(_log, "acknowledged by the service", (lease.task_id for lease in ack.leases))
         self._perform(self._state.acknowledged(ack.leases))
 
     def cancel_requested(self, cancel: Cancel) -> None:
@@ -434,13 +442,9 @@ class Agent:
         for effect in effects:
             match effect:
                 case ToManager(manager_id=manager_id, message=message):
-                    self._floor.send(manager_id, message)
+                    self._send_to_manager(manager_id, message)
                 case Deliver(manager_id=manager_id, results=results):
-                    record = encode(Results(results))
-                    self._send_results(results, record)
-                    self._tokens += 1
-                    self._unsettled[self._tokens] = (manager_id, len(results))
-                    self._spool.append(self._tokens, results, record)
+                    self._deliver(manager_id, results)
                 case Forget(leases=leases):
                     self._spool.forget(leases)
                     self._large.forget(leases)
@@ -454,6 +458,19 @@ class Agent:
                     self._bury(manager_id)
                 case Finished():
                     self._finished.set()
+
+    def _send_to_manager(self, manager_id: ManagerId, message: to_managers.ToManager) -> None:
+        if isinstance(message, TaskBatch):
+            trace_tasks(_log, "leased", (task.task_id for task in message.tasks), manager_id=manager_id)
+        self._floor.send(manager_id, message)
+
+    def _deliver(self, manager_id: ManagerId | None, results: list[TaskResult]) -> None:
+        trace_tasks(_log, "ended", (result.task_id for result in results), manager_id=manager_id)
+        record = encode(Results(results))
+        self._send_results(results, record)
+        self._tokens += 1
+        self._unsettled[self._tokens] = (manager_id, len(results))
+        self._spool.append(self._tokens, results, record)
 
     # --- telling ---------------------------------------------------------------------------------------------------
 

@@ -6,9 +6,10 @@ import argparse
 import logging
 import os
 import sys
+import uuid
 from pathlib import Path
 
-from funcx_core.ids import BlockId
+from funcx_core.ids import BlockId, ManagerId
 from funcx_core.logs import configure
 from funcx_core.transport.loop import run
 from funcx_endpoint.manager.process import ManagerProcess
@@ -22,9 +23,11 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parse(arguments)
     settings = ManagerSettings.load(Path(options.settings))
     log_file = Path(settings.log_dir) / f"manager-{os.getpid()}.log"
-    configure(log_file, console=False, debug=settings.debug, process="manager")
+    manager_id, block_id = ManagerId(str(uuid.uuid4())), BlockId(options.block_id)
+    ids = {"endpoint_id": settings.endpoint_id, "block_id": block_id, "manager_id": manager_id}
+    configure(log_file, console=False, process="manager", level=settings.log_level, ids=ids)
     try:
-        run(ManagerProcess(settings, BlockId(options.block_id)).run())
+        run(ManagerProcess(settings, block_id, manager_id).run())
     except Exception:  # noqa: BLE001 - the one of this process: whatever it was is in its log
         _log.exception("the manager ends by an error of its own")
         sys.exit(70)

@@ -13,7 +13,6 @@ import platform
 import signal
 import socket
 import time
-import uuid
 from collections import deque
 from importlib import metadata
 from pathlib import Path
@@ -23,6 +22,7 @@ import msgspec
 
 from funcx_core.errors import RemoteProtocolError
 from funcx_core.ids import BlockId, ManagerId, TaskId
+from funcx_core.logs import trace_tasks
 from funcx_core.protocol.endpoint import Cancel, Heartbeat, Results, TaskBatch
 from funcx_core.protocol.manager import (
     Drain,
@@ -66,10 +66,10 @@ _log = logging.getLogger(__name__)
 class ManagerProcess:
     """One manager. `run` returns when it has ended. It is the foreman of its crew."""
 
-    def __init__(self, settings: ManagerSettings, block_id: BlockId) -> None:
+    def __init__(self, settings: ManagerSettings, block_id: BlockId, manager_id: ManagerId) -> None:
         self._settings = settings
         self._block_id = block_id
-        self._id = ManagerId(str(uuid.uuid4()))
+        self._id = manager_id
         self._epoch = time.time_ns()
         self._hostname = socket.gethostname()
         self._is_local = settings.agent_host == self._hostname
@@ -181,6 +181,7 @@ class ManagerProcess:
     def _on_message(self, body: bytes, now: float) -> list[Effect]:  # noqa: PLR0911 - one return for each message
         match to_manager.decode(body):
             case TaskBatch() as batch:
+                trace_tasks(_log, "arrived", (task.task_id for task in batch.tasks))
                 return self._machine.task_batch(batch, now, time.time_ns())
             case Heartbeat():
                 return []
@@ -310,6 +311,7 @@ class ManagerProcess:
     def _send(self, message: Message) -> None:
         match message:
             case Results(results=results):
+                trace_tasks(_log, "ended", (result.task_id for result in results))
                 self._uplink.send_results(results)
             case ManagerHeartbeat():
                 load, free = os.getloadavg()[0], memory_free()
@@ -330,6 +332,7 @@ class ManagerProcess:
             numbers = [dealt.number for dealt in chunk.tasks]
             self._perform(self._machine.not_dealt(worker, numbers, time.monotonic()))
         else:
+            trace_tasks(_log, "dealt", (dealt.task.task_id for dealt in chunk.tasks), worker=worker)
             self._crew.send(worker, chunk)
 
     # --- the end ------------------------------------------------------------------------------------------------

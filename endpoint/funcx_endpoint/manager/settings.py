@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from funcx_core.home import read_private, write_private
+from funcx_core.logs import Level
 from funcx_core.transport.zmq import KeyPair
 
 
@@ -39,7 +40,7 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
         cpu_affinity: how workers are bound to processors, see `placement`.
         run_in_sandbox: whether each task runs in a folder of its own, named by its id.
         working_dir: where tasks run; a folder per worker is made in it.
-        debug: whether to log at DEBUG level.
+        log_level: how much is logged.
     """
 
     addresses: list[str]
@@ -67,7 +68,7 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     cpu_affinity: str = "none"
     run_in_sandbox: bool = False
     working_dir: str = ""
-    debug: bool = False
+    log_level: Level = Level.INFO
 
     def save(self, path: Path) -> None:
         """Write to `path` with mode 0600."""

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from funcx_core.logs import Level
 from funcx_endpoint import endpoint_report, lifecycle, templates
 from funcx_endpoint.cli import main
 from funcx_endpoint.folder import AgentLock, Status, endpoint_folder
@@ -227,14 +228,22 @@ def test_status_counts_blocks_managers_workers_and_tasks(folder):
     assert (found["state"], found["agent"]["waiting_tasks"], found["last_error"]) == ("running", 5, None)
 
 
-@pytest.mark.parametrize("arguments", [("--debug", "start", "theta"), ("start", "--debug", "theta")])
-def test_debug_stands_before_or_after_the_command(folder, arguments, monkeypatch):
+@pytest.mark.parametrize(
+    ("arguments", "level"),
+    [
+        (("--debug", "start", "theta"), Level.DEBUG),
+        (("start", "--debug", "theta"), Level.DEBUG),
+        (("start", "--log-level", "trace", "theta"), Level.TRACE),
+        (("start", "theta"), Level.INFO),
+    ],
+)
+def test_how_much_is_logged_is_said_before_or_after_the_command(folder, arguments, level, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        lifecycle, "start", lambda folder, *, debug, timeout: seen.append((folder.name, debug, timeout))
+        lifecycle, "start", lambda folder, *, level, timeout: seen.append((folder.name, level, timeout))
     )
     assert cli(*arguments).output == "Endpoint 'theta' is running already.\n"
-    assert seen == [("theta", True, lifecycle.START_TIMEOUT)]
+    assert seen == [("theta", level, lifecycle.START_TIMEOUT)]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
