@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from funcx_jupyter.session.following import Screen
+from funcx_jupyter.session.asynchronous import BackgroundScreen
+from funcx_jupyter.session.following import LineScreen
 from funcx_jupyter.session.outcome import Finished
 from funcx_jupyter.session.state import Session
 
@@ -19,10 +20,12 @@ class Desk(msgspec.Struct, frozen=True):
         session: what the kernel remembers.
         namespace: the variables of the notebook.
         screen: makes the place for the output of one task.
+        background: makes the place for the output of one that is shown while other cells run.
         shown: returns the value of a cell, so that it is shown as its worker did.
     """
 
     session: Session
     namespace: dict[str, Any]
-    screen: Callable[[], Screen]
+    screen: Callable[[], LineScreen]
+    background: Callable[[], BackgroundScreen]
     shown: Callable[[Finished], Any]

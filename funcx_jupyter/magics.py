@@ -11,6 +11,8 @@ from funcx_core.errors import FuncxError
 from funcx_jupyter import options, shell, verbs
 from funcx_jupyter.desk import Desk
 from funcx_jupyter.errors import shown_in_one_line
+from funcx_jupyter.screens import BackgroundShellScreen, ShellScreen
+from funcx_jupyter.session.cell_task import CellTask
 from funcx_jupyter.session.outcome import Finished
 from funcx_jupyter.session.prepare import PreparedCell, prepare
 from funcx_jupyter.session.run import CellRun
@@ -42,15 +44,32 @@ class FuncxMagics(Magics):  # type: ignore[misc]
             endpoint = self.session.endpoint(chosen.endpoint)
             if chosen.explain:
                 return verbs.explain(endpoint, prepared)
-            screen = shell.ShellScreen(self.shell, quiet=chosen.quiet)
-            run = CellRun(self.session, endpoint, prepared, chosen, screen)
+            run = CellRun(self.session, endpoint, prepared, chosen)
         except FuncxError as error:
             raise shown_in_one_line(error) from None
-        return self._shown(run.run(self.shell.user_ns, shell.place_of(self.shell)))
+        if chosen.is_async:
+            return self._started(run, chosen)
+        screen = ShellScreen(self.shell, quiet=chosen.quiet)
+        return self._shown(run.run(self.shell.user_ns, shell.place_of(self.shell), screen))
+
+    def _started(self, run: CellRun, chosen: options.CellOptions) -> CellTask:
+        screen = BackgroundShellScreen(self.shell, quiet=chosen.quiet)
+        task = run.start(self.shell.user_ns, shell.place_of(self.shell), screen)
+        if chosen.name:
+            self.shell.user_ns[chosen.name] = task
+        if screen.is_live:
+            self.values.expect(task, None)  # It is shown already.
+        return task
 
     def _verb(self, line: str) -> Any:
         self.session.recall.open(shell.place_of(self.shell).notebook)
-        desk = Desk(self.session, self.shell.user_ns, lambda: shell.ShellScreen(self.shell, quiet=False), self._shown)
+        desk = Desk(
+            self.session,
+            self.shell.user_ns,
+            lambda: ShellScreen(self.shell, quiet=False),
+            lambda: BackgroundShellScreen(self.shell, quiet=False),
+            self._shown,
+        )
         return verbs.run(desk, line)
 
     def _prepare(self, line: str, cell: str, chosen: options.CellOptions) -> PreparedCell:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import keyword
 import shlex
 from typing import Any, Final, NoReturn
 
@@ -34,6 +35,8 @@ class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
         quiet: no header line.
         verbose: more in the header, whole tracebacks.
         explain: say what would be sent, and send nothing.
+        is_async: return at once, with a task to wait for.
+        name: what the task is called; an asynchronous cell assigns it.
         cache: attach to the task of this cell that runs already, if nothing has changed since.
     """
 
@@ -50,6 +53,8 @@ class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
     verbose: bool = False
     explain: bool = False
     cache: bool = True
+    is_async: bool = False
+    name: str = ""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -63,6 +68,12 @@ def _names(text: str) -> tuple[str, ...]:
     if wrong:
         raise argparse.ArgumentTypeError(f"'{wrong[0]}' is not the name of a variable")
     return names
+
+
+def _name(text: str) -> str:
+    if not text.isidentifier() or keyword.iskeyword(text):
+        raise argparse.ArgumentTypeError(f"'{text}' cannot be the name of a variable")
+    return text
 
 
 def _seconds(text: str) -> float:
@@ -121,6 +132,12 @@ def _parser() -> _Parser:
         default=(),
         help="variables to bring back when the cell has succeeded;\n'*' for all it assigns",
     )
+    manner = parser.add_mutually_exclusive_group()
+    manner.add_argument("-a", "--async", dest="is_async", action="store_true", help="return at once, with a task")
+    manner.add_argument(
+        "-b", "--blocking", dest="is_async", action="store_false", help="wait for the end (default); ■ stops it"
+    )
+    add("-n", "--name", metavar="NAME", type=_name, help="name of the task; with -a also a variable")
     add("-t", "--timeout", metavar="SECS", type=_seconds, help="stop the cell after this time")
     add(
         "--retries",
@@ -198,6 +215,8 @@ def _options(found: Any) -> CellOptions:
         verbose=found.verbose,
         explain=found.explain,
         cache=found.cache,
+        is_async=found.is_async,
+        name=found.name or "",
     )
 
 

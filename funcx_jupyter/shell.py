@@ -6,20 +6,15 @@ differs between them is said where it matters.
 
 from __future__ import annotations
 
-import html
 import os
 import sys
-import uuid
 from pathlib import Path
 from typing import Any
 
 from IPython.core.displayhook import DisplayHook
-from IPython.core.displaypub import CapturingDisplayPublisher
 
 from funcx_core.cells.spec import Bundle, FigureStyle
 from funcx_jupyter.capture.values import Notebook
-from funcx_jupyter.display.header import Header
-from funcx_jupyter.display.traceback import arrange
 from funcx_jupyter.session.prepare import CellText
 from funcx_jupyter.session.recall import CellPlace
 
@@ -110,51 +105,6 @@ def _changed_rc() -> dict[str, Any]:
 
 def _plain(settings: Any) -> dict[str, Any]:
     return {k: v for k, v in dict(settings).items() if isinstance(v, str | int | float | bool)}
-
-
-class ShellScreen:
-    """The output of the running cell."""
-
-    def __init__(self, shell: Any, *, quiet: bool) -> None:
-        self._shell = shell
-        self._quiet = quiet
-        self._display_id = uuid.uuid4().hex
-
-    @property
-    def publisher(self) -> ShellScreen:
-        """What shows rich output."""
-        return self
-
-    def publish(
-        self, data: dict[str, Any], metadata: dict[str, Any], *, transient: dict[str, Any], update: bool
-    ) -> None:
-        """Show a MIME bundle. The shell's publisher is looked up each time: `%%capture` replaces it."""
-        self._shell.display_pub.publish(data, metadata, transient=transient, update=update)
-
-    def clear_output(self, *, wait: bool) -> None:
-        """Remove what the cell has shown."""
-        self._shell.display_pub.clear_output(wait)
-
-    def header(self, header: Header, *, first: bool, last: bool) -> None:
-        """Show the header line. Where nothing can be updated in place, only its last form is shown."""
-        if self._quiet or not (last or self._can_update()):
-            return
-        update = self._can_update() and not first
-        self.publish(header.as_bundle(), {}, transient={"display_id": self._display_id}, update=update)
-
-    def notice(self, text: str) -> None:
-        """Show one line that the user should not miss."""
-        self.publish(
-            {"text/plain": text, "text/html": f"<div>{html.escape(text)}</div>"}, {}, transient={}, update=False
-        )
-
-    def _can_update(self) -> bool:
-        is_captured = isinstance(self._shell.display_pub, CapturingDisplayPublisher)
-        return hasattr(self._shell, "kernel") and not is_captured
-
-    def arrange(self, error: BaseException, *, where: str, verbose: bool) -> BaseException:
-        """Return the exception of the cell's own code, told how to show itself."""
-        return arrange(error, self._shell, where=where, verbose=verbose)
 
 
 class ValueDisplay:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from funcx_core.ids import TaskId
 from funcx_core.protocol.task import EventKind
 from funcx_jupyter.desk import Desk
 from funcx_jupyter.display import words
 from funcx_jupyter.display.tables import Text
-from funcx_jupyter.errors import MagicArgumentError
+from funcx_jupyter.errors import CellInterrupted, MagicArgumentError
 from funcx_jupyter.session.attach import Attacher
+from funcx_jupyter.session.cell_task import CellTask
 from funcx_jupyter.session.outcome import open_outcome
 
 _PRINTED = frozenset({EventKind.STDOUT.value, EventKind.STDERR.value, EventKind.LOG.value})
@@ -17,10 +19,43 @@ _PRINTED = frozenset({EventKind.STDOUT.value, EventKind.STDERR.value, EventKind.
 
 def attach(desk: Desk, *names: str) -> Any:
     """Show tasks again from their first line, and take their outputs; without TASK those that this kernel does not know yet."""
-    attacher = Attacher(desk.session, desk.namespace, desk.screen)
+    attacher = _attacher(desk)
     if len(names) == 1:
         return desk.shown(attacher.one(names[0]))
     return Text(attacher.several(names) if names else attacher.everything())
+
+
+def wait(desk: Desk, *names: str) -> Text:
+    """Wait for tasks to end, and take their outputs; without TASK for all asynchronous cells of this kernel. If one failed, raise that."""
+    attacher = _attacher(desk)
+    tasks = [attacher.handle(name) for name in names] or list(desk.session.asynchronous.values())
+    if not tasks:
+        return Text("There is nothing to wait for: no asynchronous cell (`%%funcx -a`) was started here.")
+    failed = [error for task in tasks if (error := _ended(task)) is not None]
+    told = [f"{task.name or words.short_id(task.task_id)} {words.STATES[task.state]}" for task in tasks]
+    if failed and len(tasks) > 1:
+        desk.screen().notice(", ".join(told))
+    if failed:
+        raise failed[0] from failed[0].__cause__
+    return Text(", ".join(told))
+
+
+def _ended(task: CellTask) -> BaseException | None:
+    """Return what the task raised, after all it has shown is shown; take its outputs if it succeeded."""
+    try:
+        task.wait_until_shown()
+        if (error := task.exception()) is None:
+            task.result()
+    except KeyboardInterrupt:
+        short = words.short_id(task.task_id)
+        raise CellInterrupted(
+            f"Stopped waiting. Task {short} goes on; `%funcx cancel {short}` stops it.", task.task_id
+        ) from None
+    return error
+
+
+def _attacher(desk: Desk) -> Attacher:
+    return Attacher(desk.session, desk.namespace, desk.screen, desk.background)
 
 
 def result(desk: Desk, name: str, *, o: bool = False) -> Any:
@@ -38,11 +73,21 @@ def result(desk: Desk, name: str, *, o: bool = False) -> Any:
     return desk.shown(finished)
 
 
-def cancel(desk: Desk, name: str) -> Text:
-    """Stop a task."""
-    task_id = desk.session.find_task(name)
-    desk.session.connection.cancel(task_id)
-    return Text(f"Asked task {words.short_id(task_id)} to stop.")
+def cancel(desk: Desk, *names: str, all: bool = False) -> Text:  # noqa: A002 - the option is `--all`
+    """Stop tasks; with --all every task of this kernel that has not ended."""
+    if bool(names) == all:
+        raise MagicArgumentError("Name the tasks to stop, or all: `%funcx cancel TASK` or `%funcx cancel --all`.")
+    task_ids = [desk.session.find_task(name) for name in names] if names else _open_tasks(desk)
+    for task_id in task_ids:
+        desk.session.connection.cancel(task_id)
+    if not task_ids:
+        return Text("No task of this kernel is known to run.")
+    what = "task" if len(task_ids) == 1 else "tasks"
+    return Text(f"Asked {what} {', '.join(map(words.short_id, task_ids))} to stop.")
+
+
+def _open_tasks(desk: Desk) -> list[TaskId]:
+    return [task_id for task_id, record in desk.session.tasks.items() if not record.state.is_terminal]
 
 
 def logs(desk: Desk, name: str) -> Text:

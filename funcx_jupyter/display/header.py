@@ -95,6 +95,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
     def _details(self) -> list[str]:
         found = []
+        if self.name:
+            found.append(self.name)
         if self.inputs:
             found.append(f"in: {self.inputs}")
         if self.outputs:

@@ -12,7 +12,10 @@ from funcx_core.protocol.task import TaskState
 from funcx_jupyter.display import words
 from funcx_jupyter.display.header import Header
 from funcx_jupyter.errors import CellInterrupted
-from funcx_jupyter.session.following import Followed, Following, Screen
+from funcx_jupyter.session.asynchronous import BackgroundScreen, show_in_background
+from funcx_jupyter.session.cell_task import CellTask
+from funcx_jupyter.session.followed import Followed, Watched
+from funcx_jupyter.session.following import Following, LineScreen
 from funcx_jupyter.session.journal import Submission
 from funcx_jupyter.session.outcome import Finished, open_outcome
 from funcx_jupyter.session.state import Session
@@ -26,12 +29,20 @@ class Attacher:
         session: of this notebook.
         namespace: the variables of the notebook.
         screen: makes the place for the output of one more task.
+        background: makes one that is changed while other cells run.
     """
 
-    def __init__(self, session: Session, namespace: dict[str, Any], screen: Callable[[], Screen]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        namespace: dict[str, Any],
+        screen: Callable[[], LineScreen],
+        background: Callable[[], BackgroundScreen],
+    ) -> None:
         self._session = session
         self._namespace = namespace
         self._screen = screen
+        self._background = background
 
     def one(self, name: str) -> Finished:
         """Follow a task to its end, and return or raise what it did.
@@ -67,6 +78,8 @@ class Attacher:
             is_seen = self._session.recall.end_of(one.task_id) is not None
             if is_seen and not replays_all:
                 notes += self._restore(one, state)
+            elif one.is_async and not state.is_terminal:
+                notes += self._bind(one, known)
             else:
                 state = self._replay(one, known)
                 notes += [f"{name} restored." for name in one.outputs] if state is TaskState.SUCCESS else []
@@ -85,8 +98,29 @@ class Attacher:
         return self._session.tasks[submission.task_id].state
 
     def _follow(self, submission: Submission, known: dict[str, Any]) -> Finished:
-        screen, mailbox = self._screen(), Mailbox()
-        followed = _followed(submission, known)
+        watched = self._watch(submission, known, Mailbox())
+        return Following(self._session, watched, self._screen()).run(self._namespace)
+
+    def handle(self, name: str) -> CellTask:
+        """Return a handle on a task: the one that its asynchronous cell has returned, or another."""
+        if known := self._session.asynchronous.get(self._session.find_task(name)):
+            return known
+        submission = self._submission(name)
+        watched = self._watch(submission, self._known(submission.task_id), Mailbox())
+        return CellTask(
+            self._session, watched.task, watched.future, self._namespace, self._background(), submission.name, None
+        )
+
+    def _bind(self, submission: Submission, known: dict[str, Any]) -> list[str]:
+        """Show a task that runs while other cells do, and give it its name again."""
+        watched = self._watch(submission, known, Mailbox(self._session.background.news))
+        handle = show_in_background(self._session, watched, self._background(), self._namespace, submission.name)
+        if not submission.name:
+            return [f"{words.short_id(submission.task_id)} attached."]
+        self._namespace[submission.name] = handle
+        return [f"{submission.name} attached as `{submission.name}`."]
+
+    def _watch(self, submission: Submission, known: dict[str, Any], mailbox: Mailbox) -> Watched:
         self._session.recognise(submission)
         future = self._session.connection.watch(
             submission.task_id, submission.group_id, submission.endpoint_id, mailbox
@@ -95,10 +129,11 @@ class Attacher:
             endpoint=submission.endpoint,
             endpoint_id=submission.endpoint_id,
             task_id=submission.task_id,
+            name=submission.name,
             elapsed=max(0.0, time.time() - submission.at),
             outputs=", ".join(submission.outputs),
         )
-        return Following(self._session, followed, future, mailbox, screen, header).run(self._namespace)
+        return Watched(_followed(submission, known), future, mailbox, header)
 
     def _restore(self, submission: Submission, state: TaskState) -> list[str]:
         """Take the outputs of a task whose end has been shown; what the notebook has already stays as it is."""

@@ -7,28 +7,20 @@ from typing import Any, Protocol
 import msgspec
 
 from funcx_core.errors import FuncxError, RemoteTaskError, ServiceUnavailable, TaskTimeout
-from funcx_core.ids import EndpointId, TaskId
-from funcx_core.sdk.futures import FuncXFuture
 from funcx_core.serialize import RemoteInfo
 from funcx_jupyter.display import words
 from funcx_jupyter.display.header import Header
 from funcx_jupyter.display.header_line import HeaderLine
 from funcx_jupyter.display.player import Player, Publisher
 from funcx_jupyter.errors import CellInterrupted, shown_in_one_line
+from funcx_jupyter.session.followed import NOT_KNOWN, Followed, Watched
 from funcx_jupyter.session.outcome import Finished, end_state, open_outcome, timing_of
 from funcx_jupyter.session.state import Session
-from funcx_jupyter.session.watch import Mailbox, Watcher
+from funcx_jupyter.session.watch import Watcher
 
 
 class Screen(Protocol):
-    """Where a cell's output goes: see `funcx_jupyter.shell`."""
-
-    @property
-    def publisher(self) -> Publisher:
-        """What shows rich output."""
-
-    def header(self, header: Header, *, first: bool, last: bool) -> None:
-        """Show the header line."""
+    """Where a cell's output goes: see `funcx_jupyter.screens`."""
 
     def notice(self, text: str) -> None:
         """Show one line that the user should not miss."""
@@ -37,30 +29,15 @@ class Screen(Protocol):
         """Return the exception of the cell's own code, told how to show itself."""
 
 
-class Followed(msgspec.Struct, frozen=True, kw_only=True):
-    """A task to follow, and how.
+class LineScreen(Screen, Protocol):
+    """The output of a cell that runs now."""
 
-    Attributes:
-        endpoint: the name of where it runs.
-        outputs: the variables that come back.
-        sent_at: when it was sent, in Unix seconds.
-        took: seconds from then to its end, if it ended before we followed it.
-        walltime: seconds after which it is stopped.
-        renamed: file names of cells in its traceback, under which another kernel knew them, and what they are here.
-        stream: whether output is shown while it runs.
-        verbose: whether frames of libraries are shown.
-    """
+    @property
+    def publisher(self) -> Publisher:
+        """What shows rich output."""
 
-    task_id: TaskId
-    endpoint: str
-    endpoint_id: EndpointId
-    outputs: list[str] = []
-    sent_at: float
-    took: float | None = None
-    walltime: float | None = None
-    renamed: dict[str, str] = {}
-    stream: bool = True
-    verbose: bool = False
+    def header(self, header: Header, *, first: bool, last: bool) -> None:
+        """Show the header line."""
 
 
 class Following:
@@ -68,23 +45,18 @@ class Following:
 
     Args:
         session: has the connection, and hears how the task ended.
-        task: which one.
-        future: its future.
-        mailbox: what hears of it.
+        watched: the task.
         screen: where it is shown.
-        header: what is shown of it first.
     """
 
-    def __init__(  # noqa: PLR0917 - all of them are what a task has
-        self, session: Session, task: Followed, future: FuncXFuture, mailbox: Mailbox, screen: Screen, header: Header
-    ) -> None:
+    def __init__(self, session: Session, watched: Watched, screen: LineScreen) -> None:
         self._session = session
-        self._task = task
-        self._future = future
-        self._mailbox = mailbox
+        self._task = watched.task
+        self._future = watched.future
+        self._mailbox = watched.mailbox
         self._screen = screen
-        self._line = HeaderLine(header, lambda header: screen.header(header, first=False, last=False))
-        future.add_done_callback(mailbox.on_end)
+        self._line = HeaderLine(watched.header, lambda header: screen.header(header, first=False, last=False))
+        watched.future.add_done_callback(watched.mailbox.on_end)
 
     def run(self, namespace: dict[str, Any]) -> Finished:
         """Return what the task gave back; its outputs are in `namespace` then. If this raises, nothing was assigned.
@@ -126,7 +98,12 @@ class Following:
         if not self._future.done():
             self._screen.header(self._line.header, first=False, last=True)
             return
-        state = end_state(self._future.exception())
+        error = self._future.exception()
+        if isinstance(error, ServiceUnavailable):  # The end is not known: the task may go on.
+            self._line.header = msgspec.structs.replace(self._line.header, note=NOT_KNOWN)
+            self._screen.header(self._line.header, first=False, last=True)
+            return
+        state = end_state(error)
         total = self._line.elapsed if self._task.took is None else self._task.took
         timing = timing_of(self._future.times, sent_at=self._task.sent_at, total=total)
         self._session.ended(self._task.task_id, state)
@@ -144,7 +121,9 @@ def presentable(error: BaseException, task: Followed, screen: Screen) -> BaseExc
     if isinstance(error, FuncxError) and not isinstance(error, RemoteTaskError):
         return shown_in_one_line(error)
     if isinstance(error, ModuleNotFoundError):
-        error.add_note(f"`{error.name}` has to be installed on {task.endpoint}, where the cell ran.")
+        note = f"`{error.name}` has to be installed on {task.endpoint}, where the cell ran."
+        if note not in getattr(error, "__notes__", ()):  # An asynchronous task may be asked again.
+            error.add_note(note)
     remote = getattr(error, "funcx", None)
     host = None
     if isinstance(remote, RemoteInfo):

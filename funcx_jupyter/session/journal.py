@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -78,7 +79,7 @@ _decoder: Final = msgspec.json.Decoder(Line)
 
 
 class Journal:
-    """The submissions of one notebook. Not for several threads.
+    """The submissions of one notebook. Safe from any thread.
 
     Args:
         path: the file. It need not exist.
@@ -88,6 +89,7 @@ class Journal:
         self._path = path
         self._sent: dict[TaskId, Submission] = {}
         self._ended: dict[TaskId, TaskState] = {}
+        self._lock = threading.RLock()
         self._inode = 0
         self._read_to = 0
 
@@ -118,21 +120,24 @@ class Journal:
 
     def submissions(self) -> list[Submission]:
         """Return what was sent from this notebook by this and earlier kernels, oldest first."""
-        self._read()
-        return list(self._sent.values())
+        with self._lock:
+            self._read()
+            return list(self._sent.values())
 
     def end_of(self, task_id: TaskId) -> TaskState | None:
         """Return how a task ended, if a kernel has shown that."""
-        self._read()
-        return self._ended.get(task_id)
+        with self._lock:
+            self._read()
+            return self._ended.get(task_id)
 
     def _append(self, line: Line) -> None:
         data = msgspec.json.encode(line) + b"\n"
-        with _locked(self._path) as file:
-            os.write(file, data)  # One call: a kernel that is killed leaves a whole line or none.
-        self._read()
-        if self._read_to > TIDY_OVER:
-            self._tidy()
+        with self._lock:
+            with _locked(self._path) as file:
+                os.write(file, data)  # One call: a kernel that is killed leaves a whole line or none.
+            self._read()
+            if self._read_to > TIDY_OVER:
+                self._tidy()
 
     def _read(self) -> None:
         """Take in what was added since: by this kernel, or by another of the same notebook."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -47,7 +48,12 @@ class Finished(msgspec.Struct, frozen=True):
 
     def describe(self) -> str:
         """Return what came back in words: ``df 1.9 MB``."""
-        return ", ".join(f"{name} {words.size(size)}" for name, size in self.sizes.items())
+        return describe_sizes(self.sizes, self.sizes.values())
+
+
+def describe_sizes(names: Iterable[str], sizes: Iterable[int]) -> str:
+    """Return what comes back in words: ``df 1.9 MB``."""
+    return ", ".join(f"{name} {words.size(size)}" for name, size in zip(names, sizes, strict=False))
 
 
 def open_outcome(encoded: Any, outputs: list[str], namespace: dict[str, Any], *, is_trusted: bool) -> Finished:

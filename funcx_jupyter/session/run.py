@@ -17,8 +17,11 @@ from funcx_core.sdk.futures import FuncXFuture
 from funcx_jupyter.display import words
 from funcx_jupyter.display.header import Header, describe_inputs
 from funcx_jupyter.options import CellOptions
+from funcx_jupyter.session.asynchronous import BackgroundScreen, show_in_background
+from funcx_jupyter.session.cell_task import CellTask
 from funcx_jupyter.session.endpoints import Endpoint
-from funcx_jupyter.session.following import Followed, Following, Screen
+from funcx_jupyter.session.followed import Followed, Watched
+from funcx_jupyter.session.following import Following, LineScreen, Screen
 from funcx_jupyter.session.journal import Submission
 from funcx_jupyter.session.outcome import Finished
 from funcx_jupyter.session.prepare import ROOM_FOR_CODE, PreparedCell, check_size
@@ -32,24 +35,31 @@ _TITLE: Final = 200
 
 
 class CellRun:
-    """One run of one cell. Call `run` once."""
+    """One run of one cell. Call `run` or `start`, once."""
 
-    def __init__(
-        self, session: Session, endpoint: Endpoint, prepared: PreparedCell, options: CellOptions, screen: Screen
-    ) -> None:
+    def __init__(self, session: Session, endpoint: Endpoint, prepared: PreparedCell, options: CellOptions) -> None:
         self._session = session
         self._endpoint = endpoint
         self._prepared = prepared
         self._options = options
-        self._screen = screen
 
-    def run(self, namespace: dict[str, Any], place: CellPlace) -> Finished:
+    def run(self, namespace: dict[str, Any], place: CellPlace, screen: LineScreen) -> Finished:
         """Return what the cell gave back, and raise, as `Following.run` does."""
+        return Following(self._session, self._begin(place, screen, Mailbox()), screen).run(namespace)
+
+    def start(self, namespace: dict[str, Any], place: CellPlace, screen: BackgroundScreen) -> CellTask:
+        """Return a handle on the cell's task at once; what it prints and shows appears as it comes."""
+        watched = self._begin(place, screen, Mailbox(self._session.background.news))
+        return show_in_background(self._session, watched, screen, namespace, self._options.name)
+
+    def _begin(self, place: CellPlace, screen: Screen, mailbox: Mailbox) -> Watched:
         self._session.recall.open(place.notebook)
         submission = self._describe(place)
         running = self._session.running_twin(submission) if self._options.cache else None
-        following = self._submitted(submission, place) if running is None else self._attached(running)
-        return following.run(namespace)
+        if running is not None:
+            return self._attached(running, screen, mailbox)
+        future = self._submit(submission, place, mailbox)
+        return Watched(self._followed(submission), future, mailbox, self._header(submission))
 
     def _describe(self, place: CellPlace) -> Submission:
         spec, connection = self._prepared.spec, self._session.connection
@@ -65,14 +75,9 @@ class CellRun:
             run_id=place.run_id,
             content=content_hash(spec, self._endpoint.endpoint_id),
             outputs=spec.outputs,
+            name=self._options.name,
+            is_async=self._options.is_async,
             filename=spec.filename,
-        )
-
-    def _submitted(self, submission: Submission, place: CellPlace) -> Following:
-        mailbox = Mailbox()
-        future = self._submit(submission, place, mailbox)
-        return Following(
-            self._session, self._followed(submission), future, mailbox, self._screen, self._header(submission)
         )
 
     def _submit(self, submission: Submission, place: CellPlace, mailbox: Mailbox) -> FuncXFuture:
@@ -92,23 +97,27 @@ class CellRun:
         future = connection.submit(submission.endpoint_id, spec, options, mailbox, submission.task_id)
         sent = Sent(submission.endpoint_id, spec, options)
         self._session.remember(
-            TaskRecord(task_id=submission.task_id, endpoint=submission.endpoint, cell=submission.title, sent=sent)
+            TaskRecord(
+                task_id=submission.task_id,
+                endpoint=submission.endpoint,
+                cell=submission.title,
+                name=submission.name,
+                sent=sent,
+            )
         )
         return future
 
-    def _attached(self, running: Submission) -> Following:
+    def _attached(self, running: Submission, screen: Screen, mailbox: Mailbox) -> Watched:
         age = words.lasting(time.time() - running.at)
         short = words.short_id(running.task_id)
-        self._screen.notice(
+        screen.notice(
             f"This cell is already running as {short} ({age}). Attached to it. Use --no-cache to submit again."
         )
-        mailbox = Mailbox()
         future = self._session.connection.watch(running.task_id, running.group_id, running.endpoint_id, mailbox)
         self._session.recognise(running)
-        followed = msgspec.structs.replace(
-            self._followed(running), renamed={running.filename: self._prepared.spec.filename}
-        )
-        return Following(self._session, followed, future, mailbox, self._screen, self._header(running))
+        renamed = {running.filename: self._prepared.spec.filename}
+        followed = msgspec.structs.replace(self._followed(running), renamed=renamed)
+        return Watched(followed, future, mailbox, self._header(running))
 
     def _followed(self, submission: Submission) -> Followed:
         return Followed(
@@ -127,6 +136,7 @@ class CellRun:
             endpoint=submission.endpoint,
             endpoint_id=submission.endpoint_id,
             task_id=submission.task_id,
+            name=submission.name,
             elapsed=max(0.0, time.time() - submission.at),
             inputs=describe_inputs(self._prepared.captured, verbose=self._options.verbose),
             outputs=", ".join(submission.outputs),

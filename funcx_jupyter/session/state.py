@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,11 +14,15 @@ from funcx_core.ids import EndpointId, TaskId
 from funcx_core.protocol.task import TaskOptions, TaskState
 from funcx_jupyter.display import words
 from funcx_jupyter.errors import shown_in_one_line
+from funcx_jupyter.session.background import Background
 from funcx_jupyter.session.connection import Connection, ServiceConnection
 from funcx_jupyter.session.endpoints import Endpoint, choose
 from funcx_jupyter.session.journal import Submission
 from funcx_jupyter.session.recall import Recall
 from funcx_jupyter.session.watch import Mailbox
+
+if TYPE_CHECKING:
+    from funcx_jupyter.session.cell_task import CellTask
 
 _MOST_TASKS = 1000
 _MOST_KEPT = 64 * 1000 * 1000
@@ -62,6 +67,8 @@ class Session:
         self.tasks: dict[TaskId, TaskRecord] = {}
         self.listeners: set[Callable[[TaskRecord], None]] = set()
         self.recall = Recall()
+        self.background = Background()
+        self.asynchronous: dict[TaskId, CellTask] = {}
         self._kept = 0
         self._connect = connect
         self._connection: Connection | None = None
@@ -95,7 +102,9 @@ class Session:
         self.tasks[record.task_id] = record
         self._kept += 0 if record.sent is None else record.sent.size
         while len(self.tasks) > _MOST_TASKS:
-            self._forget_inputs(self.tasks.pop(next(iter(self.tasks))))
+            oldest = next(iter(self.tasks))
+            self._forget_inputs(self.tasks.pop(oldest))
+            self.asynchronous.pop(oldest, None)
         for old in self.tasks.values():
             if self._kept <= _MOST_KEPT:
                 break

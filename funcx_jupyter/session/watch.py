@@ -24,10 +24,14 @@ PATIENCE: Final = 12.0
 
 
 class Mailbox:
-    """A `TaskListener`: what the stream's thread hears of a task, for the main thread to take."""
+    """A `TaskListener`: what the stream's thread hears of a task, for another thread to take.
 
-    def __init__(self) -> None:
-        self.news = threading.Event()
+    Args:
+        news: set when there is something to take. Several mailboxes may share it.
+    """
+
+    def __init__(self, news: threading.Event | None = None) -> None:
+        self.news = news or threading.Event()
         self.state = TaskState.RECEIVED
         self._events: deque[TaskEvent] = deque()
 
@@ -44,6 +48,10 @@ class Mailbox:
     def on_end(self, _: object) -> None:
         """The task has ended, and all its events came before."""
         self.news.set()
+
+    def take(self) -> list[TaskEvent]:
+        """Return what has come since the last time."""
+        return [self._events.popleft() for _ in range(len(self._events))]
 
     def play(self, player: Player) -> None:
         """Let `player` show what has come. An interrupt in the middle of it loses nothing and repeats nothing."""

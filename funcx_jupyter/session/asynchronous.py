@@ -1,0 +1,44 @@
+"""Tasks that are shown while other cells run."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Protocol
+
+from funcx_jupyter.display.header import Header
+from funcx_jupyter.session.background import LiveScreen, LiveTask
+from funcx_jupyter.session.cell_task import CellTask
+from funcx_jupyter.session.followed import Watched
+from funcx_jupyter.session.following import Screen
+from funcx_jupyter.session.state import Session
+
+
+class BackgroundScreen(LiveScreen, Screen, Protocol):
+    """The output of an asynchronous cell: see `funcx_jupyter.screens`."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it can be changed after its cell. A terminal cannot, nor can what `%%capture` took."""
+
+    def open(self, header: Header) -> None:
+        """Show what is to be changed later. To be called by the main thread, once."""
+
+    def show_again(self) -> None:
+        """Show the header line in another place, too."""
+
+
+def show_in_background(
+    session: Session, watched: Watched, screen: BackgroundScreen, namespace: dict[str, Any], name: str
+) -> CellTask:
+    """Return a handle on a task, and keep what is shown of it up to date until it has ended."""
+    task, future = watched.task, watched.future
+    show = screen.show_again if screen.is_live else None
+    shown = threading.Event() if screen.is_live else None
+    handle = CellTask(session, task, future, namespace, screen, name, show, shown)
+    session.asynchronous[task.task_id] = handle
+    if shown is not None:
+        screen.open(watched.header)
+        live = LiveTask(watched, screen, lambda state: session.ended(task.task_id, state), shown)
+        future.add_done_callback(watched.mailbox.on_end)
+        session.background.show(live)
+    return handle

@@ -1,0 +1,197 @@
+"""Keeps what is shown of asynchronous cells up to date, from one thread for all of them.
+
+That thread does nothing but change things that have a display id, which land in their place whatever the kernel does meanwhile. It
+never prints, and never makes a display: those would appear in whichever cell runs at the moment.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from funcx_core.cells.spec import CellOutcome, outcome_decoder
+from funcx_core.errors import FuncxError, RemoteProtocolError, ServiceUnavailable
+from funcx_core.protocol.task import TaskState
+from funcx_core.sdk.futures import FuncXFuture
+from funcx_core.serialize import RemoteInfo
+from funcx_jupyter.display import words
+from funcx_jupyter.display.block import Block
+from funcx_jupyter.display.header import Header
+from funcx_jupyter.display.header_line import HeaderLine
+from funcx_jupyter.session.followed import NOT_KNOWN, Watched
+from funcx_jupyter.session.outcome import describe_sizes, end_state, timing_of
+
+SHORTEST: Final = 0.1
+"""Seconds between two changes of one block, at least."""
+CHARACTERS_PER_SECOND: Final = 500_000
+"""What is put up of one block, at most: a large one changes less often."""
+IDLE: Final = 0.5
+"""Seconds after which the clocks of running tasks are looked at."""
+CLOCKS_PER_SECOND: Final = 20
+"""Header lines that are changed for the time alone, at most."""
+logger = logging.getLogger("funcx")
+
+
+class LiveScreen(Protocol):
+    """What of an asynchronous cell can be changed after it. Both methods may be called by any thread."""
+
+    def header(self, header: Header) -> None:
+        """Change the header line."""
+
+    def output(self, bundle: dict[str, str]) -> None:
+        """Change the block of output."""
+
+
+class LiveTask:
+    """One task on the screen. Its methods are called by the background thread only; `shown` is set when there is no more to show."""
+
+    def __init__(
+        self,
+        watched: Watched,
+        screen: LiveScreen,
+        on_end: Callable[[TaskState], None],
+        shown: threading.Event,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._task = watched.task
+        self._future = watched.future
+        self._mailbox = watched.mailbox
+        self._screen = screen
+        self._on_end = on_end
+        self.shown = shown
+        self._clock = clock
+        self._line = HeaderLine(watched.header, screen.header, clock)
+        self._block = Block(f"%funcx logs {words.short_id(self._task.task_id)}")
+        self._next_at = 0.0
+        self._clock_at = 0.0
+        self._is_changed = False
+
+    def refresh(self, crowd: int = 1) -> float | None:
+        """Show what is new; return when to look again, None if the task has ended and all of it is shown.
+
+        Args:
+            crowd: how many tasks are shown: the clocks of many go more slowly.
+        """
+        is_over = self._future.done()  # asked first: all events came before
+        for event in self._mailbox.take():
+            self._block.feed(event)
+            self._is_changed = True
+        if is_over:
+            self._end()
+            return None
+        now = self._clock()
+        if self._is_changed and now >= self._next_at:
+            self._put_up()
+            self._next_at = now + max(SHORTEST, self._block.size / CHARACTERS_PER_SECOND)
+        if now >= self._clock_at:
+            self._line.running(self._mailbox.state)
+            self._clock_at = now + crowd / CLOCKS_PER_SECOND
+        return self._next_at if self._is_changed else now + IDLE
+
+    def _put_up(self) -> None:
+        self._is_changed = False
+        self._screen.output(self._block.as_bundle())
+
+    def _end(self) -> None:
+        if _is_unknown(self._future):
+            self._line.change(note=f"{NOT_KNOWN}; `%funcx attach {words.short_id(self._task.task_id)}`")
+            return
+        state, outputs = self._take_in()
+        if self._is_changed:
+            self._put_up()
+        total = self._line.elapsed if self._task.took is None else self._task.took
+        timing = timing_of(self._future.times, sent_at=self._task.sent_at, total=total)
+        self._on_end(state)
+        self._line.change(state=state, elapsed=total, timing=timing, note="", outputs=outputs)
+
+    def _take_in(self) -> tuple[TaskState, str]:
+        """Put the end of the output into the block; return how the task ended and what can be had of it."""
+        wanted = ", ".join(self._task.outputs)
+        if self._future.cancelled():
+            return TaskState.CANCELLED, wanted
+        if self._future.is_to_be_fetched:
+            return TaskState.SUCCESS, wanted  # Nobody has asked for the large value: it stays where it is.
+        error = self._future.exception()
+        if error is not None:
+            self._block.print(_told(error), "stderr")
+            self._is_changed = True
+            return end_state(error), wanted
+        outcome = _outcome(self._future.result())
+        if outcome is None:
+            return TaskState.SUCCESS, wanted
+        if outcome.shown is not None:
+            self._block.show(outcome.shown.data)
+            self._is_changed = True
+        return TaskState.SUCCESS, describe_sizes(self._task.outputs, outcome.sizes) or wanted
+
+
+def _is_unknown(future: FuncXFuture) -> bool:
+    """Whether nothing more is heard of the task, which may go on."""
+    if future.cancelled() or future.is_to_be_fetched:
+        return False
+    return isinstance(future.exception(), ServiceUnavailable)
+
+
+def _told(error: BaseException) -> str:
+    remote = getattr(error, "funcx", None)
+    if isinstance(remote, RemoteInfo) and remote.traceback and not isinstance(error, FuncxError):
+        return remote.traceback.rstrip("\n") + "\n"
+    return f"{type(error).__name__}: {error}\n"
+
+
+def _outcome(value: Any) -> CellOutcome | None:
+    try:
+        return outcome_decoder.decode(value if isinstance(value, bytes) else b"")
+    except RemoteProtocolError:
+        return None
+
+
+def _refreshed(live: LiveTask, crowd: int) -> float | None:
+    try:
+        at = live.refresh(crowd)
+    except Exception:
+        # The front end may be gone, and with it the sockets; the other tasks are to be shown all the same.
+        logger.exception("A task cannot be shown any more; `%%funcx attach` shows it again.")
+        at = None
+    if at is None:
+        live.shown.set()
+    return at
+
+
+class Background:
+    """The thread. It is started by the first task, and ends with the last."""
+
+    def __init__(self) -> None:
+        self.news = threading.Event()
+        self._live: list[LiveTask] = []
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def show(self, live: LiveTask) -> None:
+        """Keep this task up to date from now on."""
+        with self._lock:
+            self._live.append(live)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="funcx-display", daemon=True)
+                self._thread.start()
+        self.news.set()
+
+    def _run(self) -> None:
+        while True:
+            self.news.clear()
+            with self._lock:
+                live = list(self._live)
+            due = [(each, _refreshed(each, len(live))) for each in live]
+            with self._lock:
+                ended = {id(each) for each, at in due if at is None}
+                self._live = [each for each in self._live if id(each) not in ended]
+                if not self._live:
+                    self._thread = None
+                    return
+            at = min((at for _, at in due if at is not None), default=0.0)
+            # Tasks that print all the time are gathered up, the others are seen at once.
+            self.news.wait(max(0.0, at - time.monotonic()))
+            time.sleep(SHORTEST / 4)

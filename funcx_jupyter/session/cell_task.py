@@ -1,0 +1,171 @@
+"""What an asynchronous cell returns: a handle on its task, to wait for, await, ask and stop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from funcx_core.ids import TaskId
+from funcx_core.protocol.task import TaskState
+from funcx_core.sdk.futures import FuncXFuture
+from funcx_jupyter.display import words
+from funcx_jupyter.session.followed import Followed
+from funcx_jupyter.session.following import Screen, presentable
+from funcx_jupyter.session.outcome import Finished, end_state, open_outcome
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from funcx_jupyter.session.state import Session
+
+_PATIENCE: Final = 10.0
+"""Seconds to wait for what is only to be shown."""
+
+
+class CellTask:
+    """A cell that runs on an endpoint. It goes on whatever becomes of this object.
+
+    >>> task.done()
+    False
+    >>> value = task.result()       # waits; assigns the variables named with -o
+    >>> value = await task          # the same, while other cells' callbacks run
+    >>> task.cancel()
+
+    Attributes:
+        task_id: its id.
+        name: what it is called in this notebook; empty if it has no name.
+        endpoint: the name of where it runs.
+        outputs: the variables that come back.
+    """
+
+    def __init__(  # noqa: PLR0917 - all of them are what a task has
+        self,
+        session: Session,
+        task: Followed,
+        future: FuncXFuture,
+        namespace: dict[str, Any],
+        screen: Screen,
+        name: str,
+        show: Callable[[], None] | None,
+        shown: threading.Event | None = None,
+    ) -> None:
+        self.task_id: TaskId = task.task_id
+        self.name = name
+        self.endpoint = task.endpoint
+        self.outputs = list(task.outputs)
+        self._session = session
+        self._task = task
+        self._future = future
+        self._namespace = namespace
+        self._screen = screen
+        self._show = show
+        self._shown = shown
+        self._finished: Finished | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def state(self) -> TaskState:
+        """How it is now, as far as is known here."""
+        if self._future.done():
+            return self._end_state()
+        return TaskState.RUNNING if self._future.running() else TaskState.RECEIVED
+
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self._future.done()
+
+    def running(self) -> bool:
+        """Whether it is known to run."""
+        return self._future.running()
+
+    def cancelled(self) -> bool:
+        """Whether it was stopped before it ended by itself."""
+        return self.done() and self._end_state() is TaskState.CANCELLED
+
+    def cancel(self) -> bool:
+        """Ask for its end, also if it runs; False if it has ended."""
+        if self._future.done():
+            return False
+        self._session.connection.cancel(self.task_id)
+        return True
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Return the value of the cell's last expression, and assign the variables named with -o, when it has ended.
+
+        Raises:
+            BaseException: what the cell raised; nothing is assigned then.
+            TimeoutError: it has not ended after `timeout` seconds. It goes on.
+        """
+        return self.finished(timeout).value
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Return what the cell raised, None if it succeeded, when it has ended. Raises as `result` does if it has not."""
+        error = self._future.exception(timeout)
+        return None if error is None else presentable(error, self._task, self._screen)
+
+    def finished(self, timeout: float | None = None) -> Finished:
+        """Return all that the cell gave back; its outputs are assigned, the first time. Raises as `result` does."""
+        error = self.exception(timeout)
+        if error is not None:
+            raise error from error.__cause__
+        with self._lock:
+            if self._finished is None:
+                is_trusted = self._session.connection.trusts(self._task.endpoint_id)
+                self._finished = open_outcome(
+                    self._future.result(), self._task.outputs, self._namespace, is_trusted=is_trusted
+                )
+                self._namespace.update(self._finished.outputs)
+            return self._finished
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> Any:
+        import asyncio  # noqa: PLC0415 - whoever awaits has it
+
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        self._future.add_done_callback(lambda _: _tell(loop, ended))
+        await ended.wait()
+        if self._future.is_to_be_fetched:
+            await asyncio.to_thread(self._future.exception)
+        return self.result()
+
+    def wait_until_shown(self) -> None:
+        """Wait for the end, and until all that the task has shown is on the screen."""
+        self._future.exception()
+        if self._shown is not None:
+            self._shown.wait(_PATIENCE)
+
+    def _end_state(self) -> TaskState:
+        if self._future.is_to_be_fetched:
+            return TaskState.SUCCESS
+        try:
+            return end_state(self._future.exception(0))
+        except CancelledError:
+            return TaskState.CANCELLED
+
+    def __repr__(self) -> str:
+        called = f"{self.name}, " if self.name else ""
+        state = words.STATES[self.state]
+        age = "" if self.done() else f" {words.clock(max(0.0, time.time() - self._task.sent_at))}"
+        return f"Task({called}{state} on {self.endpoint}{age}, {words.short_id(self.task_id)})"
+
+    def _ipython_display_(self) -> None:
+        """Show the task's header line, which changes in place with the task."""
+        if self._show is None:
+            print(repr(self))  # noqa: T201 - where nothing can be changed in place, the text is all there is
+        else:
+            self._show()
+
+    def __reduce__(self) -> NoReturn:
+        short = words.short_id(self.task_id)
+        raise TypeError(f"A task cannot be copied. Use its value: `{self.name or f'%funcx result {short}'}.result()`.")
+
+
+def _tell(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+    with suppress(RuntimeError):  # The loop has ended, and nobody waits there any more.
+        loop.call_soon_threadsafe(ended.set)

@@ -1,0 +1,50 @@
+"""What is known of a task that is shown."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from funcx_core.ids import EndpointId, TaskId
+from funcx_core.sdk.futures import FuncXFuture
+from funcx_jupyter.display.header import Header
+from funcx_jupyter.session.watch import Mailbox
+
+NOT_KNOWN: Final = "connection lost"
+"""What is said of a task of which nothing more is heard. It may go on."""
+
+
+class Followed(msgspec.Struct, frozen=True, kw_only=True):
+    """A task to follow, and how.
+
+    Attributes:
+        endpoint: the name of where it runs.
+        outputs: the variables that come back.
+        sent_at: when it was sent, in Unix seconds.
+        took: seconds from then to its end, if it ended before we followed it.
+        walltime: seconds after which it is stopped.
+        renamed: file names of cells in its traceback, under which another kernel knew them, and what they are here.
+        stream: whether output is shown while it runs.
+        verbose: whether frames of libraries are shown.
+    """
+
+    task_id: TaskId
+    endpoint: str
+    endpoint_id: EndpointId
+    outputs: list[str] = []
+    sent_at: float
+    took: float | None = None
+    walltime: float | None = None
+    renamed: dict[str, str] = {}
+    stream: bool = True
+    verbose: bool = False
+
+
+class Watched(msgspec.Struct, frozen=True):
+    """A task that is followed: what it is, what hears of it, and what is shown of it first."""
+
+    task: Followed
+    future: FuncXFuture
+    mailbox: Mailbox
+    header: Header
