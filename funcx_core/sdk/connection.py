@@ -12,6 +12,7 @@ from tornado.websocket import WebSocketClientConnection, WebSocketError, websock
 from funcx_core.errors import AuthRequired, ConfigError, FuncxError, PermissionDenied, ServiceUnavailable
 from funcx_core.sdk.certificates import raise_if_untrusted, trusted
 from funcx_core.sdk.settings import Settings
+from funcx_core.sdk.web import user_agent
 
 _MOST_FRAME: Final = 256 * 1024 * 1024
 _PING_PERIOD: Final = 20.0
@@ -41,6 +42,7 @@ async def _open(
     request = HTTPRequest(
         settings.stream_address,
         headers=headers,
+        user_agent=user_agent(),
         connect_timeout=_TIMEOUT,
         request_timeout=_TIMEOUT,
         ssl_options=trusted(settings.service_address),

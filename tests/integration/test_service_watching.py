@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -212,6 +213,20 @@ async def test_guessing_tokens_is_slowed_down(tmp_path: Path) -> None:
         codes = [(await service.request("GET", "limits", token=f"guess{number}")).code for number in range(4)]
         assert codes == [401, 401, 401, 429]
         await service.get("limits")  # a token that was good lately is still good
+
+
+async def test_guessing_the_secret_of_a_client_is_slowed_down(tmp_path: Path) -> None:
+    async with a_service(tmp_path, rate=RateConfig(failures_per_minute=3)) as service:
+        client = await service.post("clients", {"label": "night run"}, code=201)
+
+        async def code(secret: str) -> int:
+            basic = b64encode(f"{client['client_id']}:{secret}".encode()).decode()
+            form, header = b"grant_type=client_credentials&scope=openid", {"Authorization": f"Basic {basic}"}
+            return (await service.request("POST", "oauth2/token", raw=form, headers=header)).code
+
+        assert await code(client["client_secret"]) == 200
+        assert [await code(f"guess{number}") for number in range(4)] == [401, 401, 401, 429]
+        assert await code(client["client_secret"]) == 200, "the right one was good lately"
 
 
 # --- stopping --------------------------------------------------------------------------------------------------

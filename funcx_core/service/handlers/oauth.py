@@ -14,11 +14,12 @@ import msgspec
 
 from funcx_core.errors import AuthRequired, FuncxError, InvalidRequest
 from funcx_core.service.auth.config import FUNCX_SCOPE
+from funcx_core.service.auth.local import digest_of
 from funcx_core.service.auth.scopes import ALL, Scope
 from funcx_core.service.handlers.base import ApiHandler
 from funcx_core.service.http_errors import ErrorBody, error_body
 from funcx_core.service.route import PUBLIC, operation
-from funcx_core.service.store.records import User
+from funcx_core.service.store.records import Client, User
 
 T = TypeVar("T")
 
@@ -133,7 +134,7 @@ class Token(OAuthHandler):
     async def post(self) -> None:
         """Reply with tokens for a client: one for each resource server that the scopes name."""
         tokens = self.context.token_operations
-        client = await tokens.authenticate_client(*self.basic())
+        client = await self._client()
         form = self.read_form(TokenForm)
         if form.grant_type != "client_credentials":
             raise _Refused("unsupported_grant_type", f"The grant '{form.grant_type[:100]}' is not known here.")
@@ -146,6 +147,20 @@ class Token(OAuthHandler):
                 )
             )
         self.reply(Granted(**msgspec.structs.asdict(granted[0]), other_tokens=granted[1:]))
+
+    async def _client(self) -> Client:
+        """Return who asks. Secrets can be guessed as tokens can, so wrong ones count with unknown tokens."""
+        rates, address = self.context.rates, self.request.remote_ip or ""
+        client_id, secret = self.basic()
+        key = digest_of(f"{client_id}:{secret}")
+        rates.check_address(address, key)
+        try:
+            client = await self.context.token_operations.authenticate_client(client_id, secret)
+        except AuthRequired:
+            rates.failed(address)
+            raise
+        rates.succeeded(key)
+        return client
 
     @property
     def _scope_of_globus(self) -> str:
