@@ -16,25 +16,24 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from funcx_core.errors import ConfigError
-from funcx_endpoint.executors.high_throughput import OLD_SETTINGS, HighThroughputExecutor
+from funcx_endpoint.executors.high_throughput import HighThroughputExecutor
+from funcx_endpoint.executors.old_settings import OLD_SETTINGS
 from funcx_endpoint.settings import checked, positive, without_old
 
 _EXECUTOR_SETTINGS: Final = {field.name for field in dataclasses.fields(HighThroughputExecutor)} | {"max_workers"}
 
 
-_OLD: Final = frozenset(
-    {
-        # of the debugging path of version 0.0, whose forwarder kept its queues in Redis; now they are in its memory
-        "redis_host",
-        "redis_port",
-        # of version 1.0: which hosted service, where an agent prints, and when one that idles ends
-        "environment",
-        "idle_heartbeats_hard",
-        "idle_heartbeats_soft",
-        "stderr",
-        "stdout",
-    }
-)
+_OLD: Final = {
+    # of the debugging path of version 0.0
+    "redis_host": "the forwarder-service keeps its queues in its memory",
+    "redis_port": "the forwarder-service keeps its queues in its memory",
+    # of version 1.0
+    "environment": "there is no hosted service; `funcx_service_address` names yours",
+    "idle_heartbeats_hard": "an agent that idles stays; `funcx-endpoint stop` ends it",
+    "idle_heartbeats_soft": "an agent that idles stays; `funcx-endpoint stop` ends it",
+    "stderr": "what an agent prints is in its `log_dir`",
+    "stdout": "what an agent prints is in its `log_dir`",
+}
 _OF_BOTH: Final = ("heartbeat_period", "heartbeat_threshold")
 """Settings of an endpoint and of its executor; the form of version 0.1 meant the executor's."""
 
@@ -83,7 +82,7 @@ class Config:
     @staticmethod
     def translate_old(given: dict[str, Any]) -> dict[str, Any]:
         """Accept the form of version 0.1, which had the settings of the executor at the top level."""
-        given = without_old("Config", given, OLD_SETTINGS | _OLD)
+        given = without_old("Config", given, {**OLD_SETTINGS, **_OLD})
         moved = {name: value for name, value in given.items() if name in _EXECUTOR_SETTINGS and name not in SETTINGS}
         if not moved:
             return given
@@ -122,5 +121,5 @@ class Config:
 
 
 SETTINGS: Final = tuple(field.name for field in dataclasses.fields(Config))
-ALSO_TAKEN: Final = _EXECUTOR_SETTINGS | OLD_SETTINGS | _OLD
+ALSO_TAKEN: Final = _EXECUTOR_SETTINGS | OLD_SETTINGS.keys() | _OLD.keys()
 """What `translate_old` takes besides `SETTINGS`."""

@@ -55,7 +55,10 @@ def load_config(folder: Path) -> Config:
     os.chdir(folder)
     config = read_config(path)
     config = global_options.apply(config, folder.parent / CONFIG_FILE)
-    return overrides.apply(config, os.environ)
+    config = overrides.apply(config, os.environ)
+    if config.executor.interchange_port_range is not None:
+        _log.warning("interchange_port_range has no effect on an endpoint: its agent connects, and listens for nobody")
+    return config
 
 
 def read_config(path: Path) -> Config:

@@ -7,6 +7,7 @@ import difflib
 import functools
 import inspect
 import logging
+from collections.abc import Mapping
 from numbers import Integral, Real
 from os import PathLike
 from types import NoneType, UnionType
@@ -75,13 +76,11 @@ def _fits(value: Any, kind: type) -> bool:
     return isinstance(value, kind | PathLike if kind is str else kind)
 
 
-def without_old(what: str, given: dict[str, Any], old: frozenset[str]) -> dict[str, Any]:
-    """Return `given` without settings that earlier versions had and this one does not need."""
-    dropped = sorted(given.keys() & old)
-    if dropped:
-        _log.warning(
-            "%s: %s %s no effect in this version", what, ", ".join(dropped), "has" if len(dropped) == 1 else "have"
-        )
+def without_old(what: str, given: dict[str, Any], old: Mapping[str, str]) -> dict[str, Any]:
+    """Return `given` without settings that earlier versions had and this one does not need; `old` has them, and why."""
+    for name in given:
+        if name in old:
+            _log.warning("%s: %s has no effect in this version: %s", what, name, old[name])
     return {name: value for name, value in given.items() if name not in old}
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -14,7 +16,7 @@ import time
 
 import pytest
 
-from funcx_core.errors import EndpointLost, EndpointStateError, TaskCancelled, UsageError, WorkerLost
+from funcx_core.errors import ConfigError, EndpointLost, EndpointStateError, TaskCancelled, UsageError, WorkerLost
 from funcx_core.home import home
 from funcx_core.serialize import FuncXSerializer
 from funcx_endpoint import processes
@@ -35,6 +37,13 @@ def pause(seconds):
 
 def fail(text):
     raise LookupError(text)
+
+
+def free_port():
+    """Where ports are free in a row, as far as one can know."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return min(probe.getsockname()[1], 65000)
 
 
 def folders():
@@ -58,8 +67,11 @@ def executor(tmp_path_factory):
 @pytest.fixture
 def own_executor():
     """To be broken."""
-    running = HighThroughputExecutor(max_workers_per_node=2, label="mine")
-    running.start()
+    first = free_port()
+    ports = {"interchange_port_range": (first, first + 50), "worker_ports": range(first + 50, first + 99)}
+    running = HighThroughputExecutor(max_workers_per_node=2, label="mine", **ports)
+    info = running.start()
+    assert {info.tasks_port, info.results_port, info.commands_port} <= set(range(first, first + 50))
     yield running
     running.shutdown()
 
@@ -189,6 +201,9 @@ def test_packed_buffers_pass_through(own_executor):
     def packed(function, *args):
         return serializer.pack_buffers([serializer.serialize(part) for part in (function, args, {})])
 
+    (folder,) = folders()
+    (address,) = json.loads((folder / "managers.json").read_bytes())["addresses"]
+    assert int(address.rpartition(":")[2]) in own_executor.worker_ports
     future = own_executor.submit(packed(double, 21), task_id="6f9b2c5e-0d0f-4c77-9b6a-6d7f3bd6c0de")
     assert future.task_id == "6f9b2c5e-0d0f-4c77-9b6a-6d7f3bd6c0de"
     assert serializer.deserialize(future.result(60)) == 42
@@ -240,6 +255,15 @@ def test_shutdown_need_not_wait_and_cancels_what_has_not_started():
     assert futures[0].result(20) == 0.5
     assert futures[-1].cancelled()
     eventually(lambda: not folder.exists(), "everything ends by itself", timeout=20)
+
+
+def test_ports_that_are_taken_are_told():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        executor = HighThroughputExecutor(interchange_port_range=(port, port + 1))
+        with pytest.raises(ConfigError, match="No port of interchange_port_range"):
+            executor.start()
+    assert not folders()
 
 
 def test_a_start_that_fails_says_why():

@@ -10,29 +10,12 @@ from typing import Any
 
 from funcx_core.errors import ConfigError
 from funcx_endpoint.executors.alone.executor import StandaloneExecutor
+from funcx_endpoint.executors.old_settings import OLD_SETTINGS
 from funcx_endpoint.manager.placement import check_affinity
+from funcx_endpoint.ports import check_ports, check_range
 from funcx_endpoint.settings import checked, positive, without_old
 
 LAUNCH_COMMAND = "{python} -m funcx_endpoint.manager --settings {settings} --block-id {block_id}"
-
-OLD_SETTINGS = frozenset(
-    {
-        "container_type",
-        "interchange_local",
-        "managed",
-        "poll_period",
-        "prefetch_capacity",
-        "scheduler_mode",
-        "storage_access",
-        "storage_delay",
-        "strategy",
-        "suppress_failure",
-        "worker_logdir_root",
-        "worker_mode",
-        "worker_port_range",
-        "worker_ports",
-    }
-)
 
 
 @checked
@@ -59,8 +42,14 @@ class HighThroughputExecutor(StandaloneExecutor):
         load_timeout: seconds that a function may take to load, its imports included, on a worker.
         heartbeat_period: seconds between heartbeats of the interchange and its managers.
         heartbeat_threshold: seconds of silence after which a manager is given up.
-        address: IP address at which managers reach this machine; None for the loopback with a local provider, else this
-            machine's own address.
+        address: IP address or host name at which managers reach this machine; None for the loopback with a local provider,
+            else this machine's own address.
+        worker_ports: ports of this machine of which managers connect to the first that is free; they count more than
+            `worker_port_range`.
+        worker_port_range: the first of such ports, and the one behind the last, where a firewall lets only those through;
+            None for any port.
+        interchange_port_range: as `worker_port_range`, for the three ports on which an executor that stands alone listens for its
+            agent. An endpoint's agent listens for nobody.
         launch_cmd: how a manager is started, with the fields {python}, {settings} and {block_id}; None for the ordinary way.
         scaling_enabled: whether blocks are asked for and given up as the load changes.
         max_idletime: seconds after which an idle block above `min_blocks` is given up.
@@ -91,6 +80,9 @@ class HighThroughputExecutor(StandaloneExecutor):
     heartbeat_period: float = 5.0
     heartbeat_threshold: float = 30.0
     address: str | None = None
+    worker_ports: Sequence[int] | None = None
+    worker_port_range: Sequence[int] | None = None
+    interchange_port_range: Sequence[int] | None = None
     launch_cmd: str | None = None
     scaling_enabled: bool = True
     max_idletime: float = 120.0
@@ -132,6 +124,9 @@ class HighThroughputExecutor(StandaloneExecutor):
             "max_output",
         )
         self._check_placement()
+        check_ports("worker_ports", self.worker_ports)
+        check_range("worker_port_range", self.worker_port_range)
+        check_range("interchange_port_range", self.interchange_port_range)
         if self.max_large_result < 0:
             raise ConfigError(f"max_large_result is {self.max_large_result}; it must be 0 or more bytes.")
         if self.heartbeat_threshold <= self.heartbeat_period:

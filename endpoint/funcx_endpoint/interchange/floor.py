@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from funcx_core.protocol.codec import encode
 from funcx_core.protocol.endpoint import Heartbeat
 from funcx_core.protocol.manager import FromManager, ManagerRefused, ManagerRegister, ToManager, from_manager
 from funcx_core.transport.zmq import KeyPair, Received, Router, Zap
+from funcx_endpoint.ports import ANY, listen_in
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ _UNKNOWN: Final = encode(ManagerRefused("register", "This interchange does not k
 
 
 class Floor:
-    """All managers of one agent.
+    """All managers of one agent. `ports` are those that it may listen on.
 
     `on_message` gets each message with the manager's id; `on_ended` the id of a local manager whose process is gone.
     """
@@ -36,11 +37,13 @@ class Floor:
         context: zmq.Context[Any],
         host: str,
         *,
+        ports: Iterable[int] = ANY,
         on_message: Callable[[ManagerId, FromManager], None],
         on_ended: Callable[[ManagerId], None],
     ) -> None:
         self._context = context
         self._host = host
+        self._ports = ports
         self._on_message = on_message
         self._on_ended = on_ended
         self._managers: dict[bytes, ManagerId] = {}
@@ -51,9 +54,16 @@ class Floor:
         self.malformed_messages = 0
 
     def open(self) -> None:
-        """Bind the socket; only this agent's managers have a key that may connect."""
+        """Bind the socket; only this agent's managers have a key that may connect.
+
+        Raises:
+            ConfigError: no port that it may have is free.
+        """
         self._zap = Zap(self._context, self._authorize)
-        self._router = Router(self._context, self._host, 0, keys=self.keys, on_messages=self._receive)
+        self._router = listen_in(self._ports, "worker_ports or worker_port_range", self._listen)
+
+    def _listen(self, port: int) -> Router:
+        return Router(self._context, self._host, port, keys=self.keys, on_messages=self._receive)
 
     def close(self) -> None:
         """Close the socket."""

@@ -42,6 +42,7 @@ from funcx_endpoint.config import Config
 from funcx_endpoint.control.server import ControlServer
 from funcx_endpoint.folder import EndpointFolder, Status
 from funcx_endpoint.interchange import recovery
+from funcx_endpoint.interchange.addresses import address_for_managers
 from funcx_endpoint.interchange.answers import Answers
 from funcx_endpoint.interchange.effects import Bury, Deliver, Effect, Fetch, Finished, Forget, Report, ToManager, Window
 from funcx_endpoint.interchange.environments import Environments
@@ -53,6 +54,7 @@ from funcx_endpoint.interchange.state import Interchange
 from funcx_endpoint.interchange.uplink import SessionRefused, Uplink
 from funcx_endpoint.large import LargeFolder
 from funcx_endpoint.manager.settings import ManagerSettings
+from funcx_endpoint.ports import in_range
 from funcx_endpoint.registration import Registrar
 
 _log = logging.getLogger(__name__)
@@ -63,7 +65,6 @@ OVERSLEPT: Final = 0.5
 LAST_ACKS: Final = 2.0
 """Seconds that a stopping agent waits for the last acknowledgements; what is missing then stays on disk."""
 MANAGERS_END_WITHIN: Final = 3.0
-LOOPBACK: Final = "127.0.0.1"
 
 
 class Agent:
@@ -80,7 +81,11 @@ class Agent:
         forwarder: EndpointRegistration | None = None,
         level: Level = Level.INFO,
     ) -> None:
-        """`forwarder` says where to connect to; without it the service is asked."""
+        """`forwarder` says where to connect to; without it the service is asked.
+
+        Raises:
+            ConfigError: the executor's `address` is not one.
+        """
         executor = config.executor
         self._folder = folder
         self._config = config
@@ -99,7 +104,8 @@ class Agent:
         self._spool = Spool(folder.results, on_durable=self._durable_soon, on_full=self._full_soon)
         self._floor = Floor(
             self._context,
-            executor.address or (LOOPBACK if is_local(self._provider) else _own_address()),
+            address_for_managers(executor.address, is_local=is_local(self._provider)),
+            ports=executor.worker_ports or in_range(executor.worker_port_range),
             on_message=self._from_manager,
             on_ended=self._manager_ended,
         )
@@ -560,13 +566,3 @@ def _local_provider() -> Any:
     from parsl.providers import LocalProvider  # noqa: PLC0415 - costs a second, and a config usually brings its own
 
     return LocalProvider(init_blocks=1, min_blocks=1, max_blocks=1)
-
-
-def _own_address() -> str:
-    """Return the address by which other machines of this network reach this one."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # Nothing is sent: the kernel only chooses the interface.
-        except OSError:
-            return socket.gethostbyname(socket.gethostname())
-        return str(probe.getsockname()[0])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -153,7 +154,8 @@ meta = {"name": "theta", "description": "a cluster", "organization": "a lab", "d
 """
     config = load_config(write(folder, IMPORTS + text))
     assert (config.description, config.meta) == ("a cluster", {"organization": "a lab"})
-    assert "environment, idle_heartbeats_soft, stdout have no effect" in caplog.text
+    for name in ("environment", "idle_heartbeats_soft", "stdout"):
+        assert f"Config: {name} has no effect in this version: " in caplog.text
     assert "visible_to" not in caplog.text
     assert config.public is None
     shared = text.replace('"public": False', '"public": True').replace("[]}", "['urn:x']}")
@@ -170,3 +172,57 @@ def test_what_is_said_about_sharing_is_sent_and_nothing_else():
     assert sent(public=False, group="lab", allowed_functions=[]) == {"public", "group", "allowed_functions"}
     with pytest.raises(ConfigError, match="a list of ids"):
         Config(allowed_functions="sha256:x")
+
+
+DOCUMENTED_FOR_EXECUTORS = [
+    "address",
+    "cores_per_worker",
+    "container_image",
+    "container_type",
+    "endpoint_db",
+    "endpoint_id",
+    "heartbeat_period",
+    "heartbeat_threshold",
+    "interchange_port_range",
+    "label",
+    "launch_cmd",
+    "managed",
+    "max_workers",
+    "max_workers_per_node",
+    "mem_per_worker",
+    "passthrough",
+    "poll_period",
+    "prefetch_capacity",
+    "provider",
+    "scaling_enabled",
+    "scheduler_mode",
+    "storage_access",
+    "storage_delay",
+    "suppress_failure",
+    "worker_debug",
+    "worker_logdir_root",
+    "worker_mode",
+    "worker_port_range",
+    "worker_ports",
+    "working_dir",
+    "interchange_local",
+    "available_accelerators",
+    "cpu_affinity",
+    "client_address",
+    "client_ports",
+    "interchange_address",
+]
+
+
+@pytest.mark.parametrize("name", DOCUMENTED_FOR_EXECUTORS)
+def test_every_documented_setting_has_a_meaning_or_is_said_to_have_none(name, caplog):
+    fields = {field.name: field for field in dataclasses.fields(HighThroughputExecutor)}
+    default = fields[name].default if name in fields else 2
+    HighThroughputExecutor(**{name: default})
+    means_something = name in fields or name == "max_workers"
+    assert (f"{name} has no effect in this version: " in caplog.text) is not means_something
+
+
+def test_what_only_an_executor_that_stands_alone_has_is_said_of_an_endpoint(folder, caplog):
+    load_config(write(folder, IMPORTS + "config = Config(interchange_port_range=(50000, 50010))\n"))
+    assert "interchange_port_range has no effect" in caplog.text

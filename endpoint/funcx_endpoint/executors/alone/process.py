@@ -12,14 +12,21 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
+from contextlib import closing, suppress
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import zmq
 
-from funcx_core.errors import EndpointLost, NotConfigured, PayloadTooLarge, RemoteProtocolError, TaskCancelled
+from funcx_core.errors import (
+    ConfigError,
+    EndpointLost,
+    NotConfigured,
+    PayloadTooLarge,
+    RemoteProtocolError,
+    TaskCancelled,
+)
 from funcx_core.ids import FunctionId, TaskId, new_endpoint_id, new_group_id, new_task_id
 from funcx_core.protocol.codec import Decoder, encode
 from funcx_core.protocol.endpoint import (
@@ -44,6 +51,7 @@ from funcx_endpoint.executors.alone.agent import AgentProcess
 from funcx_endpoint.executors.alone.effects import Effect, Ended, SendAck, SendCommand, SendTasks, Started
 from funcx_endpoint.executors.alone.handover import MOST_INLINE
 from funcx_endpoint.executors.alone.state import Session
+from funcx_endpoint.ports import in_range, listen_in
 
 if TYPE_CHECKING:
     from funcx_endpoint.executors.high_throughput import HighThroughputExecutor
@@ -72,6 +80,7 @@ class Standalone:
     def __init__(self, executor: HighThroughputExecutor) -> None:
         self.is_forked = False
         self._label = executor.label
+        self._ports = in_range(executor.interchange_port_range)
         self._agent = AgentProcess(executor)
         self._session = Session(heartbeat_period=HEARTBEAT, heartbeat_threshold=THRESHOLD)
         self._endpoint_id = new_endpoint_id()
@@ -86,6 +95,7 @@ class Standalone:
         self._is_closed = False
         self._is_over = False  # nobody will look at the queue any more
         self._lost: EndpointLost | None = None
+        self._fault: ConfigError | None = None
         self._forwarder: EndpointRegistration | None = None
         self._loop = new_loop()
         self._closing = asyncio.Event()
@@ -244,7 +254,7 @@ class Standalone:
     def _refusal(self) -> Exception:
         if self._lost is not None:
             return EndpointLost(str(self._lost), details=self._lost.details)
-        return RuntimeError("cannot schedule new futures after shutdown")
+        return self._fault or RuntimeError("cannot schedule new futures after shutdown")
 
     def _post(self, action: Any) -> None:
         try:
@@ -259,6 +269,8 @@ class Standalone:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_until_complete(self._serve())
+        except ConfigError as error:
+            self._fault = error
         except Exception:  # noqa: BLE001 - the one broad except of this thread
             _log.exception("the executor '%s' ended by a fault of its own", self._label)
         finally:
@@ -271,10 +283,23 @@ class Standalone:
 
     async def _serve(self) -> None:
         context: zmq.Context[Any] = zmq.Context()
-        zap = Zap(context, self._authorize)
-        self._tasks = Router(context, LOOPBACK, 0, keys=self._keys, on_messages=self._on_tasks)
-        self._results = Router(context, LOOPBACK, 0, keys=self._keys, on_messages=self._on_results)
-        self._commands = Router(context, LOOPBACK, 0, keys=self._keys, on_messages=self._on_commands)
+        beating = self._loop.create_task(self._beat())
+        try:
+            with closing(Zap(context, self._authorize)):
+                self._open(context)
+                self._listening.set()
+                self._wake()
+                await self._closing.wait()
+                await self._let_agent_end()
+        finally:
+            beating.cancel()
+            self._unwatch_agent()
+            context.destroy(linger=0)
+
+    def _open(self, context: zmq.Context[Any]) -> None:
+        self._tasks = self._listen(context, self._on_tasks)
+        self._results = self._listen(context, self._on_results)
+        self._commands = self._listen(context, self._on_commands)
         self._forwarder = EndpointRegistration(
             endpoint_id=self._endpoint_id,
             forwarder_pubkey=self._keys.public,
@@ -283,19 +308,12 @@ class Standalone:
             results_port=self._results.port,
             commands_port=self._commands.port,
         )
-        self._listening.set()
-        beating = self._loop.create_task(self._beat())
-        try:
-            self._wake()
-            await self._closing.wait()
-            await self._let_agent_end()
-        finally:
-            beating.cancel()
-            self._unwatch_agent()
-            zap.close()
-            for channel in (self._tasks, self._results, self._commands):
-                channel.close()
-            context.destroy(linger=0)
+
+    def _listen(self, context: zmq.Context[Any], on_messages: Callable[[list[Received]], None]) -> Router:
+        def listen(port: int) -> Router:
+            return Router(context, LOOPBACK, port, keys=self._keys, on_messages=on_messages)
+
+        return listen_in(self._ports, "interchange_port_range", listen)
 
     async def _authorize(self, key: str) -> bool:
         return key == self._agent.keys.public
