@@ -22,6 +22,11 @@ from funcx_core.protocol.endpoint import Cancel, Events, GiveBack, Heartbeat, Re
 from funcx_core.protocol.environment import Environment
 from funcx_core.protocol.task import Lease
 
+DISK_FULL: Final = "disk-full"
+"""A manager's journal cannot be written; it says so when it can again."""
+DRAINING: Final = "draining"
+"""A manager takes nothing any more: its block is about to end."""
+
 
 class ManagerRegister(msgspec.Struct, frozen=True, kw_only=True, tag="manager_register"):
     """A manager is ready for leases.
@@ -83,7 +88,7 @@ class ManagerRefused(msgspec.Struct, frozen=True, tag="manager_refused"):
 
 
 class ManagerHeartbeat(msgspec.Struct, frozen=True, tag="manager_heartbeat"):
-    """I am alive. `idle`: workers with nothing to do. `state`: ``disk-full`` while no leases can be taken for that.
+    """I am alive. `idle`: workers with nothing to do. `state`: why no leases can be taken, `DISK_FULL` or `DRAINING`.
 
     `load` is the node's load average over one minute, `memory_free` how many bytes a new process could have there.
     """

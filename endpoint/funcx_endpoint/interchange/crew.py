@@ -8,6 +8,8 @@ from typing import Final
 from funcx_core.ids import FunctionId, ManagerId, TaskId
 from funcx_core.protocol.endpoint import Cancel, Events, GiveBack, Results, Transitions
 from funcx_core.protocol.manager import (
+    DISK_FULL,
+    DRAINING,
     Drain,
     Drained,
     FromManager,
@@ -50,7 +52,8 @@ class Crew(Upstream):
             case ManagerHeartbeat(idle=idle, state=state):
                 record.load, record.memory_free = message.load, message.memory_free
                 record.idle = idle
-                was_full, record.is_full = record.is_full, bool(state)
+                was_full, record.is_full = record.is_full, state == DISK_FULL
+                record.is_draining |= state == DRAINING
                 return self._dispatch(stamp) if was_full and not record.is_full else effects
             case GiveBack():
                 return self._given_back(record, message, stamp=stamp)

@@ -58,6 +58,11 @@ class Holdings:
         """Whether something waits for a worker."""
         return bool(self._waiting)
 
+    @property
+    def longest_task(self) -> float:
+        """Seconds of the longest task so far."""
+        return self._pace.longest
+
     def get(self, task_id: TaskId) -> Held | None:
         """Return what is held of this task."""
         return self._held.get(task_id)

@@ -12,10 +12,15 @@ _MOST: Final = 4096
 
 
 class Pace:
-    """Expected seconds per task of each function. The time of one is what it kept its worker busy, overhead included."""
+    """Expected seconds per task of each function. The time of one is what it kept its worker busy, overhead included.
+
+    Attributes:
+        longest: seconds of the longest task so far (or of the longest mean of several).
+    """
 
     def __init__(self) -> None:
         self._seconds: dict[FunctionId, float] = {}
+        self.longest = 0.0
 
     def expected(self, function_id: FunctionId) -> float | None:
         """Return the expected seconds of one task; None for a function that never ran here."""
@@ -23,6 +28,7 @@ class Pace:
 
     def observe(self, function_id: FunctionId, seconds: float) -> None:
         """One task (or several, of this mean) took so long."""
+        self.longest = max(self.longest, seconds)
         known = self._seconds.get(function_id)
         if known is None:
             if len(self._seconds) >= _MOST:

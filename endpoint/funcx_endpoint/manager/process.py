@@ -35,6 +35,7 @@ from funcx_core.protocol.manager import (
 )
 from funcx_core.protocol.task import EventKind, TaskEvent, TaskResult
 from funcx_core.protocol.worker import Chunk
+from funcx_endpoint.manager.block_time import seconds_left
 from funcx_endpoint.manager.crew import Crew
 from funcx_endpoint.manager.death import Death
 from funcx_endpoint.manager.effects import (
@@ -73,6 +74,8 @@ class ManagerProcess:
         self._epoch = time.time_ns()
         self._hostname = socket.gethostname()
         self._is_local = settings.agent_host == self._hostname
+        self._seconds_left = seconds_left(os.environ, settings.block_seconds, time.time())
+        self._began = time.monotonic()
         self._machine = Manager(
             Rules(
                 workers=settings.workers,
@@ -81,6 +84,8 @@ class ManagerProcess:
                 walltime=settings.walltime,
                 hostname=self._hostname,
                 is_local=self._is_local,
+                block_ends_at=None if self._seconds_left is None else self._began + self._seconds_left,
+                block_seconds=settings.block_seconds or self._seconds_left or 0.0,
             )
         )
         self._journal = Journal(Path(settings.endpoint_dir) / "leases" / self._id, settings.workers)
@@ -155,8 +160,14 @@ class ManagerProcess:
                 memory_bytes=memory_bytes(),
                 session=session,
                 held=held,
+                seconds_left=self._left(),
             )
         )
+
+    def _left(self) -> float | None:
+        if self._seconds_left is None:
+            return None
+        return max(self._seconds_left - (time.monotonic() - self._began), 0.0)
 
     def _on_renewed(self) -> None:
         _log.info("the connection to the interchange was renewed", extra={"manager_id": self._id})
@@ -202,7 +213,7 @@ class ManagerProcess:
             self._end("Terminated while it started.")
             return
         _log.info("terminated: draining", extra={"manager_id": self._id})
-        self._perform(self._machine.drain(TERMINATED_GRACE, time.monotonic()))
+        self._perform(self._machine.retire(TERMINATED_GRACE, time.monotonic()))
         self._set_timer()
 
     def _watch_agent(self) -> int | None:

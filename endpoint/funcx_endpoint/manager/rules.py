@@ -15,6 +15,8 @@ class Rules(msgspec.Struct, frozen=True):
         walltime: seconds, for tasks that set none; None for no limit.
         hostname: of this node, for errors.
         is_local: whether the agent's process is watched on this host, so that silence never means its end.
+        block_ends_at: when the manager's block ends, in monotonic seconds; None if that is not known.
+        block_seconds: how long the block may run altogether, if it ends.
     """
 
     workers: int
@@ -23,3 +25,5 @@ class Rules(msgspec.Struct, frozen=True):
     walltime: float | None = None
     hostname: str = ""
     is_local: bool = True
+    block_ends_at: float | None = None
+    block_seconds: float = 0.0

@@ -31,6 +31,7 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
         max_output: bytes of stdout and stderr kept per task.
         keep_children: whether processes that a task left behind may live on.
         walltime: default walltime in seconds of tasks that set none; None for no limit.
+        block_seconds: how long a block may run by the rules of its batch system; None if that is not limited.
         memory_limit: bytes that a worker may use, with the processes that its task starts; None for no limit.
         process_limit: how many processes a task may have at a time; None for no limit.
         load_timeout: seconds that a function may take to load on a worker.
@@ -59,6 +60,7 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_output: int = 1024 * 1024
     keep_children: bool = False
     walltime: float | None = None
+    block_seconds: float | None = None
     memory_limit: int | None = None
     process_limit: int | None = 512
     load_timeout: float = 300.0

@@ -33,7 +33,15 @@ from funcx_core.errors import ManagerLost, WorkerLost
 from funcx_core.ids import TaskId
 from funcx_core.protocol.endpoint import Cancel, TaskBatch
 from funcx_core.protocol.functions import SentFunctions
-from funcx_core.protocol.manager import Drained, ManagerHeartbeat, ManagerRefused, ManagerRegistered, ReportsAck
+from funcx_core.protocol.manager import (
+    DISK_FULL,
+    DRAINING,
+    Drained,
+    ManagerHeartbeat,
+    ManagerRefused,
+    ManagerRegistered,
+    ReportsAck,
+)
 from funcx_core.protocol.task import Lease, TaskResult, event_seq
 from funcx_endpoint.manager.death import Death
 from funcx_endpoint.manager.effects import (
@@ -45,6 +53,7 @@ from funcx_endpoint.manager.effects import (
     Spawn,
     TryJournal,
 )
+from funcx_endpoint.manager.ending import BlockEnd
 from funcx_endpoint.manager.held import Held
 from funcx_endpoint.manager.holdings import Holdings, recall
 from funcx_endpoint.manager.rules import Rules
@@ -60,7 +69,6 @@ LAST_ACK: Final = 3.0
 JOURNAL_RETRY: Final = 1.0
 """Seconds between two tries to write a journal whose disk is full."""
 REGISTER_AGAIN: Final = "register"
-DISK_FULL: Final = "disk-full"
 SILENCES_ABROAD: Final = 10
 """Thresholds of silence after which a manager without its interchange on the same host ends."""
 
@@ -74,6 +82,7 @@ class Manager:
         self._holdings = Holdings(self._slots)
         self._session = Session(rules.heartbeat_threshold)
         self._watch = Watch(rules.walltime)
+        self._block_end = BlockEnd(rules.block_ends_at, rules.block_seconds)
         self._journal_at: float | None = None
         self._drained_at: float | None = None
         self._beat_at = 0.0
@@ -137,6 +146,8 @@ class Manager:
         times = [self._beat_at]
         if self._drain_until is not None:
             times.append(self._drain_until)
+        elif (retire_at := self._block_end.retire_at()) is not None:
+            times.append(retire_at)
         if self._drained_at is not None:
             times = [self._beat_at, self._drained_at + LAST_ACK]
         if self._journal_at is not None:
@@ -182,6 +193,9 @@ class Manager:
                 )
         if self._drain_until is not None and now >= self._drain_until and self._holdings:
             effects += self._give_up(started)
+        retire_at = self._block_end.retire_at()
+        if retire_at is not None and now >= retire_at and self._drain_until is None:
+            effects += self.retire(self._block_end.grace(now), now)
         return effects + self._settle(now)
 
     def _beat(self, now: float) -> list[Effect]:
@@ -194,7 +208,8 @@ class Manager:
         return [self._heartbeat()] if self._session.is_registered else []
 
     def _heartbeat(self) -> Effect:
-        return Send(ManagerHeartbeat(self.idle, self.running, DISK_FULL if self._journal_at is not None else ""))
+        full = DISK_FULL if self._journal_at is not None else ""
+        return Send(ManagerHeartbeat(self.idle, self.running, DRAINING if self._drain_until is not None else full))
 
     # --- from the interchange -----------------------------------------------------------------------------------
 
@@ -207,8 +222,8 @@ class Manager:
         effects = self._session.registered(message, now)
         if effects is None:
             return []
-        if self._journal_at is not None:
-            effects.append(self._heartbeat())
+        if self._journal_at is not None or self._drain_until is not None:
+            effects.insert(0, self._heartbeat())
         if self._drained_at is not None:
             effects.append(Send(Drained()))
         return effects
@@ -275,6 +290,11 @@ class Manager:
                 effects += recall(slot)
         return effects + self._settle(now)
 
+    def retire(self, grace: float, now: float) -> list[Effect]:
+        """Drain by the manager's own decision, as its block is about to end: the interchange hears of it first."""
+        said = [Send(ManagerHeartbeat(self.idle, self.running, DRAINING))] if self._session.is_registered else []
+        return [*said, *self.drain(grace, now)]
+
     # --- from the workers ---------------------------------------------------------------------------------------
 
     def ready(self, worker: int, now: float) -> list[Effect]:
@@ -291,6 +311,7 @@ class Manager:
         ended = self._holdings.finished(slot, results, now)
         if not ended:
             return []
+        self._block_end.longest_task = self._holdings.longest_task
         effects = self._session.report(ended)
         return effects + press(slot, now) + self._settle(now)
 

@@ -382,6 +382,14 @@ def test_a_manager_whose_disk_is_full_is_given_nothing(ix):
     assert dealt(ix.receive("m", ManagerHeartbeat(2, 0), now=2, stamp=6)) == [("m", ["a"])]
 
 
+def test_a_manager_whose_block_ends_is_given_nothing_more(ix):
+    register(ix, "m", 2)
+    ix.receive("m", ManagerHeartbeat(2, 0, "draining"), now=1, stamp=6)
+    assert lease(ix, "a") == []
+    assert dealt(ix.receive("m", ManagerHeartbeat(2, 0), now=2, stamp=6)) == []
+    assert dealt(register(ix, "other", 1)) == [("other", ["a"])]
+
+
 def test_a_manager_is_not_silent_because_the_agent_slept(ix):
     register(ix, "m")
     ix.slept(60)

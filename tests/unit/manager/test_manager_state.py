@@ -331,7 +331,45 @@ def test_a_drain_whose_grace_is_over_reports_what_runs_as_lost() -> None:
     assert sent(effects, GiveBack)[0].lost == [Lease(TaskId("a"), 1)]
     assert effects[-1] == Send(Drained())
     assert manager.tick(4.9, 0, [1]) == []
-    assert manager.tick(5.0, 0, [1]) == [Send(ManagerHeartbeat(1, 0)), End("Drained.")]
+    assert manager.tick(5.0, 0, [1]) == [Send(ManagerHeartbeat(1, 0, "draining")), End("Drained.")]
+
+
+def test_who_retires_says_so_before_it_gives_anything_back() -> None:
+    manager = a_manager(1)
+    give(manager, tasks("a", "b"))
+    assert manager.retire(10, 1.0) == [
+        Send(ManagerHeartbeat(0, 1, "draining")),
+        Send(GiveBack(unstarted=[Lease(TaskId("b"), 1)])),
+    ]
+
+
+def states(manager: Manager, now: float) -> list[str]:
+    """What the manager says of itself at a time, when its interchange has just been heard."""
+    manager.heard(now)
+    return [beat.state for beat in sent(manager.tick(now, 0, [1]), ManagerHeartbeat)]
+
+
+def test_a_manager_retires_before_its_block_ends() -> None:
+    manager = a_manager(1, block_ends_at=1000.0, block_seconds=1000.0)
+    give(manager, tasks("a", "b"))
+    assert states(manager, 969.0) == [""]
+    assert manager.tick_at() == 970.0
+    assert manager.tick(970.0, 0, [1]) == [
+        Send(ManagerHeartbeat(0, 1, "draining")),
+        Send(GiveBack(unstarted=[Lease(TaskId("b"), 1)])),
+    ]
+    manager.heard(993.0)
+    assert sent(manager.tick(993.9, 0, [1]), GiveBack) == []
+    assert sent(manager.tick(994.0, 0, [1]), GiveBack)[0].lost == [Lease(TaskId("a"), 1)]
+
+
+@pytest.mark.parametrize(("longest", "retires_at"), [(100.0, 850.0), (400.0, 500.0)])
+def test_a_manager_retires_the_earlier_the_longer_its_tasks_are_but_works_for_half_of_its_time(
+    longest: float, retires_at: float
+) -> None:
+    manager = a_manager_that_knows(longest, 1, block_ends_at=1000.0, block_seconds=1000.0)
+    assert "draining" not in states(manager, retires_at - 1)
+    assert "draining" in states(manager, retires_at)
 
 
 def test_an_idle_manager_only_wakes_for_its_heartbeat() -> None:
@@ -426,7 +464,10 @@ def test_what_comes_back_while_a_session_begins_is_given_back_then() -> None:
     session, held = manager.registration()
     assert held == [lease_of("a"), lease_of("b")]
     assert manager.drain(10, 1.0) == []
-    assert manager.registered(ManagerRegistered(5, 30, session), 1.1) == [Send(GiveBack(unstarted=[lease_of("b")]))]
+    assert manager.registered(ManagerRegistered(5, 30, session), 1.1) == [
+        Send(ManagerHeartbeat(0, 1, "draining")),
+        Send(GiveBack(unstarted=[lease_of("b")])),
+    ]
 
 
 def test_a_journal_that_cannot_be_written_stops_the_taking_of_tasks() -> None:
