@@ -29,6 +29,7 @@ from funcx_core.sdk.range_sizes import RangeSizes
 from funcx_core.sdk.registry import FunctionRegistry
 from funcx_core.sdk.stream import Route, TaskStream
 from funcx_core.sdk.transfer import OnProgress
+from funcx_core.sdk.waiting import EndpointWarnings
 from funcx_core.serialize import pack_call
 
 
@@ -283,7 +284,10 @@ class FuncXExecutor(Executor):
         with self._opening:
             if self._stream is None or self._registry is None or self._stream.is_forked:
                 self._stream = TaskStream(
-                    self.funcx_client.settings, batch_size=self.batch_size, on_transfer=self._on_transfer
+                    self.funcx_client.settings,
+                    batch_size=self.batch_size,
+                    on_transfer=self._on_transfer,
+                    on_waiting=EndpointWarnings(self.funcx_client).look,
                 )
                 self._registry = FunctionRegistry(self._stream.register)
                 # The stream of an executor that is dropped without shutdown() ends with its last task.

@@ -39,6 +39,7 @@ MOST_CALLS: Final = 500
 MOST_BYTES: Final = 1024 * 1024
 MOST_UNANSWERED: Final = 8
 _CALL_OVERHEAD: Final = 90
+_LOOKED_AT: Final = 1000
 _WATCH_AT_ONCE: Final = 5_000
 
 
@@ -119,6 +120,12 @@ class Ledger:
     def is_idle(self) -> bool:
         """Whether nothing waits to be sent or acknowledged and no task is open."""
         return not self.queue and not self.unanswered and not self.open
+
+    def waiting_at(self) -> set[EndpointId]:
+        """Return the endpoints of the oldest open tasks that are not known to run."""
+        oldest = itertools.islice(self.open.values(), _LOOKED_AT)
+        waiting = {future.route.endpoint_id for future in oldest if future.route is not None and not future.running()}
+        return {endpoint_id for endpoint_id in waiting if endpoint_id}
 
     @property
     def is_flushed(self) -> bool:

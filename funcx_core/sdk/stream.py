@@ -29,7 +29,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from funcx_core.errors import FuncxError, PayloadTooLarge, RemoteProtocolError, ServiceUnavailable, TryAgainLater
-from funcx_core.ids import FunctionId, GroupId, TaskId, new_task_id
+from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, new_task_id
 from funcx_core.protocol.client import (
     Accepted,
     FromClient,
@@ -63,6 +63,9 @@ __all__ = ["Route", "TaskListener", "TaskStream"]
 
 _GATHER: Final = 0.0005
 _EXIT_TIMEOUT: Final = 3.0
+_FIRST_LOOK: Final = 3.0
+"""Seconds between two looks at what waits, at first; a task that is the oldest both times has waited for long."""
+_LONGEST_LOOK: Final = 60.0
 logger = logging.getLogger("funcx")
 
 
@@ -83,6 +86,7 @@ class TaskStream:
         batch_size: calls per message at most.
         on_connection: called with True when the stream is connected, and with False when it is not any more.
         on_transfer: called as large values go up and down, on the thread that waits for that.
+        on_waiting: called, on a thread of its own, with the endpoints of tasks that have waited for a while.
 
     Attributes:
         limits: what the service accepts.
@@ -97,12 +101,14 @@ class TaskStream:
         batch_size: int = MOST_CALLS,
         on_connection: Callable[[bool], None] | None = None,
         on_transfer: OnProgress | None = None,
+        on_waiting: Callable[[set[EndpointId]], None] | None = None,
     ) -> None:
         self.limits = Limits()
         self.transfer = Transfer(lambda: settings, on_progress=on_transfer)
         self._settings = settings
         self._connect_timeout = connect_timeout
         self._on_connection = on_connection
+        self._on_waiting = on_waiting
         self._ledger = Ledger(most_calls=batch_size)
         self._queue = self._ledger.queue
         self._lock = threading.Lock()  # guards opening and closing
@@ -402,17 +408,34 @@ class TaskStream:
         assert self._hung_up is not None  # noqa: S101
         started = time.monotonic()
         self._socket = socket
+        looking = asyncio.ensure_future(self._look_at_waiting())
         self._send_all(self._ledger.resume())
         self._notify_connection(connected=True)
         self._flush()
         ends = [asyncio.ensure_future(event.wait()) for event in (self._hung_up, self._closing)]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        for end in ends:
+        for end in (*ends, looking):
             end.cancel()
         self._socket = None
         await self._hang_up(socket)
         self._notify_connection(connected=False)
         return time.monotonic() - started > 1.0
+
+    async def _look_at_waiting(self) -> None:
+        """Say now and then, less and less often, at which endpoints tasks wait."""
+        import asyncio  # noqa: PLC0415
+
+        pause, oldest = _FIRST_LOOK, None
+        while self._on_waiting is not None:
+            before = oldest
+            await asyncio.sleep(pause)
+            oldest = next(iter(self._ledger.open), None)
+            if oldest is None or oldest != before:
+                pause = _FIRST_LOOK
+                continue
+            if waiting := self._ledger.waiting_at():
+                pause = min(2 * pause, _LONGEST_LOOK)
+                await asyncio.get_running_loop().run_in_executor(None, self._on_waiting, waiting)
 
     async def _hang_up(self, socket: WebSocketClientConnection) -> None:
         import asyncio  # noqa: PLC0415
