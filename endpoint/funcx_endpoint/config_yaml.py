@@ -26,6 +26,7 @@ from typing import Any, Final, TypeVar
 from funcx_core.errors import ConfigError
 from funcx_endpoint.config import ALSO_TAKEN, SETTINGS, Config
 from funcx_endpoint.executors import HighThroughputExecutor
+from funcx_endpoint.providers.gone import what_became_of
 from funcx_endpoint.settings import refuse_unknown
 
 T = TypeVar("T")
@@ -66,6 +67,8 @@ def in_one_line(error: Exception) -> str:
     missing = getattr(error, "module_names", None)
     if missing:  # Parsl's error of what only some of its providers need
         return f"a package is missing. Run: pip install {' '.join(map(str, missing))}"
+    if isinstance(error, ImportError) and (gone := what_became_of(str(error))):
+        return gone
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
@@ -132,6 +135,8 @@ def _named(path: Path, name: str, key: str, line: int) -> Any:
     found = known.get(name)
     if found is not None:
         return found
+    if gone := what_became_of(name):
+        raise ConfigError(f"{path}, line {line}: {gone}")
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(known)}."
     raise ConfigError(f"{path}, line {line}: there is no {key} of type '{name}'. {hint}")

@@ -10,17 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from funcx_core.ids import ManagerId
-from funcx_endpoint.blocks.state import (
-    FAILURES_ALLOWED,
-    LONGEST_PAUSE,
-    BlockPolicy,
-    Blocks,
-    Cancel,
-    Load,
-    Phase,
-    ProviderState,
-    Submit,
-)
+from funcx_endpoint.blocks.failures import FAILURES_ALLOWED, LONGEST_PAUSE
+from funcx_endpoint.blocks.records import BlockPolicy, Cancel, Load, Phase, ProviderState, Submit
+from funcx_endpoint.blocks.state import Blocks
 
 POLICIES = st.builds(
     lambda least, more, init, slots, scales: BlockPolicy(
@@ -64,7 +56,8 @@ class BlocksMachine(RuleBasedStateMachine):
         self.now += seconds
         self.load = tasks
         busy = frozenset(self.managers) if tasks else frozenset()
-        self.perform(self.machine.tick(Load(tasks, busy), now=self.now))
+        self.perform(self.machine.tick(now=self.now))
+        self.perform(self.machine.follow(Load(tasks, busy), now=self.now))
 
     @precondition(lambda self: self.submitting)
     @rule(accepted=st.booleans())
@@ -146,7 +139,8 @@ class BlocksMachine(RuleBasedStateMachine):
         policy = self.machine.policy
         for _ in ("given up", "replaced"):
             self.now += LONGEST_PAUSE + 1
-            self.perform(self.machine.tick(Load(1000 if policy.scales else 0), now=self.now))
+            self.perform(self.machine.tick(now=self.now))
+            self.perform(self.machine.follow(Load(1000 if policy.scales else 0), now=self.now))
         assert self.machine.count >= (policy.most if policy.scales else policy.least)
 
 

@@ -1,4 +1,4 @@
-"""Asks a Parsl provider for the blocks that `state` wants. The provider is called in a thread: it runs other programs."""
+"""Asks a provider for the blocks that `state` wants. The provider is called in a thread: it runs other programs."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import asyncio
 import logging
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
 from funcx_core.ids import BlockId, ManagerId
-from funcx_endpoint.blocks.state import BlockPolicy, Blocks, Cancel, Effect, Load, ProviderState, Submit
+from funcx_endpoint.blocks.provider import BlockProvider, JobReport
+from funcx_endpoint.blocks.records import ANY_KIND, BlockPolicy, Cancel, Effect, Load, Phase, ProviderState, Submit
+from funcx_endpoint.blocks.state import DOUBTS_KEPT, Blocks
 from funcx_endpoint.executors.high_throughput import LAUNCH_COMMAND, HighThroughputExecutor
 
 _log = logging.getLogger(__name__)
 
-TAIL_BYTES: Final = 2000
-LOCAL_POLL: Final = 1.0
+FIRST_LOOK: Final = 1.0
+"""Seconds after which a new block is asked about first; the pause is doubled each time."""
 
 
 class BlockRunner:
@@ -26,21 +28,22 @@ class BlockRunner:
 
     def __init__(self, executor: HighThroughputExecutor, provider: Any, *, folder: Path, settings: Path) -> None:
         self._executor = executor
-        self._provider = provider
+        self._provider = BlockProvider(provider)
         self._folder = folder
         self._settings = settings
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="blocks")
         self._jobs: dict[BlockId, str] = {}
-        self._ended: set[BlockId] = set()
-        self._next_poll = 0.0
+        self._doubtful: dict[BlockId, str] = {}
+        self._pause = FIRST_LOOK
+        self._next_look = 0.0
+        self._is_looking = False
         self._calls: set[asyncio.Task[None]] = set()
         self._tail = ""
         self.state = Blocks(_policy(executor, provider))
 
     def open(self) -> None:
         """Prepare the folder in which the provider keeps scripts and what blocks print."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._provider.script_dir = str(self._folder)
+        self._provider.open(self._folder)
 
     async def close(self) -> None:
         """Cancel every block and wait until the provider was told."""
@@ -52,7 +55,12 @@ class BlockRunner:
     @property
     def is_local(self) -> bool:
         """Whether blocks start at once, on this machine."""
-        return is_local(self._provider)
+        return self._provider.is_local
+
+    @property
+    def walltime(self) -> float | None:
+        """Seconds that a block may run; None if that is not limited."""
+        return self._provider.walltime
 
     @property
     def reason(self) -> str:
@@ -62,12 +70,30 @@ class BlockRunner:
             return f"{reason} It printed: {self._tail}"
         return reason
 
+    @property
+    def jobs(self) -> dict[BlockId, str]:
+        """What the provider calls the blocks that it has."""
+        return dict(self._jobs)
+
+    # --- how many ------------------------------------------------------------------------------------------------
+
     def tick(self, load: Load, *, now: float) -> None:
         """Time passed: look at the blocks and adjust their number."""
-        self._perform(self.state.tick(load, now=now))
-        if self._jobs and now >= self._next_poll:
-            self._next_poll = now + (LOCAL_POLL if self.is_local else float(self._provider.status_polling_interval))
-            self._call(self._poll())
+        self._perform(self.state.tick(now=now))
+        self._perform(self.state.follow(load, now=now))
+        if now >= self._next_look and not self._is_looking and (asked := self._to_ask_about()):
+            self._pause = min(2 * self._pause, self._provider.longest_pause)
+            self._next_look = now + self._pause
+            self._is_looking = True
+            self._call(self._look(asked))
+
+    def scale_out(self, number: int, *, kind: str = ANY_KIND) -> None:
+        """Ask for so many more blocks, as far as `max_blocks` allows."""
+        self._perform(self.state.scale_out(number, kind=kind, now=asyncio.get_running_loop().time()))
+
+    def scale_in(self, number: int = 0, *, block_ids: Collection[str] = (), kind: str | None = None) -> None:
+        """Give these blocks up and so many others."""
+        self._perform(self.state.scale_in(number, block_ids=block_ids, kind=kind))
 
     def manager_joined(self, block_id: BlockId, manager_id: ManagerId) -> None:
         """A manager registered."""
@@ -77,11 +103,13 @@ class BlockRunner:
         """A manager is gone."""
         self._perform(self.state.manager_left(block_id, manager_id, now=asyncio.get_running_loop().time()))
 
+    # --- the provider --------------------------------------------------------------------------------------------
+
     def _perform(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
             match effect:
-                case Submit(block_id=block_id):
-                    self._call(self._submit(block_id))
+                case Submit(block_id=block_id, kind=kind):
+                    self._call(self._submit(block_id, kind))
                 case Cancel(block_id=block_id):
                     self._call(self._cancel(block_id))
 
@@ -93,95 +121,82 @@ class BlockRunner:
     async def _in_thread(self, call: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)
 
-    async def _submit(self, block_id: BlockId) -> None:
+    def _command(self, block_id: BlockId) -> str:
         template = self._executor.launch_cmd or LAUNCH_COMMAND
-        command = template.format(
+        return template.format(
             python=shlex.quote(sys.executable), settings=shlex.quote(str(self._settings)), block_id=block_id
         )
-        now = asyncio.get_running_loop().time
+
+    async def _submit(self, block_id: BlockId, kind: str) -> None:
+        loop = asyncio.get_running_loop()
         try:
-            job = await self._in_thread(self._provider.submit, command, 1, f"funcx.block-{block_id}")
+            job = await self._in_thread(self._provider.submit, self._command(block_id), f"funcx.block-{block_id}", kind)
         except Exception as error:  # noqa: BLE001 - providers raise whatever their tools make them raise
             _log.warning("block %s was not taken: %s", block_id, error, extra={"block_id": block_id})
-            self._perform(self.state.failed(block_id, f"The provider refused the block: {error}", now=now()))
+            self._perform(self.state.failed(block_id, f"The provider refused the block: {error}", now=loop.time()))
             return
         if job is None:
-            self._perform(self.state.failed(block_id, "The provider has no room for another block.", now=now()))
+            reason = "The provider has no room for another block."
+            self._perform(self.state.failed(block_id, reason, now=loop.time()))
             return
         _log.info("asked for block %s, the provider calls it %s", block_id, job, extra={"block_id": block_id})
-        self._jobs[block_id] = str(job)
+        self._jobs[block_id] = job
+        self._pause = FIRST_LOOK / 2
+        self._next_look = loop.time() + self._pause
         self._perform(self.state.submitted(block_id))
 
     async def _cancel(self, block_id: BlockId) -> None:
-        job = self._jobs.pop(block_id, None)
+        job = self._jobs.pop(block_id, None) or self._doubtful.pop(block_id, None)
         try:
             if job is not None:
-                await self._in_thread(self._provider.cancel, [job])
+                await self._in_thread(self._provider.cancel, job)
         except Exception as error:  # noqa: BLE001 - see above; the block's own time limit ends it
             _log.warning("block %s could not be cancelled: %s", block_id, error, extra={"block_id": block_id})
         self._perform(self.state.ended(block_id))
 
-    async def _poll(self) -> None:
-        jobs = dict(self._jobs)
+    def _to_ask_about(self) -> dict[BlockId, str]:
+        """Return the jobs of which only the provider can know how they are; the others have managers that are heard."""
+        if self.is_local:
+            return dict(self._jobs)  # Looking at processes costs nothing, and reaps them.
+        return {block_id: job for block_id, job in self._jobs.items() if self.state.phase(block_id) is Phase.STARTING}
+
+    async def _look(self, asked: dict[BlockId, str]) -> None:
         try:
-            found = await self._in_thread(self._provider.status, list(jobs.values()))
+            found = await self._in_thread(self._provider.status, list(asked.values()))
         except Exception as error:  # noqa: BLE001 - see above
             _log.warning("the provider cannot tell how its blocks are: %s", error)
             return
+        finally:
+            self._is_looking = False
+        for block_id, report in zip(asked, found, strict=True):
+            if block_id in self._jobs:
+                self._learn(block_id, report)
+
+    def _learn(self, block_id: BlockId, report: JobReport) -> None:
+        detail = ""
+        if report.state is ProviderState.ENDED:
+            # A provider may take that back; it is remembered here.
+            job = self._jobs.pop(block_id)
+            if self.state.phase(block_id) is Phase.STARTING:
+                self._doubtful[block_id] = job
+                if len(self._doubtful) > DOUBTS_KEPT:
+                    del self._doubtful[next(iter(self._doubtful))]
+            self._tail = report.tail
+            detail = f"The block ended ({report.words})."
+            _log.info("block %s (%s) has ended: %s", block_id, job, report.words, extra={"block_id": block_id})
         now = asyncio.get_running_loop().time()
-        for block_id, status in zip(jobs, found, strict=False):
-            state = _state(status)
-            if block_id not in self._jobs:
-                continue
-            if state is ProviderState.ENDED:
-                # A provider may take that back (Slurm does); it is remembered here.
-                job = self._jobs.pop(block_id)
-                self._tail = self._read_tail(status)
-                _log.info("block %s (%s) has ended", block_id, job, extra={"block_id": block_id})
-            detail = f"The block ended ({_words(status)})." if state is ProviderState.ENDED else ""
-            self._perform(self.state.provider_says(block_id, state, detail, now=now))
-
-    def _read_tail(self, status: Any) -> str:
-        path = getattr(status, "stderr_path", None)
-        if not path:
-            return ""
-        try:
-            content = Path(path).read_bytes()[-TAIL_BYTES:]
-        except OSError:
-            return ""
-        return content.decode(errors="replace").strip()
-
-
-def is_local(provider: Any) -> bool:
-    """Whether the blocks of a provider are processes of this machine."""
-    return getattr(provider, "label", "") == "local"
+        self._perform(self.state.provider_says(block_id, report.state, detail, now=now))
 
 
 def _policy(executor: HighThroughputExecutor, provider: Any) -> BlockPolicy:
     nodes = int(getattr(provider, "nodes_per_block", 1) or 1)
-    most = int(provider.max_blocks)
     return BlockPolicy(
         init=int(provider.init_blocks),
         least=int(provider.min_blocks),
-        most=most,
+        most=int(provider.max_blocks),
         slots=nodes * executor.workers_per_node(),
         parallelism=float(provider.parallelism),
         scales=executor.scaling_enabled,
         idle_time=executor.max_idletime,
         start_timeout=executor.start_timeout,
     )
-
-
-def _state(status: Any) -> ProviderState:
-    name = getattr(getattr(status, "state", None), "name", "")
-    if getattr(status, "terminal", False):
-        return ProviderState.ENDED
-    return {"PENDING": ProviderState.QUEUED, "HELD": ProviderState.QUEUED, "RUNNING": ProviderState.RUNNING}.get(
-        name, ProviderState.UNKNOWN
-    )
-
-
-def _words(status: Any) -> str:
-    name = str(getattr(getattr(status, "state", None), "name", "unknown")).lower()
-    code = getattr(status, "exit_code", None)
-    return f"{name}, exit code {code}" if code is not None else name

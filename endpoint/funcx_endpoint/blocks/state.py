@@ -3,98 +3,36 @@
 Theory of operation. A block goes through *submitting* → *starting* → *active* → *ended*. Providers are believed about little:
 a block is active because a manager of it registered, and lost because its managers are gone. What a provider says counts
 only to start the clock of a block (it runs, but no manager came within `start_timeout`: failed), and to end one early that
-never had a manager. After `FAILURES_ALLOWED` failures in a row the endpoint is unhealthy: it says why, and tries again only
-every `LONGEST_PAUSE` seconds, while its tasks wait.
+never had a manager; if a manager of it comes all the same, the block is back. After `FAILURES_ALLOWED` failures in a row the
+endpoint is unhealthy: it says why, and tries again only every `LONGEST_PAUSE` seconds, while its tasks wait.
+
+How many blocks are *wanted* is one number for each kind. `tick` makes the blocks follow it; `follow` makes it follow the load,
+`scale_out` and `scale_in` are a strategy's own. What `follow` gives up is idle: nobody's task ends with it.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
-from math import ceil
+from collections.abc import Collection
 from typing import Final
 
-import msgspec
-
 from funcx_core.ids import BlockId, ManagerId
+from funcx_endpoint.blocks.failures import Failures
+from funcx_endpoint.blocks.records import (
+    ANY_KIND,
+    Block,
+    BlockPolicy,
+    Cancel,
+    Effect,
+    Load,
+    Phase,
+    ProviderState,
+    Submit,
+)
+from funcx_endpoint.blocks.scaling import left_out, needed, raised
 
-FAILURES_ALLOWED: Final = 3
-FIRST_PAUSE: Final = 0.5
-LONGEST_PAUSE: Final = 60.0
-
-
-class BlockPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How many blocks are wanted.
-
-    Attributes:
-        init: blocks asked for at the start.
-        least: never fewer.
-        most: never more.
-        slots: tasks that one block runs at a time.
-        parallelism: how much of the load is to run at once: 1 for all of it, near 0 for as little as possible.
-        scales: whether the number follows the load.
-        idle_time: seconds after which an idle block above `least` is given up.
-        start_timeout: seconds that a running block may take to its first manager.
-    """
-
-    init: int = 1
-    least: int = 0
-    most: int = 1
-    slots: int = 1
-    parallelism: float = 1.0
-    scales: bool = True
-    idle_time: float = 120.0
-    start_timeout: float = 60.0
-
-
-class Phase(StrEnum):
-    """Where a block is in its life."""
-
-    SUBMITTING = "submitting"
-    STARTING = "starting"
-    ACTIVE = "active"
-    ENDING = "ending"
-
-
-class ProviderState(StrEnum):
-    """What a provider says about a block, as far as it is listened to."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    ENDED = "ended"
-    UNKNOWN = "unknown"
-
-
-class Load(msgspec.Struct, frozen=True):
-    """Tasks that wait or run, and the managers that have some."""
-
-    tasks: int = 0
-    busy: frozenset[ManagerId] = frozenset()
-
-
-class Submit(msgspec.Struct, frozen=True):
-    """Ask the provider for this block, then call `submitted` or `failed`."""
-
-    block_id: BlockId
-
-
-class Cancel(msgspec.Struct, frozen=True):
-    """Tell the provider to end this block. No answer is needed."""
-
-    block_id: BlockId
-
-
-Effect = Submit | Cancel
-
-
-class _Block:
-    __slots__ = ("idle_since", "managers", "phase", "running_since", "without_managers_since")
-
-    def __init__(self) -> None:
-        self.phase = Phase.SUBMITTING
-        self.managers: set[ManagerId] = set()
-        self.running_since: float | None = None
-        self.idle_since: float | None = None
-        self.without_managers_since: float | None = None
+DOUBTS_KEPT: Final = 32
+"""Blocks of which a manager is still welcome though the provider said that they have ended."""
+_GIVEN_UP_FIRST: Final = (Phase.SUBMITTING, Phase.STARTING, Phase.ACTIVE)
 
 
 class Blocks:
@@ -102,13 +40,14 @@ class Blocks:
 
     def __init__(self, policy: BlockPolicy) -> None:
         self.policy = policy
-        self._blocks: dict[BlockId, _Block] = {}
+        self._blocks: dict[BlockId, Block] = {}
         self._next_number = 0
-        self._wanted = max(policy.least, min(policy.init, policy.most))
-        self._not_before = float("-inf")
+        self._wanted = {ANY_KIND: max(policy.least, min(policy.init, policy.most))}
+        self._failures: dict[str, Failures] = {}
+        self._given_up_by_provider: dict[BlockId, str] = {}
         self._stopped = False
-        self.failures = 0
-        self.reason = ""
+
+    # --- what the shell asks -------------------------------------------------------------------------------------
 
     @property
     def count(self) -> int:
@@ -121,25 +60,90 @@ class Blocks:
         return list(self._blocks)
 
     @property
+    def failures(self) -> int:
+        """How many blocks of one kind failed in a row, at most."""
+        return max((failures.count for failures in self._failures.values()), default=0)
+
+    @property
     def is_unhealthy(self) -> bool:
         """Whether blocks keep failing."""
-        return self.failures >= FAILURES_ALLOWED
+        return any(failures.are_too_many for failures in self._failures.values())
+
+    @property
+    def reason(self) -> str:
+        """Why blocks fail; empty when they do not."""
+        worst = max(self._failures.values(), key=lambda failures: failures.count, default=None)
+        return worst.reason if worst else ""
 
     def phase(self, block_id: BlockId) -> Phase | None:
         """Return where a block is; None when it has ended."""
         block = self._blocks.get(block_id)
         return block.phase if block else None
 
-    def tick(self, load: Load, *, now: float) -> list[Effect]:
+    def kind(self, block_id: BlockId) -> str:
+        """Return the kind of a block; empty for any, and for one that has ended."""
+        block = self._blocks.get(block_id)
+        return block.kind if block else ANY_KIND
+
+    # --- time and load -------------------------------------------------------------------------------------------
+
+    def tick(self, *, now: float) -> list[Effect]:
         """Time passed."""
+        return [] if self._stopped else [*self._end_overdue(now), *self._replenish(now)]
+
+    def follow(self, load: Load, *, now: float, idle_time: float | None = None, by_kind: bool = False) -> list[Effect]:
+        """Let the number of blocks follow the load: more at once, fewer when they have been idle for `idle_time` seconds.
+
+        With `by_kind` each kind of task has blocks of its own, and one that has none may have the room of an idle one.
+        """
+        if self._stopped or not self.policy.scales:
+            return []
+        needs = needed(load, self.policy, by_kind=by_kind)
+        least = {ANY_KIND: self.policy.least}
+        self._wanted = raised(self._wanted, {**least, **needs} if by_kind else needs or least, self.policy.most)
+        hurry = bool(left_out(self._wanted, needs))
+        idle_time = self.policy.idle_time if idle_time is None else idle_time
+        effects: list[Effect] = []
+        for block_id, block in list(self._blocks.items()):
+            if block.phase is not Phase.ACTIVE or block.managers & load.busy:
+                block.idle_since = None
+                continue
+            block.idle_since = now if block.idle_since is None else block.idle_since
+            keep = max(needs.get(block.kind, 0), least.get(block.kind, 0))
+            if self._wanted.get(block.kind, 0) > keep and (hurry or now - block.idle_since > idle_time):
+                self._wanted[block.kind] -= 1
+                effects += self._end(block_id)
+                hurry = False
+        return [*effects, *self._replenish(now)]
+
+    def scale_out(self, number: int, *, kind: str = ANY_KIND, now: float) -> list[Effect]:
+        """So many more blocks, as far as `most` allows."""
         if self._stopped:
             return []
-        effects = self._end_overdue(now)
-        self._scale(load)
-        effects += self._end_idle(load, now)
-        if self.count < self._wanted and now >= self._not_before:
-            effects += [self._submit() for _ in range(self._wanted - self.count)]
+        room = self.policy.most - sum(self._wanted.values())
+        self._wanted[kind] = self._wanted.get(kind, 0) + max(min(number, room), 0)
+        return self._replenish(now)
+
+    def scale_in(self, number: int = 0, *, block_ids: Collection[str] = (), kind: str | None = None) -> list[Effect]:
+        """Give these blocks up and, beyond them, so many of a kind (None for any), those first that have not begun to work."""
+        chosen = [block_id for block_id in self._living(kind) if block_id in block_ids]
+        rest = [block_id for block_id in self._living(kind) if block_id not in chosen]
+        rest.sort(
+            key=lambda one: (_GIVEN_UP_FIRST.index(self._blocks[one].phase), self._blocks[one].idle_since is None)
+        )
+        effects: list[Effect] = []
+        for block_id in [*chosen, *rest[: max(number, 0)]]:
+            self._want_one_less(self._blocks[block_id].kind, least=0)
+            effects += self._end(block_id)
         return effects
+
+    def stop(self) -> list[Effect]:
+        """Give every block up, and ask for no more."""
+        self._stopped = True
+        self._wanted = {}
+        return [effect for block_id in self.block_ids for effect in self._end(block_id)]
+
+    # --- the provider --------------------------------------------------------------------------------------------
 
     def submitted(self, block_id: BlockId) -> list[Effect]:
         """The provider took the block."""
@@ -156,7 +160,7 @@ class Blocks:
         """The provider did not take the block."""
         block = self._blocks.pop(block_id, None)
         if block is not None and block.phase is not Phase.ENDING:
-            self._count_failure(reason, now)
+            self._failures_of(block.kind).failed(reason, now)
         return []
 
     def provider_says(self, block_id: BlockId, state: ProviderState, detail: str, *, now: float) -> list[Effect]:
@@ -169,24 +173,34 @@ class Blocks:
         if state is not ProviderState.ENDED:
             return []
         if block.phase is Phase.STARTING:
-            self._count_failure(detail or "The block ended before a manager of it registered.", now)
+            reason = detail or "The block ended before a manager of it registered."
+            self._failures_of(block.kind).failed(reason, now)
+            self._doubt(block_id, block.kind)
         if not block.managers:
             del self._blocks[block_id]
         return []
 
+    def ended(self, block_id: BlockId) -> list[Effect]:
+        """The block is known to be over."""
+        self._blocks.pop(block_id, None)
+        return []
+
+    # --- managers ------------------------------------------------------------------------------------------------
+
     def manager_joined(self, block_id: BlockId, manager_id: ManagerId) -> list[Effect]:
         """A manager of this block registered."""
+        back = self._given_up_by_provider.pop(block_id, None)
+        if back is not None and not self._stopped:
+            self._blocks[block_id] = Block(back)
         block = self._blocks.get(block_id)
         if block is None:
             return []
         block.managers.add(manager_id)
-        block.without_managers_since = None
-        if block.phase is not Phase.ENDING:
-            block.phase = Phase.ACTIVE
-            self.failures = 0
-            self.reason = ""
-            self._not_before = float("-inf")
-        return []
+        if block.phase is Phase.ENDING:
+            return []
+        block.phase = Phase.ACTIVE
+        self._failures_of(block.kind).worked()
+        return [] if back is None else self._end_surplus(block_id)
 
     def manager_left(self, block_id: BlockId, manager_id: ManagerId, *, now: float) -> list[Effect]:
         """A manager of this block ended or was given up. A block without managers is given up."""
@@ -200,25 +214,46 @@ class Blocks:
             del self._blocks[block_id]
             return []
         block.phase = Phase.ENDING
-        self._not_before = max(self._not_before, now + FIRST_PAUSE)
+        self._failures_of(block.kind).pause(now)
+        if self.policy.scales:
+            # Whether it is replaced, the load says.
+            self._want_one_less(block.kind, least=self.policy.least if block.kind == ANY_KIND else 0)
         return [Cancel(block_id)]
 
-    def ended(self, block_id: BlockId) -> list[Effect]:
-        """The block is known to be over."""
-        self._blocks.pop(block_id, None)
-        return []
+    # --- how -----------------------------------------------------------------------------------------------------
 
-    def stop(self) -> list[Effect]:
-        """Give every block up, and ask for no more."""
-        self._stopped = True
-        self._wanted = 0
-        return [effect for block_id in self.block_ids for effect in self._end(block_id)]
+    def _doubt(self, block_id: BlockId, kind: str) -> None:
+        self._given_up_by_provider[block_id] = kind
+        if len(self._given_up_by_provider) > DOUBTS_KEPT:
+            del self._given_up_by_provider[next(iter(self._given_up_by_provider))]
 
-    def _submit(self) -> Submit:
+    def _failures_of(self, kind: str) -> Failures:
+        return self._failures.setdefault(kind, Failures())
+
+    def _living(self, kind: str | None = None) -> list[BlockId]:
+        """Return the blocks that are there or on their way, the newest first."""
+        return [
+            block_id
+            for block_id, block in reversed(self._blocks.items())
+            if block.phase is not Phase.ENDING and kind in {None, block.kind}
+        ]
+
+    def _want_one_less(self, kind: str, *, least: int) -> None:
+        self._wanted[kind] = max(self._wanted.get(kind, 0) - 1, least)
+
+    def _replenish(self, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for kind, number in self._wanted.items():
+            missing = number - len(self._living(kind))
+            if missing > 0 and now >= self._failures_of(kind).not_before:
+                effects += [self._submit(kind) for _ in range(min(missing, self.policy.most - self.count))]
+        return effects
+
+    def _submit(self, kind: str) -> Submit:
         block_id = BlockId(str(self._next_number))
         self._next_number += 1
-        self._blocks[block_id] = _Block()
-        return Submit(block_id)
+        self._blocks[block_id] = Block(kind)
+        return Submit(block_id, kind)
 
     def _end(self, block_id: BlockId) -> list[Effect]:
         block = self._blocks[block_id]
@@ -226,40 +261,21 @@ class Blocks:
         # One that is being submitted is cancelled when the provider has named it.
         return [] if was in {Phase.SUBMITTING, Phase.ENDING} else [Cancel(block_id)]
 
+    def _end_surplus(self, back: BlockId) -> list[Effect]:
+        """A block came back that was thought to have ended: one that was asked for in its place is not needed."""
+        kind = self._blocks[back].kind
+        living = self._living(kind)
+        if len(living) <= self._wanted.get(kind, 0) and self.count <= self.policy.most:
+            return []
+        waiting = [block_id for block_id in living if self._blocks[block_id].phase is not Phase.ACTIVE]
+        return self._end(waiting[0] if waiting else back)
+
     def _end_overdue(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
         for block_id, block in list(self._blocks.items()):
             since = block.running_since
             if block.phase is Phase.STARTING and since is not None and now - since > self.policy.start_timeout:
                 effects += self._end(block_id)
-                self._count_failure(f"No manager registered within {self.policy.start_timeout:g} s.", now)
+                reason = f"No manager registered within {self.policy.start_timeout:g} s."
+                self._failures_of(block.kind).failed(reason, now)
         return effects
-
-    def _scale(self, load: Load) -> None:
-        policy = self.policy
-        if not policy.scales:
-            return
-        needed = min(ceil(load.tasks * policy.parallelism / policy.slots), policy.most)
-        self._wanted = max(self._wanted, needed, policy.least)
-
-    def _end_idle(self, load: Load, now: float) -> list[Effect]:
-        effects: list[Effect] = []
-        for block_id, block in list(self._blocks.items()):
-            if block.phase is not Phase.ACTIVE or load.tasks or block.managers & load.busy:
-                block.idle_since = None
-            elif block.idle_since is None:
-                block.idle_since = now
-            elif (
-                self.policy.scales
-                and now - block.idle_since > self.policy.idle_time
-                and self._wanted > self.policy.least
-            ):
-                self._wanted -= 1
-                effects += self._end(block_id)
-        return effects
-
-    def _count_failure(self, reason: str, now: float) -> None:
-        self.failures += 1
-        self.reason = reason
-        pause = min(FIRST_PAUSE * 2 ** (self.failures - 1), LONGEST_PAUSE)
-        self._not_before = now + (LONGEST_PAUSE if self.is_unhealthy else pause)

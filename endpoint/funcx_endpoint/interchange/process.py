@@ -36,8 +36,9 @@ from funcx_core.protocol.manager import Drained, FromManager, ManagerEnvironment
 from funcx_core.protocol.task import Lease, TaskError, TaskResult
 from funcx_core.transport.zmq import KeyPair
 from funcx_endpoint import processes
-from funcx_endpoint.blocks.process import BlockRunner, is_local
-from funcx_endpoint.blocks.state import Load
+from funcx_endpoint.blocks.process import BlockRunner
+from funcx_endpoint.blocks.provider import is_local
+from funcx_endpoint.blocks.records import Load
 from funcx_endpoint.config import Config
 from funcx_endpoint.control.server import ControlServer
 from funcx_endpoint.folder import EndpointFolder, Status
@@ -251,6 +252,7 @@ class Agent:
             max_output=executor.max_output,
             keep_children=executor.keep_children,
             walltime=executor.walltime,
+            block_seconds=self._blocks.walltime,
             **executor.worker_limits(),
             **executor.placement(),
             working_dir=working_dir,
