@@ -2,6 +2,7 @@
 
 from funcx_core import __version__
 from funcx_core.commands.function import ShellFunction
+from funcx_core.commands.mpi import MPIFunction
 from funcx_core.commands.result import ShellResult
 from funcx_core.errors import FuncxError as FuncxAPIError
 from funcx_core.sdk.client import FuncXClient
@@ -15,6 +16,7 @@ __all__ = [
     "FuncXExecutor",
     "FuncXFuture",
     "FuncxAPIError",
+    "MPIFunction",
     "ShellFunction",
     "ShellResult",
     "__version__",

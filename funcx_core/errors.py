@@ -29,6 +29,7 @@
     │   ├── RemoteTaskError           the user's function raised, and its own class cannot be rebuilt here
     │   ├── WorkerLost, ManagerLost, EndpointLost, TaskPoisoned     what ran it died
     │   ├── CommandFailed             a shell command ended with an exit code other than 0
+    │   ├── ResourcesUnavailable      the endpoint can never give the task what it asks for
     │   ├── TaskTimeout, TaskCancelled, TaskExpired
     │   ├── ContainerUnavailable, ContainerFailed
     │   ├── FunctionLoadError, ArgumentLoadError
@@ -444,6 +445,12 @@ class CommandFailed(TaskFailed):
     """A shell command ended with an exit code other than 0. `details`: `returncode`."""
 
     code = "command_failed"
+
+
+class ResourcesUnavailable(TaskFailed):
+    """The task asks for more than the endpoint can ever give it."""
+
+    code = "resources_unavailable"
 
 
 class TaskTimeout(TaskFailed):

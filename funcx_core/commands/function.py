@@ -155,7 +155,7 @@ def _environment(task: RunningTask | None) -> dict[str, str]:
     if task is None:
         return {}
     # Scripts for published endpoints know the second name.
-    return {"FUNCX_TASK_ID": task.task_id, "GC_TASK_UUID": task.task_id, **task.environment}
+    return {"FUNCX_TASK_ID": task.task_id, "GC_TASK_UUID": task.task_id}
 
 
 def _notes(**kept: Kept) -> str:

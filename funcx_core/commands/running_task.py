@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 
@@ -12,12 +12,10 @@ class RunningTask(NamedTuple):
     Attributes:
         task_id: its id.
         has_own_folder: whether the current folder is this task's alone.
-        environment: variables that commands of this task are to have, such as the launcher of its nodes.
     """
 
     task_id: str
     has_own_folder: bool = False
-    environment: Mapping[str, str] = {}
 
 
 def running_task() -> RunningTask | None:

@@ -14,6 +14,7 @@ import msgspec
 LEAST_PRIORITY: Final = -100
 MOST_PRIORITY: Final = 100
 MOST_NODES: Final = 100_000
+LONGEST_LAUNCHER_OPTIONS: Final = 1000
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -26,6 +27,7 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         nodes: nodes of one block, for a function that starts processes on several.
         ranks_per_node: processes that it starts on each of its nodes.
         ranks: processes that it starts altogether.
+        launcher_options: words for the program that starts them, as they stand on its command line.
     """
 
     cores: float | None = None
@@ -34,6 +36,7 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     nodes: int | None = None
     ranks_per_node: int | None = None
     ranks: int | None = None
+    launcher_options: str = ""
 
     def fault(self) -> str | None:
         """Return what is wrong with the numbers, as one sentence; None if nothing is."""
@@ -47,6 +50,8 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             number = getattr(self, name)
             if number is not None and not 0 < number <= MOST_NODES:
                 return f"'{name}' is {number}; it must be 1 to {MOST_NODES:,}."
+        if len(self.launcher_options) > LONGEST_LAUNCHER_OPTIONS:
+            return f"'launcher_options' has {len(self.launcher_options):,} characters; it must have {LONGEST_LAUNCHER_OPTIONS:,} at most."
         return self._ranks_fault()
 
     def _ranks_fault(self) -> str | None:

@@ -28,10 +28,16 @@ class Dealt(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Chunk(msgspec.Struct, frozen=True, tag="chunk"):
-    """Tasks to run one after the other. `functions` are those this worker has not seen."""
+    """Tasks to run one after the other.
+
+    Attributes:
+        functions: those this worker has not seen.
+        variables: of the environment, for these tasks alone.
+    """
 
     tasks: list[Dealt]
     functions: list[Function] = []
+    variables: dict[str, str] = {}
 
 
 class Recall(msgspec.Struct, frozen=True, tag="recall"):

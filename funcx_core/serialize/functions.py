@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from funcx_core.commands.function import ShellFunction
+from funcx_core.commands.mpi import MPIFunction
 from funcx_core.errors import DeserializationError, SerializationError
 from funcx_core.protocol.payload import pack_buffers
 from funcx_core.serialize.bytesform import dumps_by_value
@@ -15,7 +16,7 @@ from funcx_core.serialize.culprit import find_culprit
 from funcx_core.serialize.methods import decode, encode_by_value, encode_source, split_buffers, to_base64
 from funcx_core.serialize.source import needed_globals, standalone_source
 
-_COMMANDS: Final = frozenset({ShellFunction})
+_COMMANDS: Final = frozenset({ShellFunction, MPIFunction})
 _METHOD_BY_NAME: Final = "01\n"
 _TEXT_PROTOCOL: Final = 4
 _SETTLED: Final = (

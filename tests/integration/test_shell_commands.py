@@ -131,6 +131,6 @@ def test_a_command_that_is_too_long_says_where_to_put_it():
 
 def test_outside_of_a_task_nothing_is_printed_and_inside_it_is(capsys, monkeypatch):
     ShellFunction("echo quiet")()
-    monkeypatch.setattr(running_task, "_find", lambda: RunningTask("3f2a", environment={"NODES": "2"}))
-    ShellFunction("echo $FUNCX_TASK_ID $GC_TASK_UUID $NODES; echo € >&2")()
-    assert capsys.readouterr() == ("3f2a 3f2a 2\n", "€\n")
+    monkeypatch.setattr(running_task, "_find", lambda: RunningTask("3f2a"))
+    ShellFunction("echo $FUNCX_TASK_ID $GC_TASK_UUID; echo € >&2")()
+    assert capsys.readouterr() == ("3f2a 3f2a\n", "€\n")

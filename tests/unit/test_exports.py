@@ -15,6 +15,7 @@ NAMES = {
         "FuncXExecutor",
         "FuncXFuture",
         "FuncxAPIError",
+        "MPIFunction",
         "ShellFunction",
         "ShellResult",
         "__version__",

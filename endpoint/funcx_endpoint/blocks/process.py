@@ -194,7 +194,7 @@ def _policy(executor: HighThroughputExecutor, provider: Any) -> BlockPolicy:
         init=int(provider.init_blocks),
         least=int(provider.min_blocks),
         most=int(provider.max_blocks),
-        slots=nodes * executor.workers_per_node(),
+        slots=executor.workers_per_block(nodes),
         parallelism=float(provider.parallelism),
         scales=executor.scaling_enabled,
         idle_time=executor.max_idletime,

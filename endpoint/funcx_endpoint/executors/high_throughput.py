@@ -10,6 +10,7 @@ from typing import Any
 
 from funcx_core.errors import ConfigError
 from funcx_endpoint.executors.alone.executor import StandaloneExecutor
+from funcx_endpoint.executors.mpi import check_mpi
 from funcx_endpoint.executors.old_settings import OLD_SETTINGS
 from funcx_endpoint.manager.placement import check_affinity
 from funcx_endpoint.ports import check_ports, check_range
@@ -62,6 +63,10 @@ class HighThroughputExecutor(StandaloneExecutor):
         max_output: bytes of what a task prints that are kept.
         keep_children: whether processes that a task leaves behind live on.
         worker_debug: log more.
+        enable_mpi_mode: whether one manager runs the tasks of a block and gives each whole nodes of it, as many as its `resources` ask for.
+        mpi_launcher: what starts programs on several nodes, in MPI mode: ``mpiexec`` (of MPICH and its kin), ``srun``, ``aprun``, or
+            ``openmpi`` (its ``mpirun``).
+        max_workers_per_block: tasks run at a time in a block, at most, in MPI mode.
         passthrough: what `submit` takes: True for packed buffers, whose futures give packed results; False for functions and
             values; None for either. An endpoint makes no use of it.
     """
@@ -95,6 +100,9 @@ class HighThroughputExecutor(StandaloneExecutor):
     max_output: int = 1024 * 1024
     keep_children: bool = False
     worker_debug: bool = False
+    enable_mpi_mode: bool = False
+    mpi_launcher: str = "mpiexec"
+    max_workers_per_block: int = 1
     passthrough: bool | None = None
 
     @staticmethod
@@ -122,11 +130,14 @@ class HighThroughputExecutor(StandaloneExecutor):
             "walltime",
             "max_result",
             "max_output",
+            "max_workers_per_block",
         )
         self._check_placement()
         check_ports("worker_ports", self.worker_ports)
         check_range("worker_port_range", self.worker_port_range)
         check_range("interchange_port_range", self.interchange_port_range)
+        if self.enable_mpi_mode:
+            check_mpi(self.mpi_launcher, self.provider)
         if self.max_large_result < 0:
             raise ConfigError(f"max_large_result is {self.max_large_result}; it must be 0 or more bytes.")
         if self.heartbeat_threshold <= self.heartbeat_period:
@@ -184,10 +195,19 @@ class HighThroughputExecutor(StandaloneExecutor):
             "accelerators": named if isinstance(named, int) else list(named),
             "cpu_affinity": self.cpu_affinity,
             "run_in_sandbox": self.run_in_sandbox,
+            "launcher": self.mpi_launcher if self.enable_mpi_mode else "",
         }
 
+    def workers_per_block(self, nodes: int) -> int:
+        """Return how many workers a block of so many nodes has."""
+        if self.enable_mpi_mode:
+            return min(self.max_workers_per_block, nodes)
+        return nodes * self.workers_per_node()
+
     def workers_per_node(self) -> int:
-        """Return how many workers each node runs, judged by what the provider asks for, else by this machine."""
+        """Return how many workers each manager runs, judged by what the provider asks for, else by this machine."""
+        if self.enable_mpi_mode:
+            return self.max_workers_per_block
         cores = getattr(self.provider, "cores_per_node", None) or len(os.sched_getaffinity(0))
         memory = getattr(self.provider, "mem_per_node", None)
         pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

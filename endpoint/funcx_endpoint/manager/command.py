@@ -9,9 +9,12 @@ import sys
 import uuid
 from pathlib import Path
 
+from msgspec import structs
+
 from funcx_core.ids import BlockId, ManagerId
 from funcx_core.logs import configure
 from funcx_core.transport.loop import run
+from funcx_endpoint.manager.block_nodes import block_nodes
 from funcx_endpoint.manager.process import ManagerProcess
 from funcx_endpoint.manager.settings import ManagerSettings
 
@@ -27,10 +30,18 @@ def main(arguments: list[str] | None = None) -> None:
     ids = {"endpoint_id": settings.endpoint_id, "block_id": block_id, "manager_id": manager_id}
     configure(log_file, console=False, process="manager", level=settings.log_level, ids=ids)
     try:
+        if settings.launcher:
+            settings = _on_all_nodes(settings)
         run(ManagerProcess(settings, block_id, manager_id).run())
     except Exception:  # noqa: BLE001 - the one of this process: whatever it was is in its log
         _log.exception("the manager ends by an error of its own")
         sys.exit(70)
+
+
+def _on_all_nodes(settings: ManagerSettings) -> ManagerSettings:
+    """Return the settings of the one manager of this block."""
+    nodes = block_nodes(os.environ)
+    return structs.replace(settings, nodes=nodes, workers=min(settings.workers, len(nodes)))
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import structs
 
-from funcx_core.errors import FunctionLoadError, TaskCancelled, TaskTimeout
+from funcx_core.errors import FunctionLoadError, ResourcesUnavailable, TaskCancelled, TaskTimeout
 from funcx_core.protocol.task import (
     DEFAULT_OPTIONS,
     Function,
@@ -63,6 +63,8 @@ class Held:
         arrived: Unix nanoseconds, for people.
         is_reported: whether its user was told that it runs.
         events: how many events it had.
+        nodes: those of the block that it has for itself, where tasks are given nodes.
+        overtaken: how many others that came later were given theirs first.
     """
 
     task: Task
@@ -73,6 +75,8 @@ class Held:
     stop: Stop | None = None
     is_reported: bool = False
     events: int = 0
+    nodes: tuple[str, ...] = ()
+    overtaken: int = 0
 
     @property
     def options(self) -> TaskOptions:
@@ -115,6 +119,10 @@ class Held:
             "something. `details['stderr']` shows where."
         )
         return self._ended(TaskState.FAILED, TaskError(code=FunctionLoadError.code, message=message, details=details))
+
+    def refused(self, reason: str) -> TaskResult:
+        """Return the result of a task that can never run here."""
+        return self._ended(TaskState.FAILED, TaskError(code=ResourcesUnavailable.code, message=reason))
 
     def _ended(self, state: TaskState, error: TaskError, times: TaskTimes | None = None) -> TaskResult:
         times = times or TaskTimes(manager=self.arrived)

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 import msgspec
+from msgspec import structs
 
 from funcx_core.ids import FunctionId, TaskId
 from funcx_core.protocol.endpoint import TaskBatch
@@ -24,6 +25,7 @@ from funcx_core.protocol.worker import Chunk, Dealt
 from funcx_endpoint.manager.dealing import Cut, choose_slot, cut_chunk
 from funcx_endpoint.manager.effects import DealChunk, Effect, SendRecall, TakeBack
 from funcx_endpoint.manager.held import Held
+from funcx_endpoint.manager.nodes import NodePool
 from funcx_endpoint.manager.pace import Pace
 from funcx_endpoint.manager.slots import Slot
 
@@ -34,17 +36,22 @@ TASK_SECONDS: Final = 0.000015
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """Leases of a batch that are not taken: their function's body is `missing` here, or they are `unwanted`."""
+    """Leases of a batch that are not taken: their function's body is `missing` here, or they are `unwanted`.
+
+    `impossible` are the results of those that can never run here.
+    """
 
     missing: list[Lease]
     unwanted: list[Lease]
+    impossible: list[TaskResult]
 
 
 class Holdings:
     """What is held, in `slots` and waiting for one."""
 
-    def __init__(self, slots: list[Slot]) -> None:
+    def __init__(self, slots: list[Slot], pool: NodePool) -> None:
         self._slots = slots
+        self._pool = pool
         self._held: dict[TaskId, Held] = {}
         self._waiting: deque[Held] = deque()
         self._functions = FunctionCache()
@@ -80,6 +87,7 @@ class Holdings:
         self._functions.receive(batch.functions, [task.function_id for task in batch.tasks])
         missing: list[Lease] = []
         unwanted: list[Lease] = []
+        impossible: list[TaskResult] = []
         functions, known, waiting = self._functions, self._held, self._waiting
         for task in batch.tasks:
             function = functions.get(task.function_id)
@@ -90,10 +98,12 @@ class Holdings:
             elif task.task_id in known:
                 if known[task.task_id].task.attempt != task.attempt:
                     unwanted.append(task.lease)
+            elif task.options is not None and (fault := self._pool.fault(task.options)) is not None:
+                impossible.append(Held(task, function, at).refused(fault))
             else:
                 held = known[task.task_id] = Held(task, function, at)
                 waiting.append(held)
-        return Refused(missing, unwanted)
+        return Refused(missing, unwanted, impossible)
 
     def release(self, held: Held) -> Held:
         """Hold it no longer."""
@@ -149,6 +159,9 @@ class Holdings:
 
     def deal(self, now: float) -> Iterator[Effect]:
         """Deal what waits to workers that are free, chunk by chunk."""
+        if self._pool.gives_nodes:
+            yield from self._deal_with_nodes(now)
+            return
         waiting = self._waiting
         while waiting:
             slot, alike = choose_slot(self._slots, now)
@@ -158,6 +171,20 @@ class Holdings:
             if cut is None:
                 break
             yield DealChunk(slot.index, _numbered(slot, cut, now))
+
+    def _deal_with_nodes(self, now: float) -> Iterator[Effect]:
+        """Deal tasks one by one, each with nodes of its own."""
+        waiting, pool = self._waiting, self._pool
+        while waiting and (slot := next((slot for slot in self._slots if slot.is_idle), None)) is not None:
+            choice = pool.choose(waiting, (held for other in self._slots for held in other.dealt.values()))
+            if choice is None:
+                return
+            held = waiting[choice.place]
+            del waiting[choice.place]
+            held.nodes = choice.nodes
+            cut = Cut([held], {held.function.function_id: held.function}, None)
+            variables = pool.variables(choice.nodes, held.task.options)
+            yield DealChunk(slot.index, structs.replace(_numbered(slot, cut, now), variables=variables))
 
     def steal(self, now: float) -> Iterator[Effect]:
         """Take back what is stuck behind a task, if a worker idles."""

@@ -86,6 +86,8 @@ class ManagerProcess:
                 is_local=self._is_local,
                 block_ends_at=None if self._seconds_left is None else self._began + self._seconds_left,
                 block_seconds=settings.block_seconds or self._seconds_left or 0.0,
+                nodes=tuple(settings.nodes),
+                launcher=settings.launcher,
             )
         )
         self._journal = Journal(Path(settings.endpoint_dir) / "leases" / self._id, settings.workers)
@@ -161,6 +163,7 @@ class ManagerProcess:
                 session=session,
                 held=held,
                 seconds_left=self._left(),
+                nodes=len(self._settings.nodes) or 1,
             )
         )
 

@@ -14,6 +14,8 @@ class Rules(msgspec.Struct, frozen=True):
         heartbeat_threshold: seconds of silence after which to enrol again.
         walltime: seconds, for tasks that set none; None for no limit.
         hostname: of this node, for errors.
+        nodes: of the block, where one manager gives tasks whole ones; empty where each runs on this node.
+        launcher: what starts programs on several nodes, see `launchers`.
         is_local: whether the agent's process is watched on this host, so that silence never means its end.
         block_ends_at: when the manager's block ends, in monotonic seconds; None if that is not known.
         block_seconds: how long the block may run altogether, if it ends.
@@ -27,3 +29,5 @@ class Rules(msgspec.Struct, frozen=True):
     is_local: bool = True
     block_ends_at: float | None = None
     block_seconds: float = 0.0
+    nodes: tuple[str, ...] = ()
+    launcher: str = ""

@@ -40,6 +40,8 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
         accelerators: how many the node has, or their names; each worker sees one. 0 for none.
         cpu_affinity: how workers are bound to processors, see `placement`.
         run_in_sandbox: whether each task runs in a folder of its own, named by its id.
+        launcher: what starts programs on several nodes, see `launchers`; empty for a manager on each node, that needs none.
+        nodes: of the block, where there is a launcher; the manager finds out itself.
         working_dir: where tasks run; a folder per worker is made in it.
         log_level: how much is logged.
     """
@@ -69,6 +71,8 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     accelerators: int | list[str] = 0
     cpu_affinity: str = "none"
     run_in_sandbox: bool = False
+    launcher: str = ""
+    nodes: list[str] = []
     working_dir: str = ""
     log_level: Level = Level.INFO
 

@@ -56,6 +56,7 @@ from funcx_endpoint.manager.effects import (
 from funcx_endpoint.manager.ending import BlockEnd
 from funcx_endpoint.manager.held import Held
 from funcx_endpoint.manager.holdings import Holdings, recall
+from funcx_endpoint.manager.nodes import NodePool
 from funcx_endpoint.manager.rules import Rules
 from funcx_endpoint.manager.session import Session
 from funcx_endpoint.manager.slots import SENT_FUNCTIONS, Life, Slot
@@ -79,7 +80,7 @@ class Manager:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._slots = [Slot(index) for index in range(rules.workers)]
-        self._holdings = Holdings(self._slots)
+        self._holdings = Holdings(self._slots, NodePool(rules.nodes, rules.launcher))
         self._session = Session(rules.heartbeat_threshold)
         self._watch = Watch(rules.walltime)
         self._block_end = BlockEnd(rules.block_ends_at, rules.block_seconds)
@@ -256,6 +257,7 @@ class Manager:
         is_open = self._drain_until is None and not self._has_ended and self._journal_at is None
         refused = self._holdings.arrive(batch, at, is_open=is_open)
         effects = self._deal(now)
+        effects += self._session.report(refused.impossible)
         effects += self._session.give_back(refused.missing, missing_functions=True)
         return effects + self._session.give_back(refused.unwanted)
 

@@ -116,6 +116,8 @@ class Worker:
         self._todo.extend(chunk.tasks)
         if len(chunk.tasks) > 1 and not self._listens_for_recalls:
             self._listen_for_recalls()
+        if chunk.variables:
+            os.environ.update(chunk.variables)  # What surrounds tasks is put right after each: there is one here.
         todo = self._todo
         while not self._retires:
             try:
