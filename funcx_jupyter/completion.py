@@ -1,23 +1,25 @@
-"""Completion on the first line of `%%funcx` cells and on `%funcx` lines: options, endpoints, variables, verbs, tasks."""
+"""Completion on the first line of `%%funcx` cells and on `%funcx` lines: options and their values, endpoints, variables, verbs, tasks."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
 from funcx_core.errors import FuncxError
 from funcx_jupyter.display import words
-from funcx_jupyter.options import OPTION_NAMES
+from funcx_jupyter.options import OPTIONS
 from funcx_jupyter.session.state import Session
+from funcx_jupyter.verb_lines import Verb
 from funcx_jupyter.verbs import VERBS
 
-_CELL = re.compile(r"^\s*%%funcx\s+(.*)$")
-_LINE = re.compile(r"^\s*%funcx\s+(.*)$")
-_LISTS = frozenset({"-i", "--input", "-x", "--exclude", "-o", "--output"})
-_TASK_VERBS = frozenset(name for name, verb in VERBS.items() if any("TASK" in part for part in verb.form))
+Words = Iterable[tuple[str, str]]
+_CELL: Final = re.compile(r"^\s*%%funcx\s+(.*)$")
+_LINE: Final = re.compile(r"^\s*%funcx\s+(.*)$")
+_LISTS: Final = frozenset({"input", "exclude", "output"})
+_ENDPOINTS: Final = frozenset({"fallback"})
 
 
 class Completer:
@@ -53,25 +55,58 @@ class Completer:
             return _starting(self._line_words(found[1]), found[1])
         return []
 
-    def _cell_words(self, text: str) -> Iterable[tuple[str, str]]:
-        before = text.split(" ")[:-1]
-        if before and before[-1] in _LISTS:
-            return [(name, "variable") for name in self._names if not name.startswith("_")]
-        if text.rpartition(" ")[2].startswith("-"):
-            return [(option, "option") for option in OPTION_NAMES]
-        return [] if before else self._endpoints()
+    def _cell_words(self, text: str) -> Words:
+        *before, last = text.split(" ")
+        option = OPTIONS.get(before[-1]) if before else None
+        if option is not None and option.takes_value:
+            return self._values(option.name, option.choices)
+        if last.startswith("-"):
+            return [(name, "option") for name in OPTIONS]
+        return [] if _has_endpoint(before) else self._endpoints()
 
-    def _line_words(self, text: str) -> Iterable[tuple[str, str]]:
-        verb, *rest = text.split(" ")
+    def _values(self, option: str, choices: tuple[str, ...]) -> Words:
+        if option in _LISTS:
+            return [(name, "variable") for name in self._names if not name.startswith("_")]
+        named: Words = [(choice, "value") for choice in choices]
+        return [*named, *self._endpoints()] if option in _ENDPOINTS else named
+
+    def _line_words(self, text: str) -> Words:
+        name, *rest = text.split(" ")
         if not rest:
             return [(known, "verb") for known in VERBS]
-        if verb == "use":
-            return self._endpoints()
-        if verb in _TASK_VERBS:
-            return [(words.short_id(task_id), "task") for task_id in reversed(self._session.tasks)]
-        return [(known, "verb") for known in VERBS] if verb == "help" else []
+        verb = VERBS.get(name)
+        return [] if verb is None else self._verb_words(verb, rest)
 
-    def _endpoints(self) -> list[tuple[str, str]]:
+    def _verb_words(self, verb: Verb, rest: list[str]) -> Words:
+        *before, last = rest
+        if before and (wanted := verb.options.get(before[-1])):
+            return self._places(wanted)
+        if last.startswith("-"):
+            return [(option, "option") for option in verb.options]
+        places = verb.places
+        taken = sum(not word.startswith("-") for word in before)
+        place = places[min(taken, len(places) - 1)] if places else ""
+        return self._places(place) if taken < len(places) or "..." in place else []
+
+    def _places(self, what: str) -> Words:
+        if "ENDPOINT" in what:
+            return self._endpoints()
+        if "TASK" in what:
+            return self._tasks()
+        return [(known, "verb") for known in VERBS] if "VERB" in what else []
+
+    def _tasks(self) -> Words:
+        """Return the tasks of this notebook, also of earlier kernels, by their names and four letters; the newest first."""
+        names = {words.short_id(task_id): record.name for task_id, record in reversed(self._session.tasks.items())}
+        try:
+            for known in reversed(self._session.known_submissions()):
+                names.setdefault(words.short_id(known.task_id), known.name)
+        except FuncxError:
+            pass  # Without a service there is nothing to complete.
+        named = dict.fromkeys(name for name in names.values() if name)
+        return [*((name, "task") for name in named), *((short, "task") for short in names)]
+
+    def _endpoints(self) -> Words:
         try:
             rows = self._session.connection.endpoints()
         except FuncxError:
@@ -79,6 +114,17 @@ class Completer:
         return [(row.name, "endpoint" if row.is_online else "endpoint (offline)") for row in rows]
 
 
-def _starting(candidates: Iterable[tuple[str, str]], text: str) -> list[tuple[str, str]]:
+def _has_endpoint(words_before: list[str]) -> bool:
+    """Whether one of the words is the endpoint, rather than an option or what belongs to one."""
+    is_value = False
+    for word in words_before:
+        if not is_value and word and not word.startswith("-"):
+            return True
+        option = OPTIONS.get(word)
+        is_value = option is not None and option.takes_value
+    return False
+
+
+def _starting(candidates: Words, text: str) -> list[tuple[str, str]]:
     start = re.split(r"[\s,]", text)[-1]
     return [(word, kind) for word, kind in candidates if word.startswith(start)]

@@ -8,7 +8,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from traitlets import Unicode
 
 from funcx_core.errors import FuncxError
-from funcx_jupyter import options, shell, verbs
+from funcx_jupyter import explain, options, shell, verbs
 from funcx_jupyter.desk import Desk
 from funcx_jupyter.errors import shown_in_one_line
 from funcx_jupyter.screens import BackgroundShellScreen, ShellScreen
@@ -43,7 +43,7 @@ class FuncxMagics(Magics):  # type: ignore[misc]
         try:
             endpoint = self.session.endpoint(chosen.endpoint)
             if chosen.explain:
-                return verbs.explain(endpoint, prepared)
+                return explain.of_cell(self.session, endpoint, prepared)
             run = CellRun(self.session, endpoint, prepared, chosen)
         except FuncxError as error:
             raise shown_in_one_line(error) from None

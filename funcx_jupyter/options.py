@@ -57,6 +57,14 @@ class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
 
 
+class Option(msgspec.Struct, frozen=True):
+    """An option of `%%funcx`, for completion. `choices`: what it may be, if that is a list."""
+
+    name: str
+    takes_value: bool
+    choices: tuple[str, ...] = ()
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise MagicArgumentError(f"{message[:1].upper()}{message[1:]}. See `%%funcx?`.")
@@ -179,7 +187,11 @@ def _parser() -> _Parser:
 
 
 _PARSER: Final = _parser()
-OPTION_NAMES: Final = tuple(option for action in _PARSER._actions for option in action.option_strings)  # noqa: SLF001
+OPTIONS: Final = {
+    spelling: Option(action.dest, action.nargs != 0, tuple(action.choices or ()))
+    for action in _PARSER._actions  # noqa: SLF001 - there is no public list of them
+    for spelling in action.option_strings
+}
 HELP: Final = _PARSER.format_help()
 
 
@@ -231,6 +243,6 @@ def _refuse(word: str) -> NoReturn:
     option = word.partition("=")[0]
     if not option.startswith("-"):
         raise MagicArgumentError(f"`{word}` is one argument too many: %%funcx takes one endpoint. See `%%funcx?`.")
-    near = difflib.get_close_matches(option, OPTION_NAMES, n=1, cutoff=0.7)
+    near = difflib.get_close_matches(option, OPTIONS, n=1, cutoff=0.7)
     hint = f" Did you mean `{near[0]}`?" if near else ""
     raise MagicArgumentError(f"`{option}` is not an option of %%funcx.{hint} See `%%funcx?`.")

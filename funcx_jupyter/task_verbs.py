@@ -10,9 +10,12 @@ from funcx_jupyter.desk import Desk
 from funcx_jupyter.display import words
 from funcx_jupyter.display.tables import Text
 from funcx_jupyter.errors import CellInterrupted, MagicArgumentError
-from funcx_jupyter.session.attach import Attacher
+from funcx_jupyter.session.asynchronous import show_in_background
+from funcx_jupyter.session.attach import Attacher, watched_of
 from funcx_jupyter.session.cell_task import CellTask
-from funcx_jupyter.session.outcome import open_outcome
+from funcx_jupyter.session.following import Following
+from funcx_jupyter.session.outcome import Finished, open_outcome
+from funcx_jupyter.session.watch import Mailbox
 
 _PRINTED = frozenset({EventKind.STDOUT.value, EventKind.STDERR.value, EventKind.LOG.value})
 
@@ -52,6 +55,22 @@ def _ended(task: CellTask) -> BaseException | None:
             f"Stopped waiting. Task {short} goes on; `%funcx cancel {short}` stops it.", task.task_id
         ) from None
     return error
+
+
+def rerun(desk: Desk, name: str, *, e: str | None = None, a: bool = False) -> Any:
+    """Run a cell of this kernel again with the inputs that it had; -e on another endpoint, -a without waiting."""
+    session = desk.session
+    endpoint = None if e is None else session.endpoint(e)
+    mailbox = Mailbox(session.background.news if a else None)
+    submission, future = session.resubmit(session.find_task(name), mailbox, endpoint)
+    watched = watched_of(submission, {}, future, mailbox)
+    if not a:
+        return desk.shown(Following(session, watched, desk.screen()).run(desk.namespace))
+    screen = desk.background()
+    handle = show_in_background(session, watched, screen, desk.namespace, submission.name)
+    if submission.name:
+        desk.namespace[submission.name] = handle
+    return desk.shown(Finished({}, {}, None, handle)) if screen.is_live else handle
 
 
 def _attacher(desk: Desk) -> Attacher:

@@ -30,18 +30,19 @@ class Verb(msgspec.Struct, frozen=True):
         return {name: value for name, _, value in pairs}
 
     @property
-    def _places(self) -> list[str]:
+    def places(self) -> list[str]:
+        """What the arguments are, in order."""
         return [part for part in self.form if not part.startswith("[-")]
 
     @property
     def fewest(self) -> int:
         """How many arguments there are at least."""
-        return sum(not place.startswith("[") for place in self._places)
+        return sum(not place.startswith("[") for place in self.places)
 
     @property
     def most(self) -> int | None:
         """How many there are at most; None if there is no end."""
-        return None if any("..." in place for place in self._places) else len(self._places)
+        return None if any("..." in place for place in self.places) else len(self.places)
 
 
 class Wanted(msgspec.Struct, frozen=True):

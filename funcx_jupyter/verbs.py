@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from funcx_core.errors import FuncxError
+from funcx_core.errors import FuncxError, TaskNotFound
 from funcx_core.protocol.task import TaskState
-from funcx_jupyter import task_verbs
+from funcx_jupyter import explain, task_verbs
 from funcx_jupyter.desk import Desk
 from funcx_jupyter.display import words
-from funcx_jupyter.display.header import describe_inputs
 from funcx_jupyter.display.tables import Table, Text
 from funcx_jupyter.errors import MagicArgumentError, shown_in_one_line
 from funcx_jupyter.session.endpoints import Endpoint, choose
-from funcx_jupyter.session.prepare import PreparedCell
 from funcx_jupyter.verb_lines import Verb, read
 
 
@@ -82,17 +80,15 @@ def help_(_: Desk, verb: str = "") -> Text:
     return Text(_line(verb))
 
 
-def explain(endpoint: Endpoint, prepared: PreparedCell) -> Text:
-    """Say what a cell would take with it."""
-    spec = prepared.spec
-    lines = [
-        f"Would run on {endpoint.name} ({endpoint.hostname or 'host unknown'}, Python {endpoint.python_version or '?'}).",
-        f"in:      {describe_inputs(prepared.captured, verbose=True) or 'nothing'}",
-        f"imports: {', '.join(alias.module for alias in spec.modules) or 'none'}",
-        f"out:     {', '.join(spec.outputs) or 'nothing'}",
-        f"size:    {words.size(len(spec.values) + len(spec.source))}",
-    ]
-    return Text("\n".join(lines))
+def explain_(desk: Desk, name: str = "") -> Text:
+    """Say what went with a task, the last one if none is named. `%%funcx --explain` says it before a cell is sent."""
+    if not name and not desk.session.tasks:
+        return Text("No cell was sent yet. `%%funcx --explain` says what would go with a cell, and sends nothing.")
+    task_id = desk.session.find_task(name) if name else next(reversed(desk.session.tasks))
+    record = desk.session.tasks.get(task_id)
+    if record is None:
+        raise TaskNotFound(name, "Only what cells of this kernel took with them is known.")
+    return explain.of_task(record)
 
 
 VERBS: Final[dict[str, Verb]] = {
@@ -106,6 +102,8 @@ VERBS: Final[dict[str, Verb]] = {
     "cancel": Verb(task_verbs.cancel, ("[TASK...]", "[--all]")),
     "logs": Verb(task_verbs.logs, ("TASK",)),
     "pick": Verb(pick),
+    "rerun": Verb(task_verbs.rerun, ("TASK", "[-e ENDPOINT]", "[-a]")),
+    "explain": Verb(explain_, ("[TASK]",)),
     "monitor": Verb(monitor, ("[GROUP]",)),
     "panel": Verb(monitor, ("[GROUP]",)),
     "task": Verb(task_verbs.task, ("TASK",)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Any, Protocol
 
 from funcx_jupyter.display.header import Header
@@ -38,7 +39,7 @@ def show_in_background(
     session.asynchronous[task.task_id] = handle
     if shown is not None:
         screen.open(watched.header)
-        live = LiveTask(watched, screen, lambda state: session.ended(task.task_id, state), shown)
+        live = LiveTask(watched, screen, partial(session.ended, task.task_id), shown)
         future.add_done_callback(watched.mailbox.on_end)
         session.background.show(live)
     return handle

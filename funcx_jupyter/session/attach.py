@@ -9,6 +9,7 @@ from typing import Any
 from funcx_core.errors import TaskNotFound
 from funcx_core.ids import EndpointId, GroupId, TaskId
 from funcx_core.protocol.task import TaskState
+from funcx_core.sdk.futures import FuncXFuture
 from funcx_jupyter.display import words
 from funcx_jupyter.display.header import Header
 from funcx_jupyter.errors import CellInterrupted
@@ -59,8 +60,8 @@ class Attacher:
 
     def everything(self) -> str:
         """Do that for all tasks of this notebook that this kernel does not know yet: the last of each cell."""
-        known = self._session.recall.submissions(self._session.connection.address)
-        newest = {one.cell_id or one.content: one for one in known}
+        known = self._session.known_submissions()
+        newest = {one.cell_id or one.content or one.task_id: one for one in known}
         found = [one for one in known if one in newest.values() and one.task_id not in self._session.tasks]
         if not found:
             return "No tasks of this notebook wait to be attached. `%funcx attach TASK` shows any task of yours again."
@@ -125,15 +126,7 @@ class Attacher:
         future = self._session.connection.watch(
             submission.task_id, submission.group_id, submission.endpoint_id, mailbox
         )
-        header = Header(
-            endpoint=submission.endpoint,
-            endpoint_id=submission.endpoint_id,
-            task_id=submission.task_id,
-            name=submission.name,
-            elapsed=max(0.0, time.time() - submission.at),
-            outputs=", ".join(submission.outputs),
-        )
-        return Watched(_followed(submission, known), future, mailbox, header)
+        return watched_of(submission, known, future, mailbox)
 
     def _restore(self, submission: Submission, state: TaskState) -> list[str]:
         """Take the outputs of a task whose end has been shown; what the notebook has already stays as it is."""
@@ -175,6 +168,19 @@ class Attacher:
             at=float(known["times"]["received"]) / 1e9,
             title="",
         )
+
+
+def watched_of(submission: Submission, known: dict[str, Any], future: FuncXFuture, mailbox: Mailbox) -> Watched:
+    """Return a task as it is shown. `known`: what the service has told of it; nothing if it was sent just now."""
+    header = Header(
+        endpoint=submission.endpoint,
+        endpoint_id=submission.endpoint_id,
+        task_id=submission.task_id,
+        name=submission.name,
+        elapsed=max(0.0, time.time() - submission.at),
+        outputs=", ".join(submission.outputs),
+    )
+    return Watched(_followed(submission, known), future, mailbox, header)
 
 
 def _followed(submission: Submission, known: dict[str, Any]) -> Followed:

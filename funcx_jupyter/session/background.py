@@ -52,7 +52,7 @@ class LiveTask:
         self,
         watched: Watched,
         screen: LiveScreen,
-        on_end: Callable[[TaskState], None],
+        on_end: Callable[[TaskState, float], None],
         shown: threading.Event,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -104,7 +104,7 @@ class LiveTask:
             self._put_up()
         total = self._line.elapsed if self._task.took is None else self._task.took
         timing = timing_of(self._future.times, sent_at=self._task.sent_at, total=total)
-        self._on_end(state)
+        self._on_end(state, total if timing is None else timing.run)
         self._line.change(state=state, elapsed=total, timing=timing, note="", outputs=outputs)
 
     def _take_in(self) -> tuple[TaskState, str]:

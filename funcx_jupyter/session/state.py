@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,9 @@ import msgspec
 
 from funcx_core.cells.spec import CellSpec
 from funcx_core.errors import FuncxError, TaskNotFound, UsageError
-from funcx_core.ids import EndpointId, TaskId
+from funcx_core.ids import EndpointId, TaskId, new_task_id
 from funcx_core.protocol.task import TaskOptions, TaskState
+from funcx_core.sdk.futures import FuncXFuture
 from funcx_jupyter.display import words
 from funcx_jupyter.errors import shown_in_one_line
 from funcx_jupyter.session.background import Background
@@ -120,10 +122,10 @@ class Session:
                 TaskRecord(task_id=submission.task_id, endpoint=submission.endpoint, cell=title, name=submission.name)
             )
 
-    def ended(self, task_id: TaskId, state: TaskState) -> None:
-        """The end of a task was shown to the user."""
+    def ended(self, task_id: TaskId, state: TaskState, seconds: float = 0.0) -> None:
+        """The end of a task was shown to the user. `seconds`: how long it ran."""
         if record := self.tasks.get(task_id):
-            record.state = state
+            record.state, record.seconds = state, seconds
         self.recall.ended(task_id, state)
 
     def running_twin(self, wanted: Submission) -> Submission | None:
@@ -145,12 +147,21 @@ class Session:
         except FuncxError:
             return False  # The service never got it, or says by the submit what is wrong.
 
+    def known_submissions(self) -> list[Submission]:
+        """Return what this and earlier kernels of this notebook have sent to the service, oldest first."""
+        return self.recall.submissions(self.connection.address)
+
     def find_submission(self, name: str) -> Submission | None:
         """Return the newest submission of this notebook that a user names by four letters, id or name."""
-        known = self.recall.submissions(self.connection.address)
+        known = self.known_submissions()
         return next(
             (one for one in reversed(known) if name in {one.task_id, words.short_id(one.task_id), one.name}), None
         )
+
+    def last_run(self, source: str) -> TaskRecord | None:
+        """Return the last task that ran this very code to its end here."""
+        ended = (one for one in reversed(self.tasks.values()) if one.state is TaskState.SUCCESS and one.seconds)
+        return next((one for one in ended if one.sent is not None and one.sent.spec.source == source), None)
 
     def why_not_again(self, task_id: TaskId) -> str:
         """Return why a task cannot be run again from this kernel, or nothing."""
@@ -162,6 +173,16 @@ class Session:
     def run_again(self, task_id: TaskId) -> TaskRecord:
         """Submit a cell once more with the inputs it had, without waiting; `%funcx result` returns its value.
 
+        Raises as `resubmit` does.
+        """
+        submission, _ = self.resubmit(task_id, Mailbox())
+        return self.tasks[submission.task_id]
+
+    def resubmit(
+        self, task_id: TaskId, mailbox: Mailbox, endpoint: Endpoint | None = None
+    ) -> tuple[Submission, FuncXFuture]:
+        """Submit a cell once more with the inputs it had, there or on another endpoint.
+
         Raises:
             UsageError: this kernel has not submitted it, or has not kept its inputs.
             FuncxError: it cannot be submitted now.
@@ -170,11 +191,28 @@ class Session:
             raise shown_in_one_line(UsageError(f"Task {words.short_id(task_id)} cannot be run again. {reason}"))
         old = self.tasks[task_id]
         assert old.sent is not None  # noqa: S101 - there is no reason why not
-        future = self.connection.submit(old.sent.endpoint_id, old.sent.spec, old.sent.options, Mailbox())
-        assert future.task_id is not None  # noqa: S101 - futures of submitted tasks have one
-        record = TaskRecord(task_id=future.task_id, endpoint=old.endpoint, cell=old.cell, sent=old.sent)
-        self.remember(record)
-        return record
+        sent = old.sent if endpoint is None else msgspec.structs.replace(old.sent, endpoint_id=endpoint.endpoint_id)
+        connection = self.connection
+        submission = Submission(
+            task_id=new_task_id(),
+            group_id=connection.group_id,
+            endpoint_id=sent.endpoint_id,
+            endpoint=old.endpoint if endpoint is None else endpoint.name,
+            service=connection.address,
+            at=time.time(),
+            title=old.cell,
+            outputs=sent.spec.outputs,
+            name=old.name,
+            filename=sent.spec.filename,
+        )
+        self.recall.sent(submission)
+        future = connection.submit(sent.endpoint_id, sent.spec, sent.options, mailbox, submission.task_id)
+        self.remember(
+            TaskRecord(
+                task_id=submission.task_id, endpoint=submission.endpoint, cell=old.cell, name=old.name, sent=sent
+            )
+        )
+        return submission, future
 
     def _forget_inputs(self, record: TaskRecord) -> None:
         if record.sent is not None:

@@ -146,6 +146,12 @@ def test_a_flood_is_cut_and_said(notebook):
 def test_completion(notebook):
     assert "local" in notebook.complete("%%funcx lo")
     assert "--retries" in notebook.complete("%%funcx local --re")
+    notebook.run("completed_name = 1")
+    notebook.run("%%funcx -n finished_task\n1")
+    assert notebook.complete("%%funcx local -o completed_") == ["completed_name"]
+    assert notebook.complete("%funcx rerun finished_") == ["finished_task"]
+    assert notebook.complete("%funcx rerun finished_task -e lo") == ["local"]
+    assert "attach" in notebook.complete("%funcx att")
 
 
 def test_an_unknown_endpoint(notebook):

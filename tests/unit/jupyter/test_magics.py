@@ -18,7 +18,7 @@ from funcx_core.protocol.client import Limits
 from funcx_jupyter.errors import CaptureError, CellInterrupted, LargeInputError, MagicArgumentError, NotConnectedError
 from funcx_jupyter.extension import greeting, load, unload
 from funcx_jupyter.magics import FuncxMagics
-from funcx_jupyter.session.state import Session
+from funcx_jupyter.session.state import Session, TaskRecord
 from funcx_jupyter.session.watch import PATIENCE
 from tests.support.fabric import eventually
 from tests.unit.jupyter.fake_service import LOCAL, FakeConnection
@@ -258,6 +258,60 @@ def test_verbs_about_tasks(run, magics):
         assert f"%funcx {verb}" in run("%funcx help").out
 
 
+def test_a_cell_is_run_again_with_the_inputs_it_had(run, magics, connection, shell, monkeypatch):
+    run("n = 20")
+    run("%%funcx -n twice -o y\nprint('running')\ny = 2 * n\ny + 1")
+    run("n, y = 0, None")
+    again = run("%funcx rerun twice")
+    assert again.value == 41
+    assert again.out.startswith("running\n")
+    assert shell.user_ns["y"] == 40
+    theta = msgspec.structs.replace(LOCAL, name="theta", endpoint_id="f" * 36)
+    monkeypatch.setattr(connection, "rows", [LOCAL, theta])
+    assert run("%funcx rerun twice -e theta").out.startswith("running\ntheta · ✓ ")
+    task = run("%funcx rerun twice -a").value
+    assert task.result(30) == 41
+    assert shell.user_ns["twice"] is task
+    assert isinstance(run("%funcx rerun zzzz").error, TaskNotFound)
+    assert "%funcx rerun TASK [-e ENDPOINT] [-a]" in run("%funcx help rerun").out
+
+
+def test_an_asynchronous_cell_where_nothing_can_be_shown_later(run, shell):
+    ran = run("%%funcx -a -n job -o z\nprint('heard later')\nz = 1\n'value'")
+    assert ran.out.startswith("Task(job, ")
+    assert "heard later" not in ran.out
+    assert "job done" in run("%funcx wait job").out
+    assert shell.user_ns["z"] == 1
+    assert run("job.result()").value == "value"
+
+
+def test_explain_says_what_went_with_a_task_and_how_long_it_took(run, magics):
+    assert "No cell was sent yet" in run("%funcx explain").out
+    run("import math as m\nx = 1")
+    assert "time:    not known: this cell has not run here yet" in run("%%funcx --explain\nm.sqrt(x)").out
+    run("%%funcx -t 30 --retries 2 -o r\nr = m.sqrt(x)")
+    told = run("%funcx explain").out
+    assert "ran `r = m.sqrt(x)` on local: done." in told
+    assert "in:      x" in told
+    assert "imports: math" in told
+    assert "losses:  run again up to 2 times, stopped after 30 s" in told
+    assert " s the last time, on local" in run("%%funcx --explain -o r\nr = m.sqrt(x)").out
+
+
+def test_stopping_tasks_by_name_or_all_of_them(run, connection, monkeypatch):
+    stopped = []
+    monkeypatch.setattr(connection, "cancel", stopped.append)
+    connection.hold = True
+    assert "Name the tasks to stop" in str(run("%funcx cancel").error)
+    assert "No task of this kernel" in run("%funcx cancel --all").out
+    for name in ("one", "two"):
+        run(f"%%funcx -a -n {name}\n'{name}'")
+    run("%funcx cancel one")
+    assert len(stopped) == 1
+    assert "Asked tasks " in run("%funcx cancel --all").out
+    assert len(stopped) == 3
+
+
 def test_completion(shell, magics):
     from funcx_jupyter.completion import Completer
 
@@ -270,6 +324,15 @@ def test_completion(shell, magics):
         assert ("dataframe", "variable") in completer.complete("%%funcx -o data")
         assert ("dataframe", "variable") in completer.complete("%%funcx -o x,data")
         assert ("endpoints", "verb") in completer.complete("%funcx en")
+        assert completer.complete("%%funcx local lo") == []
+        assert ("local", "endpoint") in completer.complete("%%funcx -t 5 lo")
+        magics.session.remember(TaskRecord(task_id="a-b-c-3f2a-e", endpoint="local", cell="f()", name="sim"))
+        assert completer.complete("%funcx rerun ") == [("sim", "task"), ("3f2a", "task")]
+        assert completer.complete("%funcx rerun sim -e l") == [("local", "endpoint")]
+        assert ("-e", "option") in completer.complete("%funcx rerun sim -")
+        assert completer.complete("%funcx rerun sim ") == []
+        assert completer.complete("%funcx wait sim 3") == [("3f2a", "task")]
+        assert ("rerun", "verb") in completer.complete("%funcx help re")
         assert completer.complete("x = lo") == []
     finally:
         completer.uninstall(shell)
