@@ -21,7 +21,7 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun")
 ENDPOINT_CONFIG = """\
 from funcx_endpoint.config import Config
 from funcx_endpoint.executors import HighThroughputExecutor
-from parsl.launchers import SrunLauncher
+from parsl.launchers import SimpleLauncher, SrunLauncher
 from parsl.providers import SlurmProvider
 
 config = Config(
@@ -31,7 +31,7 @@ config = Config(
             heartbeat_period=0.3,
             heartbeat_threshold=2.0,
             {executor}
-            provider=SlurmProvider(exclusive=False, cores_per_node=2, launcher=SrunLauncher(), {provider}),
+            provider=SlurmProvider(exclusive=False, cores_per_node=2, launcher={launcher}(), {provider}),
         )
     ],
     heartbeat_period=0.3,
@@ -40,9 +40,9 @@ config = Config(
 """
 
 
-def endpoint_config(provider: str, executor: str = "max_workers_per_node=2,") -> str:
-    """Return an endpoint's `config.py`; both arguments are Python, such as ``init_blocks=1, max_blocks=2``."""
-    return ENDPOINT_CONFIG.format(provider=provider, executor=executor)
+def endpoint_config(provider: str, executor: str = "max_workers_per_node=2,", *, launcher: str = "SrunLauncher") -> str:
+    """Return an endpoint's `config.py`; the arguments are Python, such as ``init_blocks=1, max_blocks=2``."""
+    return ENDPOINT_CONFIG.format(provider=provider, executor=executor, launcher=launcher)
 
 
 NODES = ("n1", "n2", "n3")

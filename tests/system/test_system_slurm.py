@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from funcx import MPIFunction
+from funcx_core import errors
 from tests.support.fabric import Fabric, eventually
 from tests.support.ledger import Ledger
 from tests.support.slurm import Slurm, endpoint_config, require_slurm
@@ -35,8 +37,8 @@ def endpoint(fabric, slurm):
     """Start an endpoint on Slurm; it is stopped after the test, and then no job is left."""
     started = []
 
-    def start(name, provider, executor="max_workers_per_node=2,", *, check=True):
-        fabric.configure_endpoint(name, endpoint_config(provider, executor))
+    def start(name, provider, executor="max_workers_per_node=2,", *, check=True, launcher="SrunLauncher"):
+        fabric.configure_endpoint(name, endpoint_config(provider, executor, launcher=launcher))
         started.append(name)
         return fabric.endpoint_cli("start", name, check=check)
 
@@ -77,6 +79,30 @@ def test_a_block_of_two_nodes_has_a_manager_on_each(endpoint, fabric):
     endpoint("wide", "nodes_per_block=2, init_blocks=1, max_blocks=1")
     with fabric.executor("wide") as executor:
         assert len({future.result(timeout=60) for future in [executor.submit(where) for _ in range(8)]}) == 2
+
+
+def test_programs_run_on_as_many_nodes_of_a_block_as_they_ask_for(endpoint, fabric):
+    endpoint(
+        "mpi",
+        "nodes_per_block=3, init_blocks=1, max_blocks=1",
+        "enable_mpi_mode=True, mpi_launcher='srun', max_workers_per_block=3,",
+        launcher="SimpleLauncher",
+    )
+    show = MPIFunction("bash -c {script:q}")
+    script = "sleep 1; echo $SLURMD_NODENAME $PARSL_MPI_NODELIST"
+    with fabric.executor("mpi", resource_specification={"num_nodes": 2, "ranks_per_node": 2}) as executor:
+        two = executor.submit(show, script=script)
+        executor.resource_specification = {"num_nodes": 1}
+        one = executor.submit(show, script=script)
+        executor.resource_specification = {"num_nodes": 4}
+        four = executor.submit(show, script=script)
+        with pytest.raises(errors.ResourcesUnavailable, match=r"4 nodes.*has 3"):
+            four.result(60)
+        ranks = [line.split() for line in two.result(60).stdout.splitlines()]
+        [(alone, own)] = [line.split() for line in one.result(60).stdout.splitlines()]
+    assert sorted(node for node, _ in ranks) == sorted(2 * ranks[0][1].split(","))
+    assert alone == own
+    assert {alone, *ranks[0][1].split(",")} == {"n1", "n2", "n3"}
 
 
 def test_a_thousand_tasks_survive_the_death_of_a_block(endpoint, fabric, slurm, tmp_path):
