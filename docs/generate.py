@@ -1,8 +1,9 @@
 # ruff: noqa: INP001 - a script beside the pages it writes
 """Write what the documentation says about task states from the table that the program uses, and which tests show what.
 
-``python docs/generate.py`` rewrites the part of ``architecture.md`` between the markers, and the last column of the table in
-``reliability.md``; ``--check`` only says whether they are current, by its exit code.
+``python docs/generate.py`` rewrites the part of ``architecture.md`` between the markers, the last column of the table in
+``reliability.md``, and the sections of ``errors.md``: a new class gets one that somebody must fill in. ``--check`` only says whether
+they are current, by its exit code.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from funcx_core import errors
 from funcx_core.protocol.task import TERMINAL, TRANSITIONS, TaskState
 
 PAGE: Final = Path(__file__).parent / "architecture.md"
+ERRORS: Final = Path(__file__).parent / "errors.md"
 RELIABILITY: Final = Path(__file__).parent / "reliability.md"
 TESTS: Final = Path(__file__).parents[1] / "tests"
 ROW: Final = re.compile(r"\b[FU][0-9]{2}\b")
@@ -122,10 +125,54 @@ def _title(name: str) -> str:
     return name.partition("::test_")[2].replace("_", " ")
 
 
+def error_groups() -> list[tuple[str, list[type[errors.FuncxError]]]]:
+    """Return the error classes by whose fault they are, each group with its title."""
+    titles = {
+        errors.UsageError: "The caller can fix it",
+        errors.TaskFailed: "The task ended without a value",
+        errors.TryAgainLater: "Nothing is wrong with the request",
+        errors.RemoteProtocolError: "The peer's fault",
+        errors.FuncxError: "Others",
+    }
+    found: dict[str, list[type[errors.FuncxError]]] = {title: [] for title in titles.values()}
+    for cls in errors.all_classes():
+        found[next(title for base, title in titles.items() if issubclass(cls, base))].append(cls)
+    return list(found.items())
+
+
+def with_errors(page: str) -> str:
+    """Return `page` with a section for each error class: what the class says of itself, then what was written below it."""
+    head, _, rest = page.partition("\n## ")
+    _, *sections = re.split(r"^### ", rest, flags=re.MULTILINE)
+    written = {}
+    for section in sections:
+        name, _, text = section.partition("\n\n")
+        _, _, below = re.split(r"^## ", text, flags=re.MULTILINE)[0].partition("\n\n")
+        written[name.strip()] = below.strip()
+    lines = [head.rstrip(), ""]
+    for title, classes in error_groups():
+        lines += [f"## {title}", ""]
+        for cls in classes:
+            lines += [f"### {cls.__name__}", "", _facts(cls), "", written.get(cls.__name__, ""), ""]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
+
+
+def _facts(cls: type[errors.FuncxError]) -> str:
+    (base, *_) = [one.__name__ for one in cls.__bases__]
+    kind = f", a `{base}`" if issubclass(cls.__bases__[0], errors.FuncxError) else ""
+    says = " ".join((cls.__doc__ or "").split()).replace("``", "`")
+    return f"Code `{cls.code}`{kind}. {says}"
+
+
 def main(arguments: list[str]) -> int:
     """Renew the pages, or check them; return the exit code."""
     code = 0
-    for path, renew in ((PAGE, with_states), (RELIABILITY, lambda page: with_tests(page, tests_of_rows(TESTS)))):
+    pages = (
+        (PAGE, with_states),
+        (RELIABILITY, lambda page: with_tests(page, tests_of_rows(TESTS))),
+        (ERRORS, with_errors),
+    )
+    for path, renew in pages:
         page = path.read_text(encoding="utf-8")
         renewed = renew(page)
         if arguments != ["--check"]:

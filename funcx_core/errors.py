@@ -596,4 +596,9 @@ def _walk(cls: type[FuncxError]) -> list[type[FuncxError]]:
     return [cls, *(leaf for child in cls.__subclasses__() for leaf in _walk(child))]
 
 
+def all_classes() -> list[type[FuncxError]]:
+    """Return every class of this module, each before those that derive from it."""
+    return list(dict.fromkeys(_walk(FuncxError)))
+
+
 _BY_CODE: dict[str, type[FuncxError]] = {cls.code: cls for cls in _walk(FuncxError)}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
 
+from funcx_core.errors import TaskFailed, all_classes
 from funcx_core.protocol.task import TRANSITIONS, TaskState
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "generate.py"
@@ -62,3 +64,30 @@ def test_a_row_names_its_tests_and_says_if_it_has_none(generate, tmp_path) -> No
         "| U10 | a | [it ends](../tests/test_some.py) |",
         "| U11 | b | **none** |",
     ]
+
+
+def test_every_error_has_its_causes_and_what_to_do_about_it(generate) -> None:
+    page = generate.ERRORS.read_text(encoding="utf-8")
+    sections = dict(section.split("\n", 1) for section in page.split("\n### ")[1:])
+    for cls in all_classes():
+        text = sections.pop(cls.__name__, "")
+        assert f"Code `{cls.code}`" in text, f"run docs/generate.py, then write about {cls.__name__} in docs/errors.md"
+        assert len(text.partition("*Likely causes*: ")[2]) > 20, cls
+        assert len(text.partition("*What to do*: ")[2]) > 10, cls
+    assert not sections, "sections of errors that there are not"
+
+
+def test_the_links_of_the_pages_lead_somewhere(generate) -> None:
+    folder = generate.PAGE.parent
+    for page in folder.glob("*.md"):
+        for target in re.findall(r"\]\(([a-z-]+\.md)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (folder / target).is_file(), f"{page.name}: {target}"
+
+
+def test_a_new_error_gets_a_section_that_is_to_be_written(generate, monkeypatch) -> None:
+    monkeypatch.setattr(generate.errors, "all_classes", lambda: [TaskFailed])
+    page = generate.with_errors("# Errors\n\nHead.\n\n## Old\n\n### Gone\n\nCode.\n\n*Likely causes*: x\n")
+    assert page.startswith("# Errors\n\nHead.\n\n## ")
+    assert "Gone" not in page
+    assert "### TaskFailed\n\nCode `task_failed`, a `FuncxError`. A task ended without a value." in page
+    assert "*Likely causes*" not in page
