@@ -278,7 +278,7 @@ def test_a_cell_is_run_again_with_the_inputs_it_had(run, magics, connection, she
 
 def test_an_asynchronous_cell_where_nothing_can_be_shown_later(run, shell):
     ran = run("%%funcx -a -n job -o z\nprint('heard later')\nz = 1\n'value'")
-    assert ran.out.startswith("Task(job, ")
+    assert ran.out.startswith("Out[1]: Task(job, ")
     assert "heard later" not in ran.out
     assert "job done" in run("%funcx wait job").out
     assert shell.user_ns["z"] == 1
