@@ -15,8 +15,17 @@ import threading
 import time
 
 import pytest
+from parsl.providers import LocalProvider
 
-from funcx_core.errors import ConfigError, EndpointLost, EndpointStateError, TaskCancelled, UsageError, WorkerLost
+from funcx_core.errors import (
+    ConfigError,
+    EndpointLost,
+    EndpointStateError,
+    ManagerLost,
+    TaskCancelled,
+    UsageError,
+    WorkerLost,
+)
 from funcx_core.home import home
 from funcx_core.serialize import FuncXSerializer
 from funcx_endpoint import processes
@@ -193,6 +202,26 @@ def test_a_callback_may_submit_and_a_forked_child_has_an_executor_of_its_own(exe
 
 
 # --- its own ---------------------------------------------------------------------------------------------------------
+
+
+def test_blocks_come_and_go_as_they_are_asked_for():
+    provider = LocalProvider(init_blocks=1, min_blocks=0, max_blocks=2)
+    with HighThroughputExecutor(provider=provider, max_workers_per_node=1, scaling_enabled=False) as executor:
+        executor.start()
+        assert executor.scale_out(5) == ["1"]
+        eventually(lambda: executor.status() == {"0": "active", "1": "active"}, "the second block works", timeout=30)
+        with pytest.raises(UsageError, match="There is no block 9"):
+            executor.scale_in(block_ids=["9"])
+        executor.shutdown(targets=[1])
+        eventually(lambda: executor.status() == {"0": "active"}, "the second block is gone", timeout=30)
+        future = executor.submit(pause, 60)
+        eventually(future.running, "the task runs")
+        assert executor.scale_in(1) == ["0"]
+        with pytest.raises(ManagerLost):
+            future.result(30)
+        later = executor.submit(double, 2)
+        assert executor.scale_out() == ["2"]
+        assert later.result(30) == 4
 
 
 def test_packed_buffers_pass_through(own_executor):

@@ -32,10 +32,16 @@ def ask(folder: Path, question: Question, expected: type[T], *, timeout: float =
             with connection.makefile("rb") as stream:
                 line = stream.readline()
     except OSError as error:
-        raise EndpointStateError(
-            f"The agent of endpoint '{folder.name}' does not answer ({error}). See: funcx-endpoint status {folder.name}"
-        ) from None
+        raise _no_answer(folder, str(error)) from None
+    if not line:
+        raise _no_answer(folder, "it ended the connection")
     return _checked(line, expected)
+
+
+def _no_answer(folder: Path, why: str) -> EndpointStateError:
+    return EndpointStateError(
+        f"The agent of endpoint '{folder.name}' does not answer ({why}). See: funcx-endpoint status {folder.name}"
+    )
 
 
 def _checked(line: bytes, expected: type[T]) -> T:

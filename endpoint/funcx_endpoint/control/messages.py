@@ -17,6 +17,22 @@ class AskBlocks(msgspec.Struct, frozen=True, tag="blocks"):
     """Which blocks are there? Answered with `Blocks`."""
 
 
+class ScaleOut(msgspec.Struct, frozen=True, tag="scale_out"):
+    """Ask the provider for more blocks. Answered with `Blocks`: the new ones, at most as many as `max_blocks` allows."""
+
+    number: int
+
+
+class ScaleIn(msgspec.Struct, frozen=True, tag="scale_in"):
+    """End blocks, with what runs there: those that are named, and `number` others, idle ones first.
+
+    Answered with `Blocks`: those that end now.
+    """
+
+    number: int = 0
+    block_ids: list[str] = []
+
+
 class Told(msgspec.Struct, frozen=True, tag="told"):
     """The status, as of now."""
 
@@ -35,7 +51,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     message: str
 
 
-Question = AskStatus | AskBlocks
+Question = AskStatus | AskBlocks | ScaleOut | ScaleIn
 Answer = Told | Blocks | Failed
 
 questions: Final = msgspec.json.Decoder(Question)

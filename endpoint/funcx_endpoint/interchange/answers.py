@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from funcx_core.errors import UsageError
 from funcx_core.ids import BlockId
 from funcx_core.protocol.endpoint import EndpointStatus
 from funcx_endpoint.blocks.process import BlockRunner
-from funcx_endpoint.control.messages import Answer, AskBlocks, AskStatus, Blocks, Question, Told
+from funcx_endpoint.blocks.records import Phase
+from funcx_endpoint.control.messages import Answer, AskBlocks, AskStatus, Blocks, Question, ScaleIn, ScaleOut, Told
 
 
 class Answers:
@@ -24,6 +26,29 @@ class Answers:
                 return Told(self._status())
             case AskBlocks():
                 return self._states(self._blocks.state.block_ids)
+            case ScaleOut(number=number):
+                return self._scaled_out(number)
+            case ScaleIn(number=number, block_ids=block_ids):
+                return self._scaled_in(number, block_ids)
+
+    def _scaled_out(self, number: int) -> Blocks:
+        if number < 1:
+            raise UsageError(f"{number} more blocks were asked for; it must be 1 or more.")
+        before = set(self._blocks.state.block_ids)
+        self._blocks.scale_out(number)
+        return self._states([block_id for block_id in self._blocks.state.block_ids if block_id not in before])
+
+    def _scaled_in(self, number: int, block_ids: list[str]) -> Blocks:
+        state = self._blocks.state
+        unknown = sorted(set(block_ids) - {*map(str, state.block_ids)})
+        if unknown:
+            raise UsageError(
+                f"There is no block {', '.join(unknown)}. There are: {', '.join(state.block_ids) or 'none'}."
+            )
+        before = {block_id for block_id in state.block_ids if state.phase(block_id) is not Phase.ENDING}
+        self._blocks.scale_in(number, block_ids=block_ids)
+        ending = [block_id for block_id in before if state.phase(block_id) in {Phase.ENDING, None}]
+        return Blocks(dict.fromkeys(sorted(ending), Phase.ENDING.value))
 
     def _states(self, block_ids: list[BlockId]) -> Blocks:
         phases = {block_id: self._blocks.state.phase(block_id) for block_id in block_ids}

@@ -11,10 +11,12 @@ import pytest
 
 from funcx_core.errors import EndpointStateError, RemoteProtocolError, UsageError
 from funcx_core.protocol.endpoint import EndpointStatus
+from funcx_endpoint.blocks.records import Phase
 from funcx_endpoint.control.client import ask
-from funcx_endpoint.control.messages import Answer, AskBlocks, AskStatus, Blocks, Question, Told
+from funcx_endpoint.control.messages import Answer, AskBlocks, AskStatus, Blocks, Question, ScaleIn, ScaleOut, Told
 from funcx_endpoint.control.server import ControlServer
 from funcx_endpoint.control.socket_path import NAME, short_path
+from funcx_endpoint.interchange.answers import Answers
 
 
 def answer(question: Question) -> Answer:
@@ -67,3 +69,47 @@ async def test_nonsense_is_refused_and_the_next_question_answered(folder: Path) 
 def test_without_an_agent_the_error_says_so(tmp_path: Path) -> None:
     with pytest.raises(EndpointStateError, match="does not answer"):
         ask(tmp_path, AskStatus(), Told)
+
+
+class Runner:
+    """Blocks as `BlockRunner` has them."""
+
+    def __init__(self) -> None:
+        self.state = self
+        self.phases = {"0": Phase.ACTIVE, "1": Phase.STARTING, "2": Phase.ENDING}
+
+    @property
+    def block_ids(self) -> list[str]:
+        return list(self.phases)
+
+    def phase(self, block_id: str) -> Phase | None:
+        return self.phases.get(block_id)
+
+    def scale_out(self, number: int) -> None:
+        self.phases |= {str(len(self.phases) + one): Phase.SUBMITTING for one in range(number)}
+
+    def scale_in(self, number: int, *, block_ids: list[str]) -> None:
+        for block_id in [*block_ids, *list(self.phases)[:number]]:
+            self.phases[block_id] = Phase.ENDING
+
+
+@pytest.fixture
+def answers() -> Answers:
+    return Answers(Runner(), EndpointStatus)  # type: ignore[arg-type]
+
+
+def test_blocks_are_told_and_new_ones_named(answers: Answers) -> None:
+    assert answers.answer(AskBlocks()) == Blocks({"0": "active", "1": "starting", "2": "ending"})
+    assert answers.answer(ScaleOut(2)) == Blocks({"3": "submitting", "4": "submitting"})
+
+
+def test_those_that_end_are_named_once(answers: Answers) -> None:
+    assert answers.answer(ScaleIn(1, ["1"])) == Blocks({"0": "ending", "1": "ending"})
+    assert answers.answer(ScaleIn(1)) == Blocks({})
+
+
+def test_no_blocks_and_unknown_blocks_are_refused(answers: Answers) -> None:
+    with pytest.raises(UsageError, match="must be 1 or more"):
+        answers.answer(ScaleOut(0))
+    with pytest.raises(UsageError, match=r"no block 7. There are: 0, 1, 2"):
+        answers.answer(ScaleIn(0, ["7"]))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from funcx_core.errors import UsageError
 from funcx_core.ids import TaskId, parse_id
 from funcx_core.protocol.endpoint import EndpointRegistration, EndpointStatus
-from funcx_endpoint.control.messages import AskBlocks, AskStatus, Blocks, Told
+from funcx_endpoint.control.messages import AskBlocks, AskStatus, Blocks, ScaleIn, ScaleOut, Told
 
 if TYPE_CHECKING:
     from funcx_core.sdk.futures import FuncXFuture
@@ -80,13 +80,28 @@ class StandaloneExecutor(Executor):
             return super().map(fn, *iterables, timeout=timeout)
         return self._running().map(fn, zip(*iterables, strict=False), timeout, chunksize)
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+    def shutdown(
+        self,
+        wait: bool = True,
+        targets: str | Iterable[str] = "all",
+        block: bool = False,
+        *,
+        cancel_futures: bool = False,
+        hub: bool = True,
+    ) -> None:
         """Take no more tasks, and end all processes when the open tasks have ended. May be called again.
 
         Args:
             wait: return only when all tasks have ended, and all processes.
+            targets: ids of blocks to end in place of everything; the executor goes on without them.
+            block: the same as `wait`, as funcX's executors called it.
             cancel_futures: cancel the tasks that are not known to run.
+            hub: False to end blocks only: all of them, unless `targets` names some.
         """
+        if targets != "all" or not hub:
+            ids = self.status() if targets == "all" else targets
+            self.scale_in(block_ids=ids)
+            return
         object.__setattr__(self, "_is_shut_down", True)
         work = self._work
         if work is None:
@@ -94,7 +109,7 @@ class StandaloneExecutor(Executor):
         if cancel_futures:
             work.standalone.cancel_pending()
         work.standalone.close_when_idle()
-        if wait and not work.standalone.is_own_thread:
+        if (wait or block) and not work.standalone.is_own_thread:
             work.standalone.drain()
             work.standalone.close()
 
@@ -143,6 +158,31 @@ class StandaloneExecutor(Executor):
             EndpointLost: the agent has died.
         """
         return self._running().standalone.ask(AskBlocks(), Blocks).states
+
+    def scale_out(self, blocks: int = 1) -> list[str]:
+        """Ask the provider for more blocks, at most as many as its `max_blocks` allows; return their ids.
+
+        With `scaling_enabled` blocks that idle are given up again after `max_idletime`.
+
+        Raises:
+            UsageError: a number below 1.
+            EndpointLost: the agent has died.
+        """
+        return list(self._running().standalone.ask(ScaleOut(blocks), Blocks).states)
+
+    def scale_in(self, blocks: int = 0, *, block_ids: Iterable[str] = ()) -> list[str]:
+        """End blocks, idle ones first, and return their ids. What runs there fails with `ManagerLost`; what waits there goes elsewhere.
+
+        Args:
+            blocks: how many.
+            block_ids: blocks to end besides.
+
+        Raises:
+            UsageError: there is no such block.
+            EndpointLost: the agent has died.
+        """
+        question = ScaleIn(blocks, [str(block_id) for block_id in block_ids])
+        return list(self._running().standalone.ask(question, Blocks).states)
 
     def request_status_info(self) -> EndpointStatus:
         """Return the agent's report about itself, as of now. Raises as `status` does."""
