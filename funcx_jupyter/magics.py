@@ -12,6 +12,7 @@ from funcx_jupyter import explain, options, shell, verbs
 from funcx_jupyter.desk import Desk
 from funcx_jupyter.errors import shown_in_one_line
 from funcx_jupyter.screens import BackgroundShellScreen, ShellScreen
+from funcx_jupyter.script_cells import python_for
 from funcx_jupyter.session.cell_task import CellTask
 from funcx_jupyter.session.outcome import Finished
 from funcx_jupyter.session.prepare import PreparedCell, prepare
@@ -73,9 +74,12 @@ class FuncxMagics(Magics):  # type: ignore[misc]
         return verbs.run(desk, line)
 
     def _prepare(self, line: str, cell: str, chosen: options.CellOptions) -> PreparedCell:
-        text = shell.cell_text(self.shell, line, cell)
+        notebook, code = shell.notebook_of(self.shell), None
+        if chosen.is_shell:
+            code, chosen = python_for(cell, chosen, notebook)
+        text = shell.cell_text(self.shell, line, cell, code=code)
         try:
-            return prepare(text, chosen, shell.notebook_of(self.shell), shell.figure_style())
+            return prepare(text, chosen, notebook, shell.figure_style())
         except SyntaxError as error:
             shell.show_without_frames(self.shell, error)
             raise
@@ -93,6 +97,9 @@ FuncxMagics.funcx.__doc__ = f"""Run this cell on an endpoint.
 
 Variables, functions, classes and imports of the notebook that the cell uses go with it. What it prints and shows appears
 here while it runs; the last expression becomes Out[n]; variables named with -o are assigned when it has succeeded.
+
+    %%funcx theta --shell -i case
+    cd "$case" && make -j 8
 
 {options.HELP}
 {verbs.HELP}"""

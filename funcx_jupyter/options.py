@@ -24,6 +24,7 @@ class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         endpoint: name or id; None for the default.
+        is_shell: the cell is a script for the shell, not Python.
         inputs: names of the variables to send; None to find them.
         exclude: names of variables that are not sent, whatever uses them.
         outputs: names to bring back; `ALL` alone for everything that the cell assigns at top level.
@@ -41,6 +42,7 @@ class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     endpoint: str | None = None
+    is_shell: bool = False
     inputs: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
@@ -130,6 +132,7 @@ def _parser() -> _Parser:
     parser = _Parser(prog="%%funcx", add_help=False, allow_abbrev=False, formatter_class=argparse.RawTextHelpFormatter)
     add = parser.add_argument
     add("endpoint", nargs="?", help="where to run: name or id of an endpoint (default: see `%%funcx use`)")
+    add("--shell", action="store_true", help="the cell is a script for bash; -i names variables of its environment")
     add("-i", "--input", metavar="a,b", help="variables to send: a list of names, `auto` (default) or `none`")
     add("-x", "--exclude", metavar="a,b", type=_names, default=(), help="variables not to send")
     add(
@@ -215,6 +218,7 @@ def _options(found: Any) -> CellOptions:
     inputs = None if found.input in {None, AUTO} else () if found.input == NONE else _checked_names(found.input)
     return CellOptions(
         endpoint=found.endpoint,
+        is_shell=found.shell,
         inputs=inputs,
         exclude=found.exclude,
         outputs=found.output,

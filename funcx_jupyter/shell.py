@@ -24,23 +24,24 @@ def notebook_of(shell: Any) -> Notebook:
     return Notebook(shell.user_ns, shell.user_ns_hidden)
 
 
-def cell_text(shell: Any, line: str, body: str) -> CellText:
+def cell_text(shell: Any, line: str, body: str, *, code: str | None = None) -> CellText:
     """Return the running `%%funcx` cell; `line` and `body` are what the magic got.
 
-    The shell gets to know the visible text under the file name, so that tracebacks show it.
+    The shell gets to know the visible text under the file name, so that tracebacks show it. `code` is what runs instead of a body
+    that is not Python.
     """
     visible = _visible_text(shell, line, body)
     number = _running_cell_number(shell)
     filename = shell.compile.cache(visible, number, raw_code=visible)
     above = visible.count("\n") - body.rstrip("\n").count("\n")
     blank = len(body) - len(body.lstrip("\n"))
-    translated = shell.transform_cell(body)  # It drops blank lines at the top.
+    translated = code or shell.transform_cell(body)  # It drops blank lines at the top.
     return CellText(
         visible=visible,
         body=translated,
         first_line=above + 1 + body[:blank].count("\n"),
         filename=filename,
-        silent=DisplayHook.semicolon_at_end_of_expression(body),
+        silent=code is None and DisplayHook.semicolon_at_end_of_expression(body),
     )
 
 

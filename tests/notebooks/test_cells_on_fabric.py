@@ -48,6 +48,25 @@ def test_prints_figures_and_tables_come_in_order(notebook):
     assert "<table" in cell.result["text/html"]
 
 
+def test_a_cell_of_shell_commands(notebook):
+    notebook.run("name = 'a b'; n = 3")
+    cell = notebook.run(
+        '%%funcx --shell -i name,n\nfor i in $(seq $n); do\n  echo "$i ${name} {n}"; done\necho oops >&2'
+    )
+    assert cell.text() == "1 a b {n}\n2 a b {n}\n3 a b {n}\n"
+    assert cell.text("stderr") == "oops\n"
+    assert "in: name 8 B, n" in cell.header
+
+
+def test_a_shell_cell_that_fails_says_so_in_one_line(notebook):
+    cell = notebook.run("%%funcx --shell\necho begun\nls /no/such/folder")
+    name, text = cell.error
+    assert cell.text().startswith("begun\n")
+    assert name == "CommandFailed"
+    assert text.startswith("CommandFailed: `echo begun …` ended with exit code 2: ls: cannot access")
+    assert notebook.run("%%funcx --shell -o x\ntrue").error[0] == "MagicArgumentError"
+
+
 def test_output_arrives_while_the_cell_runs(notebook):
     cell = notebook.run(
         "%%capture --no-stdout --no-display\n%%funcx -o sent\nimport time\nsent = []\nfor n in range(4):\n"
