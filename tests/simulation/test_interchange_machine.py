@@ -324,7 +324,7 @@ class InterchangeMachine(RuleBasedStateMachine):
         lease = self.fetching.pop(data.draw(st.integers(0, len(self.fetching) - 1)))
         if succeeds:
             self.fetched.add(lease)
-            self.perform(self.machine.fetched(lease, stamp=self.stamp))
+            self.perform(self.machine.fetched(lease))
         else:
             error = TaskError(code="argument_load_error", message="gone")
             self.perform(self.machine.not_fetched(lease, error, stamp=self.stamp))
@@ -335,7 +335,7 @@ class InterchangeMachine(RuleBasedStateMachine):
     @rule()
     def settle(self):
         manager_id, number = self.unsettled.pop(0)
-        self.perform(self.machine.settled(manager_id, number, stamp=self.stamp))
+        self.perform(self.machine.settled(manager_id, number))
 
     @rule(seconds=st.sampled_from([0.5, 4.0, 11.0]))
     def time_passes(self, seconds):

@@ -111,7 +111,7 @@ class Sessions(RuleBasedStateMachine):
     def write(self) -> None:
         manager_id, results = self.settling.pop(0)
         self.durable |= {result.lease for result in results}
-        self.decide(self.interchange.settled(manager_id, len(results), stamp=0))
+        self.decide(self.interchange.settled(manager_id, len(results)))
 
     @precondition(lambda self: self.lost)
     @rule()

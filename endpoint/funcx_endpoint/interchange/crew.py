@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from typing import Final
 
@@ -23,6 +24,7 @@ from funcx_core.protocol.manager import (
 from funcx_core.protocol.task import Lease, TaskResult, TaskTimes
 from funcx_endpoint.interchange.effects import Bury, Deliver, Effect, Report, ToManager, Window
 from funcx_endpoint.interchange.records import Held, ManagerRecord
+from funcx_endpoint.interchange.shapes import Node
 from funcx_endpoint.interchange.upstream import Upstream
 
 MUCH_TO_KEEP: Final = 1024 * 1024
@@ -42,7 +44,7 @@ class Crew(Upstream):
         record = self._managers.get(manager_id)
         if record is None:
             return [_refusal(manager_id)]
-        record.last_heard = now
+        record.last_heard = self._now = now
         effects: list[Effect] = [_refusal(manager_id)] if record.is_gone else []
         match message:
             case Results(results=results):
@@ -54,7 +56,7 @@ class Crew(Upstream):
                 record.idle = idle
                 was_full, record.is_full = record.is_full, state == DISK_FULL
                 record.is_draining |= state == DRAINING
-                return self._dispatch(stamp) if was_full and not record.is_full else effects
+                return self._dispatch() if was_full and not record.is_full else effects
             case GiveBack():
                 return self._given_back(record, message, stamp=stamp)
             case Drained():
@@ -65,7 +67,7 @@ class Crew(Upstream):
             case ManagerEnvironment():
                 return effects  # The shell keeps it: nothing is decided from it.
 
-    def settled(self, manager_id: ManagerId | None, number: int, *, stamp: int) -> list[Effect]:
+    def settled(self, manager_id: ManagerId | None, number: int) -> list[Effect]:
         """`number` results of a `Deliver` are on disk or acknowledged: their slots are free."""
         effects: list[Effect] = []
         if manager_id is not None and (record := self._managers.get(manager_id)) is not None:
@@ -75,7 +77,7 @@ class Crew(Upstream):
             record.count_safe()
             if record.is_draining or record.weight > MUCH_TO_KEEP:
                 effects += self._tell_safe(record)
-        return effects + self._dispatch(stamp)
+        return effects + self._dispatch()
 
     def manager_ended(self, manager_id: ManagerId) -> list[Effect]:
         """The manager's process or block is known to have ended."""
@@ -98,9 +100,10 @@ class Crew(Upstream):
                 unstarted.append(held)
         effects = self._requeue(unstarted, stamp)
         effects += self._report_lost(lost, "manager_lost", {"hostname": record.hostname})
-        return effects + (self._return_waiting() if self.is_draining else self._dispatch(stamp)) + self._finish()
+        return effects + (self._return_waiting() if self.is_draining else self._dispatch()) + self._finish()
 
     def _register(self, message: ManagerRegister, *, now: float, stamp: int) -> list[Effect]:
+        self._now = now
         known = self._managers.get(message.manager_id)
         if known is not None and (known.is_gone or known.epoch != message.epoch):
             return [_refusal(message.manager_id)]
@@ -113,7 +116,11 @@ class Crew(Upstream):
                 block_id=message.block_id,
                 hostname=message.hostname,
                 pid=message.pid,
+                node=_node(message, self._routing.node),
+                ends_at=math.inf if message.seconds_left is None else now + message.seconds_left,
+                bound=message.container or None,
             )
+        self._is_particular |= known.is_particular
         known.last_heard = now
         known.begin_session(message.session)
         answer = ManagerRegistered(self._period, self._threshold, message.session)
@@ -122,7 +129,7 @@ class Crew(Upstream):
             known.is_draining = True
             effects += [*self._return_waiting(), ToManager(message.manager_id, Drain(self._grace))]
             return effects + self._finish()
-        return [*effects, Window(self.window), *self._dispatch(stamp)]
+        return [*effects, Window(self.window), *self._dispatch()]
 
     def _reconcile(self, record: ManagerRecord, holds: Collection[Lease], stamp: int) -> list[Effect]:
         """Settle what a manager that registers holds, and what it should hold."""
@@ -160,6 +167,7 @@ class Crew(Upstream):
         effects: list[Effect] = []
         ran: dict[FunctionId, list[int]] = {}
         held_now, ended = self._held, self._ended
+        is_shared = self._backlog.is_shared
         for result in results:
             task_id = result.task_id
             held = held_now.get(task_id)
@@ -168,8 +176,12 @@ class Crew(Upstream):
                 continue
             times = result.times
             function_id = held.task.function_id
+            if is_shared:
+                self._backlog.ended(held, (times.ended - times.started) / 1e9)
             if held.manager is sender:
                 del held_now[task_id]
+                if held.width > 1:
+                    sender.extra -= held.width - 1
                 total = ran.get(function_id)
                 if total is None:
                     total = ran[function_id] = [0, 0]
@@ -217,7 +229,18 @@ class Crew(Upstream):
             report = record.reported(len(leases), len(message.lost))
             self._lost.update(dict.fromkeys(leases, (record, report)))
             record.count_safe()
-        return effects + (self._return_waiting() if self.is_draining else self._dispatch(stamp)) + self._finish()
+        return effects + (self._return_waiting() if self.is_draining else self._dispatch()) + self._finish()
+
+
+def _node(message: ManagerRegister, configured: Node | None) -> Node:
+    """Return a manager's node in slots."""
+    return Node(
+        max(message.capacity, 1),
+        message.cores,
+        message.memory_bytes,
+        message.accelerators,
+        None if configured is None else configured.seconds,
+    )
 
 
 def _refusal(manager_id: ManagerId) -> ToManager:

@@ -1,4 +1,4 @@
-"""Who gets which waiting task.
+"""Who gets which waiting task, when all that wait are alike; `placing` is for the others.
 
 Theory of operation. Tasks leave the queue in order. A manager is first given one task for each idle worker. What
 it gets ahead of its workers depends on how long a task of that function is expected to run (a moving average): nothing
@@ -54,15 +54,18 @@ class RunTimes:
 
 
 def deal(
-    waiting: deque[Held], managers: Iterable[ManagerRecord], run_times: RunTimes
+    waiting: deque[Held], managers: Iterable[ManagerRecord], run_times: RunTimes, most_ahead: int | None = None
 ) -> list[tuple[ManagerRecord, list[Held]]]:
-    """Take tasks from `waiting` and lease them to `managers` as far as these may be given more."""
+    """Take tasks from `waiting` and lease them to `managers` as far as these may be given more.
+
+    `most_ahead`: how many a manager may have beyond its workers; None for as many as short ones need.
+    """
     emptiest_first = sorted(
         (manager for manager in managers if manager.is_open), key=lambda manager: manager.occupied / manager.capacity
     )
     dealt = [(manager, _fill_idle(waiting, manager)) for manager in emptiest_first]
     if waiting:
-        _prefetch(waiting, dealt, run_times)
+        _prefetch(waiting, dealt, run_times, most_ahead)
     return [(manager, taken) for manager, taken in dealt if taken]
 
 
@@ -80,12 +83,20 @@ def _fill_idle(waiting: deque[Held], manager: ManagerRecord) -> list[Held]:
     return taken
 
 
-def _prefetch(waiting: deque[Held], dealt: Sequence[tuple[ManagerRecord, list[Held]]], run_times: RunTimes) -> None:
+def _prefetch(
+    waiting: deque[Held],
+    dealt: Sequence[tuple[ManagerRecord, list[Held]]],
+    run_times: RunTimes,
+    most_ahead: int | None,
+) -> None:
     slots = sum(manager.capacity for manager, _ in dealt)
     number = len(waiting)
     for manager, taken in dealt:
         # A fair share, so that the first manager does not take what the last one could run now.
-        taken.extend(_fill_ahead(waiting, manager, run_times, ceil(number * manager.capacity / slots)))
+        share = ceil(number * manager.capacity / slots)
+        if most_ahead is not None:
+            share = min(share, manager.capacity + most_ahead - manager.occupied)
+        taken.extend(_fill_ahead(waiting, manager, run_times, share))
 
 
 def _fill_ahead(waiting: deque[Held], manager: ManagerRecord, run_times: RunTimes, most: int) -> list[Held]:

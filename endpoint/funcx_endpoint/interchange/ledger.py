@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
-from collections import deque
+import math
 from collections.abc import Iterable
 from typing import Any, Final
 
 from funcx_core.ids import ManagerId, TaskId
 from funcx_core.protocol.endpoint import GiveBack, TaskBatch
 from funcx_core.protocol.task import Lease, TaskError, TaskResult, TaskState, TaskTimes
+from funcx_endpoint.interchange.backlog import Backlog
 from funcx_endpoint.interchange.bodies import Bodies
 from funcx_endpoint.interchange.dispatch import RunTimes, deal
 from funcx_endpoint.interchange.effects import Deliver, Effect, Finished, Forget, Report, ToManager
+from funcx_endpoint.interchange.placing import Placing
 from funcx_endpoint.interchange.records import Held, ManagerRecord, Reported
+from funcx_endpoint.interchange.shapes import Routing
 
 BATCH_TASKS: Final = 500
 BATCH_BYTES: Final = 1024 * 1024
 
 
+ORDINARY: Final = Routing()
+
+
 class Ledger:
     """What `Interchange` remembers, and the changes that several of its events have in common."""
 
-    def __init__(self, *, heartbeat_period: float, heartbeat_threshold: float, window: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        heartbeat_period: float,
+        heartbeat_threshold: float,
+        window: int | None = None,
+        routing: Routing = ORDINARY,
+    ) -> None:
         self._period = heartbeat_period
         self._threshold = heartbeat_threshold
         self._fixed_window = window
         self._held: dict[TaskId, Held] = {}
-        self._waiting: deque[Held] = deque()
+        self._backlog = Backlog()
+        self._routing = routing
+        self._now = -math.inf
+        self._is_particular = False  # whether a manager is, see `ManagerRecord.is_particular`
         self._ended: dict[TaskId, TaskResult] = {}
         self._lost: dict[Lease, tuple[ManagerRecord, Reported] | None] = {}
         self._managers: dict[ManagerId, ManagerRecord] = {}
@@ -86,7 +102,7 @@ class Ledger:
     def check(self) -> None:
         """Assert what must always hold; tests call it after every step."""
         assert not self._held.keys() & self._ended.keys(), "a lease is open and ended"  # noqa: S101
-        queued = [held for held in self._waiting if not held.is_over]
+        queued = [held for held in self._backlog if not held.is_over]
         unleased = [held for held in self._held.values() if held.manager is None and not held.is_fetching]
         assert len(queued) == len(unleased), "a waiting lease is not in the queue once"  # noqa: S101
         assert {id(held) for held in queued} == {id(held) for held in unleased}, "the queue has what is not waiting"  # noqa: S101
@@ -94,6 +110,9 @@ class Ledger:
             leased = [held for held in self._held.values() if held.manager is record]
             assert record.leased == len(leased) == sum(record.counts.values()), "a manager's count is wrong"  # noqa: S101
             assert record.unsettled >= 0, "more was settled than ended"  # noqa: S101
+            assert record.extra == sum(held.width - 1 for held in leased), "a manager's slots are wrong"  # noqa: S101
+            lane = record.reserved_for
+            assert lane is None or lane.reserved is record, "a manager is kept free for nobody"  # noqa: S101
 
     # --- leases change their place -------------------------------------------------------------------------------
 
@@ -132,16 +151,16 @@ class Ledger:
         if held.manager is None:
             held.is_over = True
         else:
-            held.manager.release(held.task.function_id)
+            held.manager.release_one(held)
         return held
 
     def _requeue(self, unstarted: list[Held], stamp: int) -> list[Effect]:
         """What came back unstarted waits again, unless it was to be cancelled."""
         for held in unstarted:
             if held.manager is not None:
-                held.manager.release(held.task.function_id)
+                held.manager.release_one(held)
             held.manager = None
-        self._waiting.extendleft([held for held in reversed(unstarted) if held.cancel is None])
+        self._backlog.put_back([held for held in unstarted if held.cancel is None])
         cancelled = [self._cancel_waiting(held, stamp) for held in unstarted if held.cancel is not None]
         return [Deliver(None, cancelled)] if cancelled else []
 
@@ -152,11 +171,11 @@ class Ledger:
         return [Report(GiveBack(lost=lost, reason=reason, details=details))]
 
     def _return_waiting(self) -> list[Effect]:
-        unstarted = [held.task.lease for held in self._waiting if not held.is_over]
+        unstarted = [held.task.lease for held in self._backlog if not held.is_over]
         unstarted += [held.task.lease for held in self._held.values() if held.is_fetching]
         for lease in unstarted:
             del self._held[lease.task_id]
-        self._waiting.clear()
+        self._backlog.clear()
         return [Report(GiveBack(unstarted=unstarted))] if unstarted else []
 
     def _cancel_waiting(self, held: Held, stamp: int) -> TaskResult:
@@ -177,16 +196,31 @@ class Ledger:
 
     # --- leasing on, and the end -----------------------------------------------------------------------------------
 
-    def _dispatch(self, stamp: int) -> list[Effect]:  # noqa: ARG002 - the seam for walltimes of waiting tasks
-        if not self._waiting or self.is_draining:
+    def _dispatch(self) -> list[Effect]:
+        if not self._backlog or self.is_draining:
             return []
         effects: list[Effect] = []
-        for record, taken in deal(self._waiting, self._managers.values(), self._run_times):
+        for record, taken in self._deal():
             for part in _parts(taken):
                 missing = record.functions.to_send(held.task.function_id for held in part)
                 batch = TaskBatch([held.task for held in part], self._bodies.named(missing), record.session)
                 effects.append(ToManager(record.manager_id, batch))
         return effects
+
+    def _deal(self) -> list[tuple[ManagerRecord, list[Held]]]:
+        queue, managers = self._backlog.only, self._managers.values()
+        if queue is not None and not self._is_particular:
+            return deal(queue, managers, self._run_times, self._routing.prefetch)
+        routing = self._routing
+        round_ = Placing(
+            self._backlog,
+            managers,
+            self._run_times,
+            now=self._now,
+            is_hard=routing.is_hard,
+            most_ahead=routing.prefetch,
+        )
+        return round_.deal()
 
     def _finish(self, *, overdue: bool = False) -> list[Effect]:
         if not self.is_draining or self._has_finished or (self._held and not overdue):

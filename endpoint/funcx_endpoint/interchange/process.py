@@ -357,7 +357,7 @@ class Agent:
 
     def argument_fetched(self, lease: Lease) -> None:
         """A task can be dealt."""
-        self._perform(self._state.fetched(lease, stamp=time.time_ns()))
+        self._perform(self._state.fetched(lease))
 
     def argument_missing(self, lease: Lease, error: TaskError) -> None:
         """A task cannot be run."""
@@ -394,7 +394,7 @@ class Agent:
         for token in tokens:
             if token != NO_TOKEN:
                 manager_id, number = self._unsettled.pop(token)
-                self._perform(self._state.settled(manager_id, number, stamp=time.time_ns()))
+                self._perform(self._state.settled(manager_id, number))
 
     def _full(self, is_full: bool) -> None:
         self._disk_is_full = is_full

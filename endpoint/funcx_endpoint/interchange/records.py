@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from funcx_core.ids import BlockId, FunctionId, ManagerId
 from funcx_core.protocol.functions import SentFunctions
 from funcx_core.protocol.task import Task
+from funcx_endpoint.interchange.shapes import Node, Shape
+
+if TYPE_CHECKING:
+    from funcx_endpoint.interchange.backlog import Lane
 
 
 class Reported(msgspec.Struct):
@@ -25,13 +31,23 @@ class Reported(msgspec.Struct):
     weight: int = 0
 
 
+REMEMBERED_SHAPES = 1024
+
+
 class ManagerRecord:
     """One registered manager and what it holds.
 
     Attributes:
-        capacity: tasks it runs at a time.
+        capacity: slots, that is tasks of one slot that it runs at a time.
+        node: its node, divided into slots.
+        ends_at: when its block ends by the rules of its batch system, by the monotonic clock; `math.inf` for never.
+        bound: the only container whose tasks it runs (empty: only tasks without one); None if it may run any.
+        container: the container of the tasks that it was given last; empty for none.
         counts: how many leases it holds, by function.
         leased: how many leases it holds.
+        extra: slots that its leases take beyond one each.
+        reserved_for: whose first task it is kept free for.
+        is_held: somebody asked that it be given nothing for now.
         unsettled: results of its tasks that are not on disk yet: their slots are not free before.
         functions: which bodies it still has.
         session: number of its registration.
@@ -48,9 +64,13 @@ class ManagerRecord:
 
     __slots__ = (
         "block_id",
+        "bound",
         "capacity",
+        "container",
         "counts",
+        "ends_at",
         "epoch",
+        "extra",
         "functions",
         "hostname",
         "idle",
@@ -58,19 +78,23 @@ class ManagerRecord:
         "is_draining",
         "is_full",
         "is_gone",
+        "is_held",
         "last_heard",
         "leased",
         "load",
         "manager_id",
         "memory_free",
+        "node",
         "pid",
         "reports",
+        "reserved_for",
         "safe",
         "session",
         "settling",
         "told",
         "unsettled",
         "weight",
+        "widths",
     )
 
     def __init__(
@@ -83,6 +107,9 @@ class ManagerRecord:
         block_id: BlockId = BlockId(""),  # noqa: B008 - an immutable string
         hostname: str = "",
         pid: int = 0,
+        node: Node | None = None,
+        ends_at: float = math.inf,
+        bound: str | None = None,
     ) -> None:
         self.manager_id = manager_id
         self.capacity = capacity
@@ -92,9 +119,16 @@ class ManagerRecord:
         self.pid = pid
         self.last_heard = now
         self.counts: dict[FunctionId, int] = {}
+        self.node = node or Node(capacity)
+        self.widths: dict[Shape, int] = {}
+        self.ends_at = ends_at
+        self.bound = bound
+        self.container = bound or ""
+        self.reserved_for: Lane | None = None
         self.leased = 0
         self.load = 0.0
         self.memory_free = 0
+        self.extra = 0
         self.unsettled = 0
         self.idle = capacity
         self.functions = SentFunctions()
@@ -102,6 +136,7 @@ class ManagerRecord:
         self.is_buried = False
         self.is_draining = False
         self.is_full = False
+        self.is_held = False
         self.session = 0
         self.reports: deque[Reported] = deque()
         self.settling: deque[Reported] = deque()
@@ -110,12 +145,26 @@ class ManagerRecord:
     @property
     def occupied(self) -> int:
         """Slots that cannot be given now."""
-        return self.leased + self.unsettled
+        return self.leased + self.extra + self.unsettled
 
     @property
     def is_open(self) -> bool:
         """Whether it may be given leases at all."""
-        return not (self.is_gone or self.is_draining or self.is_full)
+        return not (self.is_gone or self.is_draining or self.is_full or self.is_held)
+
+    @property
+    def is_particular(self) -> bool:
+        """Whether it depends on the task if it may be given one."""
+        return self.ends_at < math.inf or self.bound is not None
+
+    def width(self, shape: Shape) -> int:
+        """Return how many slots a task of this shape takes here; more than `capacity` if it cannot run here."""
+        width = self.widths.get(shape)
+        if width is None:
+            if len(self.widths) > REMEMBERED_SHAPES:
+                self.widths.clear()
+            width = self.widths[shape] = self.node.width(shape)
+        return width
 
     def begin_session(self, session: int) -> None:
         """It registered (again): it remembers no bodies, and counts its reports anew.
@@ -156,6 +205,11 @@ class ManagerRecord:
         else:
             del self.counts[function_id]
 
+    def release_one(self, held: Held) -> None:
+        """It does not hold this lease any more."""
+        self.release(held.task.function_id)
+        self.extra -= held.width - 1
+
 
 class Held(msgspec.Struct):
     """An open lease of this endpoint: waiting (`manager` is None), or leased on to a manager.
@@ -168,6 +222,8 @@ class Held(msgspec.Struct):
         is_reported: the service was told that it waits for nodes.
         is_fetching: its arguments are on their way here; it is not in the queue before they are.
         cancel: how its manager was asked to stop it, if it was: whether by force.
+        width: slots that it takes of its manager.
+        charged: seconds for which its owner was charged when it was leased on.
     """
 
     task: Task
@@ -177,3 +233,5 @@ class Held(msgspec.Struct):
     is_reported: bool = False
     is_fetching: bool = False
     cancel: bool | None = None
+    width: int = 1
+    charged: float = 0.0

@@ -43,6 +43,8 @@ class Interchange(Crew):
 
     def tick(self, *, now: float, stamp: int) -> list[Effect]:
         """Time passed."""
+        self._now = now
+        self._backlog.forget_idle(self._held.values())
         effects: list[Effect] = []
         for record in self._managers.values():
             if not record.is_gone and now - record.last_heard > self._threshold:
@@ -56,7 +58,8 @@ class Interchange(Crew):
             for manager_id, record in self._managers.items()
             if not record.is_buried or now - record.last_heard < 10 * self._threshold
         }
-        return effects + self._report_waiting(stamp) + self._finish(overdue=self._drain_is_over(now))
+        self._is_particular = any(record.is_particular for record in self.managers)
+        return effects + self._dispatch() + self._report_waiting(stamp) + self._finish(overdue=self._drain_is_over(now))
 
     def slept(self, seconds: float) -> None:
         """Nothing could be heard for so long because this process did not run: that is nobody's silence."""
@@ -82,8 +85,8 @@ class Interchange(Crew):
         """Say which tasks wait for a free worker; those that are gone in a moment are not worth a message."""
         transitions: list[Transition] = []
         before = stamp - int(WAITS_LONG * 1e9)
-        for held in self._waiting:
-            if held.arrived > before or len(transitions) >= REPORTED_PER_TICK:
+        for held in self._backlog.older_than(before):
+            if len(transitions) >= REPORTED_PER_TICK:
                 break
             if not held.is_over and not held.is_reported:
                 held.is_reported = True

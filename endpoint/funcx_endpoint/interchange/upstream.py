@@ -61,7 +61,8 @@ class Upstream(Ledger):
         self._bodies.receive(batch)
         effects: list[Effect] = []
         without_body: list[Lease] = []
-        held_now, bodies, waiting = self._held, self._bodies, self._waiting
+        held_now, bodies, backlog = self._held, self._bodies, self._backlog
+        wait, owner, options = None, None, None
         for task in batch.tasks:
             task_id = task.task_id
             if task.function_id not in bodies:
@@ -75,7 +76,11 @@ class Upstream(Ledger):
                 held.is_fetching = True
                 effects.append(Fetch(task))
             else:
-                waiting.append(held)
+                # Mostly a batch is one owner's, with the same options.
+                if wait is None or task.owner != owner or task.options is not options:
+                    owner, options = task.owner, task.options
+                    wait = backlog.queue_for(task).append
+                wait(held)
         if without_body:
             effects.append(Report(GiveBack(unstarted=without_body, missing_functions=True)))
         if self._early_cancels:
@@ -83,16 +88,16 @@ class Upstream(Ledger):
         self._bodies.prune(held_now.values())
         if self.is_draining:
             return effects + self._return_waiting()
-        return effects + self._dispatch(stamp)
+        return effects + self._dispatch()
 
-    def fetched(self, lease: Lease, *, stamp: int) -> list[Effect]:
+    def fetched(self, lease: Lease) -> list[Effect]:
         """The arguments of this lease are here."""
         held = self._fetching(lease)
         if held is None:
             return []
         held.is_fetching = False
-        self._waiting.append(held)
-        return self._return_waiting() if self.is_draining else self._dispatch(stamp)
+        self._backlog.queue_for(held.task).append(held)
+        return self._return_waiting() if self.is_draining else self._dispatch()
 
     def not_fetched(self, lease: Lease, error: TaskError, *, stamp: int) -> list[Effect]:
         """The arguments of this lease cannot be had: it fails."""

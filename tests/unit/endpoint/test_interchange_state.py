@@ -71,9 +71,9 @@ def test_a_task_with_large_arguments_is_dealt_when_they_are_here(ix):
     ]
     assert (ix.held(), ix.waiting, ix.arguments()) == ([Lease("a", 1), Lease("b", 1)], 1, {REFERENCE})
     ix.check()
-    assert ix.fetched(Lease("a", 2), stamp=6) == []
-    assert ix.fetched(Lease("a", 1), stamp=6) == [ToManager("m", TaskBatch([large("a")], []))]
-    assert ix.fetched(Lease("a", 1), stamp=7) == []
+    assert ix.fetched(Lease("a", 2)) == []
+    assert ix.fetched(Lease("a", 1)) == [ToManager("m", TaskBatch([large("a")], []))]
+    assert ix.fetched(Lease("a", 1)) == []
     ix.check()
 
 
@@ -93,9 +93,9 @@ def test_a_task_may_be_cancelled_or_given_back_while_its_arguments_come(ix):
     ix.tasks(TaskBatch([large("a"), large("b")], [F]), now=0, stamp=5)
     (deliver,) = ix.cancel(Cancel(["a"]), now=1, stamp=6)
     assert deliver.results[0].state is TaskState.CANCELLED
-    assert ix.fetched(Lease("a", 1), stamp=7) == []
+    assert ix.fetched(Lease("a", 1)) == []
     assert Report(GiveBack(unstarted=[Lease("b", 1)])) in ix.drain(5, now=2)
-    assert ix.fetched(Lease("b", 1), stamp=8) == []
+    assert ix.fetched(Lease("b", 1)) == []
     ix.check()
 
 
@@ -121,7 +121,7 @@ def test_a_slot_is_free_when_its_result_is_on_disk(ix):
     slow = result("a", milliseconds=1000)
     (deliver,) = ix.receive("m", Results([slow]), now=1, stamp=6)
     assert deliver == Deliver("m", [TaskResult("a", 1, slow.state, b"v", None, TaskTimes(5, 1, 1, slow.times.ended))])
-    assert dealt(ix.settled("m", 1, stamp=7)) == [("m", ["b"])]
+    assert dealt(ix.settled("m", 1)) == [("m", ["b"])]
 
 
 def test_short_tasks_are_sent_ahead_of_the_workers(ix):
@@ -129,14 +129,14 @@ def test_short_tasks_are_sent_ahead_of_the_workers(ix):
     lease(ix, *"abcdefghij")
     ix.receive("m", Results([result("a", milliseconds=5)]), now=1, stamp=6)
     # 20 ms for each of 2 workers are 8 tasks of 5 ms; one is there.
-    assert dealt(ix.settled("m", 1, stamp=7)) == [("m", list("cdefghi"))]
+    assert dealt(ix.settled("m", 1)) == [("m", list("cdefghi"))]
 
 
 def test_tasks_of_middling_length_are_sent_one_ahead(ix):
     register(ix, "m", 2)
     lease(ix, *"abcdefgh")
     ix.receive("m", Results([result("a", milliseconds=45)]), now=1, stamp=6)
-    assert dealt(ix.settled("m", 1, stamp=7)) == [("m", ["c", "d", "e"])]
+    assert dealt(ix.settled("m", 1)) == [("m", ["c", "d", "e"])]
 
 
 def test_prefetched_tasks_are_shared_between_managers(ix):
@@ -144,7 +144,7 @@ def test_prefetched_tasks_are_shared_between_managers(ix):
     register(ix, "n", 1)
     lease(ix, *"abcdefgh")
     ix.receive("m", Results([result("a")]), now=1, stamp=6)
-    ix.settled("m", 1, stamp=7)
+    ix.settled("m", 1)
     assert {record.manager_id: record.leased for record in ix.managers} == {"m": 4, "n": 3}
 
 
@@ -342,7 +342,7 @@ def test_a_manager_may_forget_results_when_they_are_on_disk(ix):
     lease(ix, "a", "b")
     ix.receive("m", Results([result("a"), result("unknown")]), now=1, stamp=6)
     assert ix.tick(now=1, stamp=6) == []
-    assert ix.settled("m", 1, stamp=7) == []
+    assert ix.settled("m", 1) == []
     assert ix.tick(now=1, stamp=6) == [ToManager("m", ReportsAck(0, 2))]
     assert ix.tick(now=1, stamp=6) == []
 
@@ -354,7 +354,7 @@ def test_what_is_reported_again_is_not_safe_before_the_first_report_is(ix):
     again(ix, Lease("a", 1))
     assert ix.receive("m", Results([result("a")]), now=1, stamp=6) == []
     assert ix.tick(now=1, stamp=6) == []
-    ix.settled("m", 1, stamp=7)
+    ix.settled("m", 1)
     assert ix.tick(now=1, stamp=6) == [ToManager("m", ReportsAck(1, 1))]
 
 
@@ -372,7 +372,7 @@ def test_much_that_is_safe_is_told_at_once(ix):
     lease(ix, "a")
     big = TaskResult("a", 1, TaskState.SUCCESS, bytes(2_000_000), None, TaskTimes(0, 1, 1, 2))
     ix.receive("m", Results([big]), now=1, stamp=6)
-    assert ix.settled("m", 1, stamp=7) == [ToManager("m", ReportsAck(0, 1))]
+    assert ix.settled("m", 1) == [ToManager("m", ReportsAck(0, 1))]
 
 
 def test_a_manager_whose_disk_is_full_is_given_nothing(ix):

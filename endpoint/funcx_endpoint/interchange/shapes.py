@@ -1,0 +1,118 @@
+"""What room a task takes on a manager. Pure.
+
+A manager's node is thought of as equal *slots*, one for each of its workers: each has its share of the node's processors, memory and
+accelerators. A task that says nothing takes one slot. One that asks for more takes as many slots as its largest wish needs.
+So one number per manager says what is free, and nothing is given twice.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Final, NamedTuple
+
+import msgspec
+
+from funcx_core.protocol.resources import Resources
+from funcx_core.protocol.task import TaskOptions
+
+
+class Shape(NamedTuple):
+    """What tasks have in common that fit into the same places.
+
+    Attributes:
+        cores: processors asked for; 0.0 for a worker's share.
+        memory: bytes asked for; 0 for a worker's share.
+        accelerators: how many are asked for; 0 for what a worker has.
+        container: id of the container to run in; empty for none.
+        duration: rough class of the walltime (its binary logarithm), so that short ones do not queue behind long ones; 0 for none.
+    """
+
+    cores: float = 0.0
+    memory: int = 0
+    accelerators: int = 0
+    container: str = ""
+    duration: int = 0
+
+    @property
+    def is_light(self) -> bool:
+        """Whether such a task runs in one slot of any manager that has the time for it."""
+        return not (self.cores or self.memory or self.accelerators or self.container)
+
+
+PLAIN: Final = Shape()
+"""Of tasks that say nothing."""
+
+
+def shape_of(options: TaskOptions) -> Shape:
+    """Return the shape of a task with these options."""
+    wanted = options.resources
+    if wanted is None and options.container_id is None and options.walltime is None:
+        return PLAIN
+    wanted = wanted or Resources()
+    return Shape(
+        wanted.cores or 0.0,
+        int((wanted.memory_gb or 0.0) * 1e9),
+        wanted.accelerators or 0,
+        options.container_id or "",
+        0 if options.walltime is None else ceil(options.walltime).bit_length(),
+    )
+
+
+class Node(NamedTuple):
+    """A node as its manager divides it. None: not known; what is not known refuses nothing.
+
+    `seconds`: how long a block lasts by the rules of its batch system.
+    """
+
+    workers: int
+    cores: float | None = None
+    memory: int | None = None
+    accelerators: int | None = None
+    seconds: float | None = None
+
+    def width(self, shape: Shape) -> int:
+        """Return how many slots such a task takes; more than `workers` if it cannot run here."""
+        if shape is PLAIN:
+            return 1
+        wide = max(
+            _slots(shape.cores, self.cores, self.workers),
+            _slots(shape.memory, self.memory, self.workers),
+            _slots(shape.accelerators, self.accelerators, self.workers),
+        )
+        return max(wide, 1)
+
+    def refusal(self, shape: Shape, walltime: float | None) -> str | None:
+        """Return which number of a task is too large for such a node, as one sentence; None if it can run."""
+        for name, wanted, there in (
+            ("cores", shape.cores, self.cores),
+            ("memory_gb", shape.memory / 1e9, None if self.memory is None else self.memory / 1e9),
+            ("accelerators", shape.accelerators, self.accelerators),
+        ):
+            if there is not None and wanted > there:
+                return f"The task asks for {name}={wanted:g}, and a node of this endpoint has {there:g}."
+        if self.seconds is not None and walltime is not None and walltime > self.seconds:
+            return f"The task's walltime is {walltime:g} s, and a block of this endpoint lasts {self.seconds:g} s."
+        return None
+
+
+def _slots(wanted: float, there: float | None, workers: int) -> int:
+    if not wanted or there is None:
+        return 1
+    if wanted > there:
+        return workers + 1
+    # Shares that are not exact in binary must not cost a slot.
+    return ceil(wanted * workers / there - 1e-9)
+
+
+class Routing(msgspec.Struct, frozen=True, kw_only=True):
+    """What the executor's settings say about who gets which task.
+
+    Attributes:
+        is_hard: whether a manager runs tasks of one container at a time.
+        prefetch: tasks that a manager may have beyond those that its workers run; None for as many as short ones need.
+        node: a node as the settings describe it; what they do not say is learned from the managers that come.
+    """
+
+    is_hard: bool = False
+    prefetch: int | None = None
+    node: Node | None = None
