@@ -24,7 +24,7 @@ from funcx_core.protocol.manager import (
 from funcx_core.protocol.task import Lease, TaskResult, TaskTimes
 from funcx_endpoint.interchange.effects import Bury, Deliver, Effect, Report, ToManager, Window
 from funcx_endpoint.interchange.records import Held, ManagerRecord
-from funcx_endpoint.interchange.shapes import Node
+from funcx_endpoint.interchange.shapes import PLAIN, Node
 from funcx_endpoint.interchange.upstream import Upstream
 
 MUCH_TO_KEEP: Final = 1024 * 1024
@@ -120,16 +120,24 @@ class Crew(Upstream):
                 ends_at=math.inf if message.seconds_left is None else now + message.seconds_left,
                 bound=message.container or None,
             )
+        refused = self._refused_now() if self._largest.learn(known.node) else []
         self._is_particular |= known.is_particular
         known.last_heard = now
         known.begin_session(message.session)
         answer = ManagerRegistered(self._period, self._threshold, message.session)
         effects: list[Effect] = [ToManager(message.manager_id, answer), *self._reconcile(known, message.held, stamp)]
+        effects += self._refuse(refused, stamp)
         if self.is_draining:
             known.is_draining = True
             effects += [*self._return_waiting(), ToManager(message.manager_id, Drain(self._grace))]
             return effects + self._finish()
         return [*effects, Window(self.window), *self._dispatch()]
+
+    def _refused_now(self) -> list[tuple[Held, str]]:
+        """Return the waiting tasks of which it turns out that no node can run them."""
+        waiting = (held for lane in self._backlog.lanes() if lane.shape is not PLAIN for held in lane.queue)
+        found = ((held, self._largest.refusal(held.task.options)) for held in waiting if not held.is_over)
+        return [(held, why) for held, why in found if why is not None]
 
     def _reconcile(self, record: ManagerRecord, holds: Collection[Lease], stamp: int) -> list[Effect]:
         """Settle what a manager that registers holds, and what it should hold."""
@@ -240,6 +248,7 @@ def _node(message: ManagerRegister, configured: Node | None) -> Node:
         message.memory_bytes,
         message.accelerators,
         None if configured is None else configured.seconds,
+        message.nodes,
     )
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any, Final
 
+from funcx_core.errors import ResourcesUnavailable
 from funcx_core.ids import ManagerId, TaskId
 from funcx_core.protocol.endpoint import GiveBack, TaskBatch
 from funcx_core.protocol.task import Lease, TaskError, TaskResult, TaskState, TaskTimes
@@ -15,7 +16,7 @@ from funcx_endpoint.interchange.dispatch import RunTimes, deal
 from funcx_endpoint.interchange.effects import Deliver, Effect, Finished, Forget, Report, ToManager
 from funcx_endpoint.interchange.placing import Placing
 from funcx_endpoint.interchange.records import Held, ManagerRecord, Reported
-from funcx_endpoint.interchange.shapes import Routing
+from funcx_endpoint.interchange.shapes import Largest, Routing
 
 BATCH_TASKS: Final = 500
 BATCH_BYTES: Final = 1024 * 1024
@@ -41,6 +42,7 @@ class Ledger:
         self._held: dict[TaskId, Held] = {}
         self._backlog = Backlog()
         self._routing = routing
+        self._largest = Largest(routing.node)
         self._now = -math.inf
         self._is_particular = False  # whether a manager is, see `ManagerRecord.is_particular`
         self._ended: dict[TaskId, TaskResult] = {}
@@ -193,6 +195,14 @@ class Ledger:
         )
         self._ended[task.task_id] = result
         return result
+
+    def _refuse(self, refused: Iterable[tuple[Held, str]], stamp: int) -> list[Effect]:
+        """Fail waiting tasks that no node of this endpoint can run."""
+        ended = [
+            self._end_waiting(held, TaskState.FAILED, TaskError(code=ResourcesUnavailable.code, message=why), stamp)
+            for held, why in refused
+        ]
+        return [Deliver(None, ended)] if ended else []
 
     # --- leasing on, and the end -----------------------------------------------------------------------------------
 

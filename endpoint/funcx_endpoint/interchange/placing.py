@@ -160,7 +160,7 @@ class Placing:
     # --- whether it fits ---------------------------------------------------------------------------------------------
 
     def _width(self, manager: ManagerRecord, lane: Lane) -> int:
-        return 1 if lane.is_light else manager.width(lane.shape)
+        return 1 if lane.is_light and manager.node.nodes == 1 else manager.width(lane.shape)
 
     def _fit(self, manager: ManagerRecord, lane: Lane, head: Held) -> Fit:
         if manager.ends_at < math.inf and not self._ends_in_time(manager, head):

@@ -8,7 +8,7 @@ So one number per manager says what is free, and nothing is given twice.
 from __future__ import annotations
 
 from math import ceil
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -23,6 +23,7 @@ class Shape(NamedTuple):
         cores: processors asked for; 0.0 for a worker's share.
         memory: bytes asked for; 0 for a worker's share.
         accelerators: how many are asked for; 0 for what a worker has.
+        nodes: how many are asked for; 1 for one.
         container: id of the container to run in; empty for none.
         duration: rough class of the walltime (its binary logarithm), so that short ones do not queue behind long ones; 0 for none.
     """
@@ -30,13 +31,14 @@ class Shape(NamedTuple):
     cores: float = 0.0
     memory: int = 0
     accelerators: int = 0
+    nodes: int = 1
     container: str = ""
     duration: int = 0
 
     @property
     def is_light(self) -> bool:
         """Whether such a task runs in one slot of any manager that has the time for it."""
-        return not (self.cores or self.memory or self.accelerators or self.container)
+        return not (self.cores or self.memory or self.accelerators or self.container) and self.nodes == 1
 
 
 PLAIN: Final = Shape()
@@ -53,6 +55,7 @@ def shape_of(options: TaskOptions) -> Shape:
         wanted.cores or 0.0,
         int((wanted.memory_gb or 0.0) * 1e9),
         wanted.accelerators or 0,
+        wanted.nodes or 1,
         options.container_id or "",
         0 if options.walltime is None else ceil(options.walltime).bit_length(),
     )
@@ -61,7 +64,8 @@ def shape_of(options: TaskOptions) -> Shape:
 class Node(NamedTuple):
     """A node as its manager divides it. None: not known; what is not known refuses nothing.
 
-    `seconds`: how long a block lasts by the rules of its batch system.
+    `seconds`: how long a block lasts by the rules of its batch system. `nodes`: how many the manager gives to tasks, each to one
+    at a time; the other numbers are of each then.
     """
 
     workers: int
@@ -69,11 +73,13 @@ class Node(NamedTuple):
     memory: int | None = None
     accelerators: int | None = None
     seconds: float | None = None
+    nodes: int = 1
 
     def width(self, shape: Shape) -> int:
         """Return how many slots such a task takes; more than `workers` if it cannot run here."""
-        if shape is PLAIN:
-            return 1
+        if self.nodes > 1:
+            # A task has its nodes to itself. One that asks for too many fails where it arrives.
+            return min(_slots(shape.nodes, self.nodes, self.workers), self.workers)
         wide = max(
             _slots(shape.cores, self.cores, self.workers),
             _slots(shape.memory, self.memory, self.workers),
@@ -102,6 +108,40 @@ def _slots(wanted: float, there: float | None, workers: int) -> int:
         return workers + 1
     # Shares that are not exact in binary must not cost a slot.
     return ceil(wanted * workers / there - 1e-9)
+
+
+class Largest:
+    """The largest node that an endpoint has, or could have: as its settings say, else the largest that ever came."""
+
+    def __init__(self, configured: Node | None) -> None:
+        self._configured = configured or Node(1)
+        self._seen: Node | None = None
+
+    def learn(self, node: Node) -> bool:
+        """A manager came. Whether that may change what is refused."""
+        old = self._seen
+        self._seen = node if old is None else Node._make(_larger(*pair) for pair in zip(old, node, strict=True))
+        return self._seen != old
+
+    def refusal(self, options: TaskOptions | None) -> str | None:
+        """Return why no node can run such a task, in words; None if one can, or could if it came."""
+        if options is None or (options.resources is None and options.walltime is None):
+            return None
+        shape = shape_of(options)
+        said = self._node().refusal(shape, options.walltime)
+        if said is None or (self._seen is not None and self._seen.refusal(shape, options.walltime) is None):
+            return None
+        return f"{said} Ask for less, or use an endpoint that has more."
+
+    def _node(self) -> Node:
+        if self._seen is None:
+            return self._configured
+        pairs = zip(self._configured, self._seen, strict=True)
+        return Node._make(there if said is None else said for said, there in pairs)
+
+
+def _larger(one: float | None, other: float | None) -> Any:
+    return one if other is None else other if one is None else max(one, other)
 
 
 class Routing(msgspec.Struct, frozen=True, kw_only=True):

@@ -62,7 +62,8 @@ class Upstream(Ledger):
         effects: list[Effect] = []
         without_body: list[Lease] = []
         held_now, bodies, backlog = self._held, self._bodies, self._backlog
-        wait, owner, options = None, None, None
+        wait, owner, options, refusal = None, None, None, None
+        refused: list[tuple[Held, str]] = []
         for task in batch.tasks:
             task_id = task.task_id
             if task.function_id not in bodies:
@@ -80,7 +81,12 @@ class Upstream(Ledger):
                 if wait is None or task.owner != owner or task.options is not options:
                     owner, options = task.owner, task.options
                     wait = backlog.queue_for(task).append
-                wait(held)
+                    refusal = self._largest.refusal(options)
+                if refusal is None:
+                    wait(held)
+                else:
+                    refused.append((held, refusal))
+        effects += self._refuse(refused, stamp)
         if without_body:
             effects.append(Report(GiveBack(unstarted=without_body, missing_functions=True)))
         if self._early_cancels:
