@@ -55,7 +55,7 @@ def test_a_cell_of_shell_commands(notebook):
     )
     assert cell.text() == "1 a b {n}\n2 a b {n}\n3 a b {n}\n"
     assert cell.text("stderr") == "oops\n"
-    assert "in: name 8 B, n" in cell.header
+    assert "in: name 18 B, n 5 B" in cell.header
 
 
 def test_a_shell_cell_that_fails_says_so_in_one_line(notebook):
