@@ -2,8 +2,8 @@
 """Write what the documentation says about task states from the table that the program uses, and which tests show what.
 
 ``python docs/generate.py`` rewrites the part of ``architecture.md`` between the markers, the last column of the table in
-``reliability.md``, and the sections of ``errors.md``: a new class gets one that somebody must fill in. ``--check`` only says whether
-they are current, by its exit code.
+``reliability.md``, the sections of ``errors.md`` (a new class gets one that somebody must fill in), and the manual page of
+``funcx-endpoint``. ``--check`` only says whether they are current, by its exit code.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from typing import Final
 
 from funcx_core import errors
 from funcx_core.protocol.task import TERMINAL, TRANSITIONS, TaskState
+from funcx_endpoint.cli import main as funcx_endpoint
+from funcx_endpoint.manual.page import man_page
 
 PAGE: Final = Path(__file__).parent / "architecture.md"
 ERRORS: Final = Path(__file__).parent / "errors.md"
+MANUAL: Final = Path(__file__).parent / "man" / "funcx-endpoint.1"
 RELIABILITY: Final = Path(__file__).parent / "reliability.md"
 TESTS: Final = Path(__file__).parents[1] / "tests"
 ROW: Final = re.compile(r"\b[FU][0-9]{2}\b")
@@ -171,6 +174,7 @@ def main(arguments: list[str]) -> int:
         (PAGE, with_states),
         (RELIABILITY, lambda page: with_tests(page, tests_of_rows(TESTS))),
         (ERRORS, with_errors),
+        (MANUAL, lambda _: man_page(funcx_endpoint, MANUAL.stem)),
     )
     for path, renew in pages:
         page = path.read_text(encoding="utf-8")

@@ -14,13 +14,17 @@ from funcx_core.logs import Level
 from funcx_endpoint import lifecycle
 from funcx_endpoint.account.cli import login, logout, whoami
 from funcx_endpoint.folder import EndpointFolder, all_endpoints, endpoint_folder
+from funcx_endpoint.manual.help import complete_help
 from funcx_endpoint.name_argument import name_argument
 from funcx_endpoint.plain_errors import plain_errors
 from funcx_endpoint.setup.cli import completion, configure, delete, init, show_templates
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 _grace = click.option(
-    "--grace", type=click.FloatRange(min=0), default=None, help="Seconds that running tasks get to finish."
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=None,
+    help="Seconds that running tasks get to finish. [default: `grace` of its configuration]",
 )
 _log_level = click.option(
     "--log-level",
@@ -209,6 +213,9 @@ def _stop_by_service(name: str) -> None:
     lifecycle.require(folder)
     until = time.strftime("%H:%M:%S", time.localtime(remote.lock(folder)))
     click.echo(f"The service sends the agent of endpoint '{name}' home; no agent of it can register before {until}.")
+
+
+complete_help(main)
 
 
 if __name__ == "__main__":
