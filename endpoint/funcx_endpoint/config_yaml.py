@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from funcx_core.errors import ConfigError
+from funcx_endpoint import strategies
 from funcx_endpoint.config import ALSO_TAKEN, SETTINGS, Config
 from funcx_endpoint.executors import HighThroughputExecutor
 from funcx_endpoint.providers.gone import what_became_of
@@ -148,6 +149,8 @@ def _types(key: str) -> dict[str, Any]:
     match key:
         case "provider":
             return {name: getattr(providers, name) for name in providers.__all__}
+        case "strategy":
+            return {one.__name__: one for one in (strategies.SimpleStrategy, strategies.KubeSimpleStrategy)}
         case "launcher":
             return {name: getattr(launchers, name) for name in launchers.__all__}
         case "address":

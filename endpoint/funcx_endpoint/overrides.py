@@ -25,7 +25,7 @@ PREFIX: Final = "FUNCX_ENDPOINT__"
 _ENGINES: Final = ("engine", "executor")
 _READ_LATE: Final = ("init_blocks", "min_blocks", "max_blocks", "parallelism", "walltime", "cmd_timeout", "worker_init")
 """What Parsl's providers read when they submit; from the others (account, partition) they make text when they are made."""
-_LIVE: Final = frozenset({"executors", "provider", "launcher"})
+_LIVE: Final = frozenset({"executors", "provider", "launcher", "strategy"})
 """Settings that hold an object, which no variable can be."""
 
 

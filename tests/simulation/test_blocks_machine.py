@@ -36,6 +36,7 @@ class BlocksMachine(RuleBasedStateMachine):
         self.taken: set = set()  # what the provider has
         self.managers: dict = {}
         self.cancelled: set = set()
+        self.denied: set = set()  # what the provider said has ended, though no manager of it had been seen
         self.load = 0
         self.stopped = False
 
@@ -75,6 +76,8 @@ class BlocksMachine(RuleBasedStateMachine):
         block_id = data.draw(st.sampled_from(sorted(self.taken)))
         if state is ProviderState.ENDED:
             self.taken.discard(block_id)
+            if self.machine.phase(block_id) is Phase.STARTING:
+                self.denied.add(block_id)
         self.perform(self.machine.provider_says(block_id, state, "said", now=self.now))
         for manager_id in [
             name for name, block in self.managers.items() if block == block_id and state is ProviderState.ENDED
@@ -105,6 +108,16 @@ class BlocksMachine(RuleBasedStateMachine):
         if not ending:
             assert self.machine.phase(block_id) is Phase.ACTIVE
             assert not self.machine.is_unhealthy
+
+    @precondition(lambda self: self.denied)
+    @rule(data=st.data())
+    def the_provider_was_wrong(self, data):
+        block_id = data.draw(st.sampled_from(sorted(self.denied)))
+        self.denied.discard(block_id)
+        self.taken.add(block_id)
+        manager_id = ManagerId(f"m{next(self.numbers)}")
+        self.managers[manager_id] = block_id
+        self.perform(self.machine.manager_joined(block_id, manager_id))
 
     @precondition(lambda self: self.managers)
     @rule(data=st.data())

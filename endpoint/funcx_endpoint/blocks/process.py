@@ -77,15 +77,19 @@ class BlockRunner:
 
     # --- how many ------------------------------------------------------------------------------------------------
 
-    def tick(self, load: Load, *, now: float) -> None:
-        """Time passed: look at the blocks and adjust their number."""
+    def tick(self, *, now: float) -> None:
+        """Time passed: look at the blocks, and replace those that failed."""
         self._perform(self.state.tick(now=now))
-        self._perform(self.state.follow(load, now=now))
         if now >= self._next_look and not self._is_looking and (asked := self._to_ask_about()):
             self._pause = min(2 * self._pause, self._provider.longest_pause)
             self._next_look = now + self._pause
             self._is_looking = True
             self._call(self._look(asked))
+
+    def follow(self, load: Load, *, idle_time: float | None = None, by_kind: bool = False) -> None:
+        """Adjust the number of blocks to the load; `idle_time` counts instead of the executor's `max_idletime`."""
+        now = asyncio.get_running_loop().time()
+        self._perform(self.state.follow(load, now=now, idle_time=idle_time, by_kind=by_kind))
 
     def scale_out(self, number: int, *, kind: str = ANY_KIND) -> None:
         """Ask for so many more blocks, as far as `max_blocks` allows."""

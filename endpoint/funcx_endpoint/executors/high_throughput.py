@@ -15,6 +15,7 @@ from funcx_endpoint.executors.old_settings import OLD_SETTINGS
 from funcx_endpoint.manager.placement import check_affinity
 from funcx_endpoint.ports import check_ports, check_range
 from funcx_endpoint.settings import checked, positive, without_old
+from funcx_endpoint.strategies.base import BaseStrategy
 
 LAUNCH_COMMAND = "{python} -m funcx_endpoint.manager --settings {settings} --block-id {block_id}"
 
@@ -54,6 +55,7 @@ class HighThroughputExecutor(StandaloneExecutor):
         launch_cmd: how a manager is started, with the fields {python}, {settings} and {block_id}; None for the ordinary way.
         scaling_enabled: whether blocks are asked for and given up as the load changes.
         max_idletime: seconds after which an idle block above `min_blocks` is given up.
+        strategy: when blocks are asked for and given up, see `funcx_endpoint.strategies`; None for as the load changes.
         start_timeout: seconds from the start of a block to its first manager, after which the block counts as failed.
         working_dir: where tasks run; None for the endpoint's setting.
         run_in_sandbox: whether each task runs in a folder of its own there, named by its id; empty ones are removed.
@@ -91,6 +93,7 @@ class HighThroughputExecutor(StandaloneExecutor):
     launch_cmd: str | None = None
     scaling_enabled: bool = True
     max_idletime: float = 120.0
+    strategy: Any = None
     start_timeout: float = 60.0
     working_dir: str | None = None
     run_in_sandbox: bool = False
@@ -147,6 +150,11 @@ class HighThroughputExecutor(StandaloneExecutor):
         ):
             raise ConfigError(
                 f"provider is a {type(self.provider).__name__}; a Parsl provider such as LocalProvider(...) is needed."
+            )
+
+        if self.strategy is not None and not isinstance(self.strategy, BaseStrategy):
+            raise ConfigError(
+                f"strategy is a {type(self.strategy).__name__}; an object is needed, such as SimpleStrategy(max_idletime=300)."
             )
 
     def _check_placement(self) -> None:

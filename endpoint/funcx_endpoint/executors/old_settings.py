@@ -20,7 +20,6 @@ OLD_SETTINGS: Final[Mapping[str, str]] = {
     "scheduler_mode": "workers run without containers",
     "storage_access": "executors move no files; pass values of up to 10 GB, or paths",
     "storage_delay": "executors move no files; pass values of up to 10 GB, or paths",
-    "strategy": "blocks follow the load, as `parallelism` and `max_idletime` say",
     "suppress_failure": "an endpoint always goes on after the failure of a block, manager or worker",
     "worker_logdir_root": "logs are in the endpoint's `log_dir`",
     "worker_mode": "workers run without containers",

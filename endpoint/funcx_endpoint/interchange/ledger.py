@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from funcx_core.errors import ResourcesUnavailable
 from funcx_core.ids import ManagerId, TaskId
 from funcx_core.protocol.endpoint import GiveBack, TaskBatch
-from funcx_core.protocol.task import Lease, TaskError, TaskResult, TaskState, TaskTimes
+from funcx_core.protocol.task import Lease, Task, TaskError, TaskResult, TaskState, TaskTimes
 from funcx_endpoint.interchange.backlog import Backlog
 from funcx_endpoint.interchange.bodies import Bodies
 from funcx_endpoint.interchange.dispatch import RunTimes, deal
@@ -92,6 +92,10 @@ class Ledger:
     def unacknowledged(self) -> int:
         """Results that the service has not acknowledged."""
         return len(self._ended)
+
+    def open_tasks(self) -> Iterator[Task]:
+        """Return every task that waits or runs."""
+        return (held.task for held in self._held.values())
 
     def held(self) -> list[Lease]:
         """Return all leases that a registration must name as held: open ones, and ended ones not yet acknowledged."""

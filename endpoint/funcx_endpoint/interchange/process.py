@@ -38,7 +38,7 @@ from funcx_core.transport.zmq import KeyPair
 from funcx_endpoint import processes
 from funcx_endpoint.blocks.process import BlockRunner
 from funcx_endpoint.blocks.provider import is_local
-from funcx_endpoint.blocks.records import Load
+from funcx_endpoint.blocks.scaler import Scaler
 from funcx_endpoint.config import Config
 from funcx_endpoint.control.server import ControlServer
 from funcx_endpoint.folder import EndpointFolder, Status
@@ -49,6 +49,7 @@ from funcx_endpoint.interchange.effects import Bury, Deliver, Effect, Fetch, Fin
 from funcx_endpoint.interchange.environments import Environments
 from funcx_endpoint.interchange.floor import Floor
 from funcx_endpoint.interchange.large_values import LargeValues
+from funcx_endpoint.interchange.load import LoadOf
 from funcx_endpoint.interchange.readiness import Readiness
 from funcx_endpoint.interchange.spool import NO_TOKEN, Spool
 from funcx_endpoint.interchange.state import Interchange
@@ -111,6 +112,7 @@ class Agent:
             on_ended=self._manager_ended,
         )
         self._blocks = BlockRunner(executor, self._provider, folder=folder.scripts, settings=folder.manager_settings)
+        self._scaler = Scaler(executor, self._provider, self._blocks, LoadOf(self._state))
         registrar = Registrar(config, endpoint_id=endpoint_id, name=folder.name, public_key=keys.public)
         self._uplink = Uplink(
             self._context,
@@ -172,6 +174,7 @@ class Agent:
         self._floor.open()
         self._write_manager_settings()
         self._blocks.open()
+        self._scaler.open()
         await self._control.open()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._drain)
@@ -215,6 +218,7 @@ class Agent:
         self._control.close()
         self._uplink.close(farewell=False)
         self._large.close()
+        await self._scaler.close()
         await self._blocks.close()
         await asyncio.to_thread(self._end_processes)
         self._floor.close()
@@ -295,6 +299,7 @@ class Agent:
     def tasks_arrived(self, batch: TaskBatch) -> None:
         """Leases."""
         trace_tasks(_log, "arrived", (task.task_id for task in batch.tasks))
+        self._scaler.arrived(len(batch.tasks))
         self._perform(self._state.tasks(batch, now=self._loop.time(), stamp=time.time_ns()))
 
     def acknowledged(self, ack: ResultsAck) -> None:
@@ -422,8 +427,7 @@ class Agent:
         self._uplink.tick(now)
         self._large.tick(self._state.arguments, now)
         if not self._state.is_draining:
-            busy = frozenset(record.manager_id for record in self._state.managers if record.leased)
-            self._blocks.tick(Load(self._state.waiting + self._state.running, busy), now=now)
+            self._scaler.tick(now=now)
         if now >= self._manager_beats_at:
             self._manager_beats_at = now + self._config.executor.heartbeat_period
             self._floor.heartbeat()
