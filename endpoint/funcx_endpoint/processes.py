@@ -156,6 +156,12 @@ def end(processes: Iterable[Identity], *, grace: float) -> None:
         one.wait(5)
 
 
+def parent(pid: int) -> int:
+    """Return the parent of a process; 0 if there is none."""
+    fields = _stat(pid)
+    return int(fields[_PARENT_FIELD]) if fields else 0
+
+
 def _pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - names are all that is needed, of hundreds
 
@@ -181,6 +187,5 @@ def _ancestors() -> set[int]:
     pid = os.getpid()
     while pid > 0 and pid not in spared:
         spared.add(pid)
-        fields = _stat(pid)
-        pid = int(fields[_PARENT_FIELD]) if fields else 0
+        pid = parent(pid)
     return spared

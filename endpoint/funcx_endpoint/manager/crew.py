@@ -9,13 +9,14 @@ import asyncio
 import contextlib
 import logging
 import signal
+import subprocess
 import time
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from funcx_core.errors import RemoteProtocolError
 from funcx_core.ids import ManagerId, TaskId
-from funcx_core.protocol.task import EventKind, TaskResult
+from funcx_core.protocol.task import ContainerImage, EventKind, TaskResult
 from funcx_core.protocol.worker import (
     Chunk,
     Finished,
@@ -28,17 +29,19 @@ from funcx_core.protocol.worker import (
     from_worker,
 )
 from funcx_endpoint.manager.death import Death
-from funcx_endpoint.manager.effects import Peek, SendRecall, Signal, TakeBack
+from funcx_endpoint.manager.effects import Dismiss, Peek, SendRecall, Signal, TakeBack
 from funcx_endpoint.manager.journal import Journal
 from funcx_endpoint.manager.limits import Limits
 from funcx_endpoint.manager.memory import OomWatch
 from funcx_endpoint.manager.output import RawOutput
 from funcx_endpoint.manager.settings import ManagerSettings
 from funcx_endpoint.manager.usage import LOOK_SECONDS
-from funcx_endpoint.manager.workers import TAIL_BYTES, Pipe, WorkerProcess
+from funcx_endpoint.manager.workers import CLIENT_SECONDS, TAIL_BYTES, Pipe, WorkerProcess
 from funcx_endpoint.worker.isolation import kill_children, reap
 from funcx_endpoint.worker.page import STARTED
 
+START_SECONDS: Final = 600.0
+"""For a worker in a container to be there: its image may have to be fetched."""
 _log = logging.getLogger(__name__)
 
 
@@ -83,6 +86,7 @@ class Crew:
         self._oom = OomWatch()
         self._limits = Limits(settings.memory_limit, settings.process_limit)
         self._looks: asyncio.TimerHandle | None = None
+        self._enders: list[subprocess.Popen[bytes]] = []
 
     def open(self) -> None:
         """Bind to the running loop."""
@@ -90,22 +94,41 @@ class Crew:
 
     # --- from the machine ---------------------------------------------------------------------------------------
 
-    def spawn(self, index: int) -> None:
-        """Start a worker; if that cannot be, the foreman hears of its death."""
+    def spawn(self, index: int, image: ContainerImage | None = None) -> None:
+        """Start a worker, in a container if `image` names one; if that cannot be, the foreman hears of its death."""
         page, descriptor = self._journal.pages[index], self._journal.page_descriptors[index]
         folder = self._working_dir / f"worker-{index}"
-        worker = WorkerProcess(index, self._settings, page, descriptor, folder, manager_id=self._manager_id)
+        worker = WorkerProcess(
+            index, self._settings, page, descriptor, folder, manager_id=self._manager_id, image=image
+        )
         try:
             worker.start()
         except OSError as error:
             _log.error("cannot start a worker: %s", error, extra={"manager_id": self._manager_id})
-            self._foreman.died(index, Death(started=0))
+            self._foreman.died(index, Death(started=0, stderr=str(error)))
             return
         self._workers[index] = worker
         self._loop.add_reader(worker.results.fileno(), self._on_results, worker)
         self._loop.add_reader(worker.pidfd, self._on_death, worker)
         for pipe in worker.pipes:
             self._loop.add_reader(pipe.descriptor, self._on_raw_output, worker, pipe)
+        if worker.enclosure is not None:
+            self._loop.add_reader(worker.enclosure.handover.fileno(), self._hand_over, worker)
+            self._loop.call_later(START_SECONDS, self._give_up_start, worker)
+
+    def _hand_over(self, worker: WorkerProcess) -> None:
+        assert worker.enclosure is not None  # noqa: S101 - only those with one are listened for
+        self._loop.remove_reader(worker.enclosure.handover.fileno())
+        try:
+            worker.hand_over()
+        except OSError as error:
+            worker.stderr_tail += f"The worker was not let in: {error}\n".encode()
+            worker.kill()
+
+    def _give_up_start(self, worker: WorkerProcess) -> None:
+        if self._workers.get(worker.index) is worker and not worker.is_handed_over:
+            worker.stderr_tail += f"The worker was not there after {START_SECONDS:.0f} s.\n".encode()
+            worker.kill()
 
     def send(self, index: int, chunk: Chunk) -> None:
         """Send a chunk, and see to it from now on that its tasks stay within their limits."""
@@ -113,10 +136,12 @@ class Crew:
         if self._looks is None and self._limits:
             self._looks = self._loop.call_later(LOOK_SECONDS, self._enforce_limits)
 
-    def perform(self, effect: TakeBack | SendRecall | Peek | Signal) -> None:
+    def perform(self, effect: Dismiss | TakeBack | SendRecall | Peek | Signal) -> None:
         """Do this to a worker."""
         worker = self._workers[effect.worker]
         match effect:
+            case Dismiss():
+                worker.kill()
             case TakeBack():
                 self._take_back(worker)
             case SendRecall():
@@ -229,12 +254,21 @@ class Crew:
         extra = {"manager_id": self._manager_id, "signal": killed_by, "exitcode": status}
         _log.info("worker %d ended", worker.index, extra=extra)
         self._drop(worker)
-        if not self._settings.keep_children:
-            # Orphans of its tasks are our children now.
-            kill_children(frozenset(other.pid for other in self._workers.values()), patience=0.05)
+        self._end_orphans(worker)
         for pid in worker.killed:
             reap(pid)
         self._foreman.died(worker.index, death)
+
+    def _end_orphans(self, worker: WorkerProcess) -> None:
+        """Kill what its tasks left behind, which are our children now."""
+        if self._settings.keep_children or (worker.enclosure is not None and worker.enclosure.has_own_processes):
+            return
+        others = self._workers.values()
+        if any(other.is_unseen for other in others):
+            return  # What its runtime has started so far looks like an orphan; the next death will find those that are.
+        spared = {pid for other in others for pid in other.family()}
+        self._enders = [ender for ender in self._enders if ender.poll() is None]
+        kill_children(frozenset(spared | {ender.pid for ender in self._enders}), patience=0.05)
 
     def _hear_last_words(self, worker: WorkerProcess) -> None:
         with contextlib.suppress(EOFError, RemoteProtocolError):
@@ -254,6 +288,10 @@ class Crew:
         self._loop.remove_reader(worker.results.fileno())
         for pipe in worker.pipes:
             self._loop.remove_reader(pipe.descriptor)
+        if worker.enclosure is not None and worker.enclosure.handover.fileno() >= 0:
+            self._loop.remove_reader(worker.enclosure.handover.fileno())
+        if worker.ender is not None:
+            self._enders.append(worker.ender)
         worker.close()
 
     # --- the end ------------------------------------------------------------------------------------------------
@@ -268,6 +306,9 @@ class Crew:
             worker.wait()
             self._loop.remove_reader(worker.pidfd)
             self._drop(worker)
+        for ender in self._enders:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                ender.wait(CLIENT_SECONDS)
         if not self._settings.keep_children:
             kill_children(patience=1.0)
 

@@ -8,6 +8,7 @@ import msgspec
 
 from funcx_core.protocol.endpoint import Events, GiveBack, Results, Transitions
 from funcx_core.protocol.manager import Drained, ManagerHeartbeat
+from funcx_core.protocol.task import ContainerImage
 from funcx_core.protocol.worker import Chunk
 
 
@@ -33,7 +34,17 @@ class Enrol(msgspec.Struct, frozen=True):
 
 
 class Spawn(msgspec.Struct, frozen=True):
-    """Start a worker process in this slot. Its `Ready` or its death will be the next event of the slot."""
+    """Start a worker process in this slot. Its `Ready` or its death will be the next event of the slot.
+
+    `image`: what it is to run in; None for no container.
+    """
+
+    worker: int
+    image: ContainerImage | None = None
+
+
+class Dismiss(msgspec.Struct, frozen=True):
+    """End the worker in this slot, which has no task; its death will be the next event of the slot."""
 
     worker: int
 
@@ -98,6 +109,7 @@ Effect = (
     Send
     | Enrol
     | Spawn
+    | Dismiss
     | DealChunk
     | TakeBack
     | SendRecall

@@ -62,6 +62,7 @@ class Held:
     Attributes:
         arrived: Unix nanoseconds, for people.
         is_reported: whether its user was told that it runs.
+        kind: of the worker that it needs, see `worker_map`.
         events: how many events it had.
         nodes: those of the block that it has for itself, where tasks are given nodes.
         overtaken: how many others that came later were given theirs first.
@@ -74,6 +75,7 @@ class Held:
     number: int = 0
     stop: Stop | None = None
     is_reported: bool = False
+    kind: str = ""
     events: int = 0
     nodes: tuple[str, ...] = ()
     overtaken: int = 0
@@ -122,7 +124,11 @@ class Held:
 
     def refused(self, reason: str) -> TaskResult:
         """Return the result of a task that can never run here."""
-        return self._ended(TaskState.FAILED, TaskError(code=ResourcesUnavailable.code, message=reason))
+        return self.failed(ResourcesUnavailable.code, reason)
+
+    def failed(self, code: str, message: str, details: dict[str, Any] | None = None) -> TaskResult:
+        """Return the result of a task that cannot be run here."""
+        return self._ended(TaskState.FAILED, TaskError(code=code, message=message, details=details or {}))
 
     def _ended(self, state: TaskState, error: TaskError, times: TaskTimes | None = None) -> TaskResult:
         times = times or TaskTimes(manager=self.arrived)

@@ -12,16 +12,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import structs
 
+from funcx_core.errors import ContainerUnavailable
 from funcx_core.ids import FunctionId, TaskId
 from funcx_core.protocol.endpoint import TaskBatch
 from funcx_core.protocol.functions import FunctionCache
 from funcx_core.protocol.task import Lease, TaskResult
 from funcx_core.protocol.worker import Chunk, Dealt
+from funcx_endpoint.manager.containers import Kinds
 from funcx_endpoint.manager.dealing import Cut, choose_slot, cut_chunk
 from funcx_endpoint.manager.effects import DealChunk, Effect, SendRecall, TakeBack
 from funcx_endpoint.manager.held import Held
@@ -49,11 +51,13 @@ class Refused(msgspec.Struct, frozen=True):
 class Holdings:
     """What is held, in `slots` and waiting for one."""
 
-    def __init__(self, slots: list[Slot], pool: NodePool) -> None:
+    def __init__(self, slots: list[Slot], kinds: Kinds, pool: NodePool) -> None:
         self._slots = slots
+        self._kinds = kinds
         self._pool = pool
         self._held: dict[TaskId, Held] = {}
-        self._waiting: deque[Held] = deque()
+        self._waiting: dict[str, deque[Held]] = {kinds.default: deque()}
+        """By the kind of worker that they wait for; the kind that was served least lately stands first."""
         self._functions = FunctionCache()
         self._pace = Pace()
 
@@ -63,7 +67,11 @@ class Holdings:
     @property
     def is_waiting(self) -> bool:
         """Whether something waits for a worker."""
-        return bool(self._waiting)
+        return any(self._waiting.values())
+
+    def waiting(self) -> dict[str, int]:
+        """Return how many tasks wait for each kind of worker, the kind first that was served least lately."""
+        return {kind: len(queue) for kind, queue in self._waiting.items()}
 
     @property
     def longest_task(self) -> float:
@@ -88,7 +96,8 @@ class Holdings:
         missing: list[Lease] = []
         unwanted: list[Lease] = []
         impossible: list[TaskResult] = []
-        functions, known, waiting = self._functions, self._held, self._waiting
+        default = self._kinds.default
+        functions, known, waiting = self._functions, self._held, self._waiting[default]
         for task in batch.tasks:
             function = functions.get(task.function_id)
             if function is None:
@@ -101,9 +110,23 @@ class Holdings:
             elif task.options is not None and (fault := self._pool.fault(task.options)) is not None:
                 impossible.append(Held(task, function, at).refused(fault))
             else:
-                held = known[task.task_id] = Held(task, function, at)
-                waiting.append(held)
+                held = Held(task, function, at, kind=default)
+                if function.container is None and (task.options is None or task.options.container is None):
+                    waiting.append(held)
+                elif (result := self._wait_contained(held)) is not None:
+                    impossible.append(result)
+                    continue
+                known[task.task_id] = held
         return Refused(missing, unwanted, impossible)
+
+    def _wait_contained(self, held: Held) -> TaskResult | None:
+        """Let a task wait that asks for a container; returns its result if there can be none."""
+        try:
+            held.kind = self._kinds.of(held.task, held.function)
+        except LookupError as error:
+            return held.failed(ContainerUnavailable.code, str(error))
+        self._waiting.setdefault(held.kind, deque()).append(held)
+        return None
 
     def release(self, held: Held) -> Held:
         """Hold it no longer."""
@@ -116,18 +139,28 @@ class Holdings:
 
     def release_waiting(self) -> list[Lease]:
         """Hold nothing any longer that waits; return the leases."""
-        leases = self.release_all(self._waiting)
-        self._waiting.clear()
+        leases = [lease for queue in self._waiting.values() for lease in self.release_all(queue)]
+        self._waiting = {self._kinds.default: deque()}
         return leases
+
+    def fail_waiting(self, kind: str, code: str, message: str, details: dict[str, Any]) -> list[TaskResult]:
+        """Hold no longer what waits for a kind of worker that cannot be had; return the results."""
+        queue = self._waiting.get(kind, deque())
+        results = [self.release(held).failed(code, message, details) for held in queue]
+        queue.clear()
+        return results
 
     def wait_no_more(self, task_ids: Collection[TaskId]) -> None:
         """These were released while they waited."""
-        self._waiting = deque(held for held in self._waiting if held.task.task_id not in task_ids)
+        for kind, queue in self._waiting.items():
+            self._waiting[kind] = deque(held for held in queue if held.task.task_id not in task_ids)
 
     def wait_again(self, helds: Sequence[Held]) -> list[TaskResult]:
         """Let leases that came back unstarted wait again; return how those ended that were being stopped."""
         stopped = [self.release(held).stopped() for held in helds if held.stop is not None]
-        self._waiting.extendleft(held for held in reversed(helds) if held.stop is None)
+        for held in reversed(helds):
+            if held.stop is None:
+                self._waiting.setdefault(held.kind, deque()).appendleft(held)
         return stopped
 
     def finished(self, slot: Slot, results: Sequence[TaskResult], now: float) -> list[TaskResult]:
@@ -159,12 +192,29 @@ class Holdings:
 
     def deal(self, now: float) -> Iterator[Effect]:
         """Deal what waits to workers that are free, chunk by chunk."""
-        if self._pool.gives_nodes:
-            yield from self._deal_with_nodes(now)
+        if not self._kinds.may_differ:
+            yield from self._deal_kind(self._kinds.default, self._slots, now)
             return
-        waiting = self._waiting
+        for kind in list(self._waiting):
+            slots = [slot for slot in self._slots if slot.kind == kind and not slot.is_moving]
+            chunks = list(self._deal_kind(kind, slots, now))
+            if chunks:
+                self._waiting[kind] = self._waiting.pop(kind)  # It was served last now.
+            if not self._waiting[kind] and kind != self._kinds.default:
+                del self._waiting[kind]
+            yield from chunks
+
+    def _deal_kind(self, kind: str, slots: list[Slot], now: float) -> Iterator[Effect]:
+        waiting = self._waiting[kind]
+        if self._pool.gives_nodes:
+            return self._deal_with_nodes(waiting, slots, now)
+        if self._kinds.is_single_use(kind):
+            return self._deal_singly(waiting, slots, now)
+        return self._deal_chunks(waiting, slots, now)
+
+    def _deal_chunks(self, waiting: deque[Held], slots: list[Slot], now: float) -> Iterator[Effect]:
         while waiting:
-            slot, alike = choose_slot(self._slots, now)
+            slot, alike = choose_slot(slots, now)
             if slot is None:
                 break
             cut = cut_chunk(waiting, self._pace, share=-(-len(waiting) // alike), ahead=bool(slot.dealt))
@@ -172,30 +222,40 @@ class Holdings:
                 break
             yield DealChunk(slot.index, _numbered(slot, cut, now))
 
-    def _deal_with_nodes(self, now: float) -> Iterator[Effect]:
+    def _deal_singly(self, waiting: deque[Held], slots: list[Slot], now: float) -> Iterator[Effect]:
+        """Deal one task to each worker, which is its only one."""
+        for slot in slots:
+            if waiting and slot.is_idle:
+                yield DealChunk(slot.index, _numbered(slot, _alone(waiting.popleft()), now))
+
+    def _deal_with_nodes(self, waiting: deque[Held], slots: list[Slot], now: float) -> Iterator[Effect]:
         """Deal tasks one by one, each with nodes of its own."""
-        waiting, pool = self._waiting, self._pool
-        while waiting and (slot := next((slot for slot in self._slots if slot.is_idle), None)) is not None:
+        pool = self._pool
+        while waiting and (slot := next((slot for slot in slots if slot.is_idle), None)) is not None:
             choice = pool.choose(waiting, (held for other in self._slots for held in other.dealt.values()))
             if choice is None:
                 return
             held = waiting[choice.place]
             del waiting[choice.place]
             held.nodes = choice.nodes
-            cut = Cut([held], {held.function.function_id: held.function}, None)
             variables = pool.variables(choice.nodes, held.task.options)
-            yield DealChunk(slot.index, structs.replace(_numbered(slot, cut, now), variables=variables))
+            yield DealChunk(slot.index, structs.replace(_numbered(slot, _alone(held), now), variables=variables))
 
     def steal(self, now: float) -> Iterator[Effect]:
         """Take back what is stuck behind a task, if a worker idles."""
-        if not any(slot.is_idle for slot in self._slots):
+        idle = {slot.kind for slot in self._slots if slot.is_idle}
+        if not idle:
             return
         for slot in self._slots:
             head = slot.head
-            if head is None or len(slot.dealt) == 1 or slot.recalled == head.number:
+            if head is None or len(slot.dealt) == 1 or slot.recalled == head.number or head.kind not in idle:
                 continue
             if now >= slot.since + STUCK_SECONDS:
                 yield from recall(slot)
+
+
+def _alone(held: Held) -> Cut:
+    return Cut([held], {held.function.function_id: held.function}, None)
 
 
 def _numbered(slot: Slot, cut: Cut, now: float) -> Chunk:

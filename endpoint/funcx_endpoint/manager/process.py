@@ -83,6 +83,7 @@ class ManagerProcess:
                 heartbeat_threshold=settings.heartbeat_threshold,
                 walltime=settings.walltime,
                 hostname=self._hostname,
+                containers=settings.containers,
                 is_local=self._is_local,
                 block_ends_at=None if self._seconds_left is None else self._began + self._seconds_left,
                 block_seconds=settings.block_seconds or self._seconds_left or 0.0,
@@ -311,8 +312,8 @@ class ManagerProcess:
                 self._try_journal()
             case NoteReturned(worker=index, numbers=numbers):
                 self._journal.returned(index, numbers)
-            case Spawn(worker=index):
-                self._crew.spawn(index)
+            case Spawn(worker=index, image=image):
+                self._crew.spawn(index, image)
             case Enrol():
                 self._enrol()
             case End(reason=reason):

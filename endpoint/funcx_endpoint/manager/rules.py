@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from funcx_endpoint.manager.containers import ContainerSettings
+
 
 class Rules(msgspec.Struct, frozen=True):
     """The settings of one manager's machine.
@@ -16,6 +18,7 @@ class Rules(msgspec.Struct, frozen=True):
         hostname: of this node, for errors.
         nodes: of the block, where one manager gives tasks whole ones; empty where each runs on this node.
         launcher: what starts programs on several nodes, see `launchers`.
+        containers: how tasks run in containers; None if they do not.
         is_local: whether the agent's process is watched on this host, so that silence never means its end.
         block_ends_at: when the manager's block ends, in monotonic seconds; None if that is not known.
         block_seconds: how long the block may run altogether, if it ends.
@@ -26,6 +29,7 @@ class Rules(msgspec.Struct, frozen=True):
     heartbeat_threshold: float
     walltime: float | None = None
     hostname: str = ""
+    containers: ContainerSettings | None = None
     is_local: bool = True
     block_ends_at: float | None = None
     block_seconds: float = 0.0

@@ -9,6 +9,7 @@ import msgspec
 from funcx_core.home import read_private, write_private
 from funcx_core.logs import Level
 from funcx_core.transport.zmq import KeyPair
+from funcx_endpoint.manager.containers import ContainerSettings
 
 
 class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +38,7 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
         load_timeout: seconds that a function may take to load on a worker.
         max_tasks: tasks after which a worker is replaced; None for never.
         max_growth: bytes of memory by which a worker may grow before it is replaced; None for any.
+        containers: how tasks run in containers; None if they do not.
         accelerators: how many the node has, or their names; each worker sees one. 0 for none.
         cpu_affinity: how workers are bound to processors, see `placement`.
         run_in_sandbox: whether each task runs in a folder of its own, named by its id.
@@ -68,6 +70,7 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     load_timeout: float = 300.0
     max_tasks: int | None = None
     max_growth: int | None = None
+    containers: ContainerSettings | None = None
     accelerators: int | list[str] = 0
     cpu_affinity: str = "none"
     run_in_sandbox: bool = False

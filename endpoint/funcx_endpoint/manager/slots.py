@@ -21,6 +21,8 @@ class Life(Enum):
     DOWN = "down"
     STARTING = "starting"
     READY = "ready"
+    LEAVING = "leaving"
+    """It was dismissed, and has not ended yet."""
 
 
 @dataclass(slots=True, eq=False)
@@ -30,13 +32,16 @@ class Slot:
     Attributes:
         dealt: what the worker has and has not answered for, by number, in the order in which it runs.
         chunks: last number and expected seconds (None: unknown) of each chunk that is not done.
-        since: when the first of `dealt` began.
+        since: when the first of `dealt` began; since when there is none, if there is none.
         number: the number given last; numbers rise for ever, over respawns too.
         recalled: first of `dealt` when the rest was asked for, so that it is asked for once.
         looked: first of `dealt` when the page was looked at for results that wait to be sent.
         report_at: when to look again whether the first of `dealt` has begun, if it had not when it was due.
         failures: deaths in a row before the worker was ready.
         spawn_at: when a worker that is down is to be started.
+        kind: what the worker runs in, or the next one if this one is not of that kind any more.
+        is_moving: whether the present process is of another kind, and gives way to one of `kind` when it is idle.
+        kind_since: since when it is of that kind.
     """
 
     index: int
@@ -50,6 +55,9 @@ class Slot:
     report_at: float = 0.0
     failures: int = 0
     spawn_at: float = 0.0
+    kind: str = ""
+    is_moving: bool = False
+    kind_since: float = 0.0
     sent: SentFunctions = field(default_factory=lambda: SentFunctions(SENT_FUNCTIONS))
 
     @property

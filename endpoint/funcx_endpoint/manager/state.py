@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from funcx_core.errors import ManagerLost, WorkerLost
+from funcx_core.errors import ContainerFailed, ManagerLost, WorkerLost
 from funcx_core.ids import TaskId
 from funcx_core.protocol.endpoint import Cancel, TaskBatch
 from funcx_core.protocol.functions import SentFunctions
@@ -43,6 +43,7 @@ from funcx_core.protocol.manager import (
     ReportsAck,
 )
 from funcx_core.protocol.task import Lease, TaskResult, event_seq
+from funcx_endpoint.manager.containers import Kinds
 from funcx_endpoint.manager.death import Death
 from funcx_endpoint.manager.effects import (
     Effect,
@@ -50,21 +51,18 @@ from funcx_endpoint.manager.effects import (
     Enrol,
     NoteReturned,
     Send,
-    Spawn,
     TryJournal,
 )
 from funcx_endpoint.manager.ending import BlockEnd
 from funcx_endpoint.manager.held import Held
 from funcx_endpoint.manager.holdings import Holdings, recall
 from funcx_endpoint.manager.nodes import NodePool
+from funcx_endpoint.manager.roster import Roster
 from funcx_endpoint.manager.rules import Rules
 from funcx_endpoint.manager.session import Session
-from funcx_endpoint.manager.slots import SENT_FUNCTIONS, Life, Slot
+from funcx_endpoint.manager.slots import SENT_FUNCTIONS, Slot
 from funcx_endpoint.manager.watch import Watch, press, stop
 
-RESPAWN_SECONDS: Final = 0.1
-"""Wait after a worker died before it was ready; doubled each time."""
-RESPAWN_LONGEST: Final = 10.0
 LAST_ACK: Final = 3.0
 """Seconds that a manager which has drained waits for the acknowledgement of its last reports."""
 JOURNAL_RETRY: Final = 1.0
@@ -80,7 +78,9 @@ class Manager:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._slots = [Slot(index) for index in range(rules.workers)]
-        self._holdings = Holdings(self._slots, NodePool(rules.nodes, rules.launcher))
+        self._kinds = Kinds(rules.containers)
+        self._roster = Roster(self._slots, self._kinds)
+        self._holdings = Holdings(self._slots, self._kinds, NodePool(rules.nodes, rules.launcher))
         self._session = Session(rules.heartbeat_threshold)
         self._watch = Watch(rules.walltime)
         self._block_end = BlockEnd(rules.block_ends_at, rules.block_seconds)
@@ -153,13 +153,13 @@ class Manager:
             times = [self._beat_at, self._drained_at + LAST_ACK]
         if self._journal_at is not None:
             times.append(self._journal_at)
-        has_idle = any(slot.is_idle for slot in self._slots)
+        if self._drain_until is None:
+            times += self._roster.deadlines(self._holdings.waiting() if self._kinds.may_differ else {})
+        idle = {slot.kind for slot in self._slots if slot.is_idle}
         for slot in self._slots:
-            if slot.life is Life.DOWN and self._drain_until is None:
-                times.append(slot.spawn_at)
             head = slot.head
             if head is not None:
-                times.extend(self._watch.deadlines(slot, head, has_idle=has_idle))
+                times.extend(self._watch.deadlines(slot, head, has_idle=head.kind in idle))
         return min(times)
 
     # --- from the shell -----------------------------------------------------------------------------------------
@@ -168,9 +168,7 @@ class Manager:
         """The manager's process is up."""
         self._session.start(now)
         self._beat_at = now + self._rules.heartbeat_period
-        for slot in self._slots:
-            slot.life = Life.STARTING
-        return [*(Spawn(slot.index) for slot in self._slots), Enrol()]
+        return [*self._roster.spawn_all(), Enrol()]
 
     def tick(self, now: float, at: int, started: Sequence[int]) -> list[Effect]:
         """Time has passed. `started` has the number in the page of each worker."""
@@ -182,10 +180,8 @@ class Manager:
         if self._journal_at is not None and now >= self._journal_at:
             self._journal_at = now + JOURNAL_RETRY
             effects.append(TryJournal())
-        for slot in self._slots:
-            if slot.life is Life.DOWN and now >= slot.spawn_at and self._drain_until is None:
-                slot.life = Life.STARTING
-                effects.append(Spawn(slot.index))
+        if self._drain_until is None:
+            effects += self._roster.spawn_due(now)
         for slot in self._slots:
             head = slot.head
             if head is not None:
@@ -256,8 +252,8 @@ class Manager:
             return []  # Given to somebody else since.
         is_open = self._drain_until is None and not self._has_ended and self._journal_at is None
         refused = self._holdings.arrive(batch, at, is_open=is_open)
-        effects = self._deal(now)
-        effects += self._session.report(refused.impossible)
+        effects = self._session.report(refused.impossible)
+        effects += self._settle(now) if self._kinds.may_differ else self._deal(now)
         effects += self._session.give_back(refused.missing, missing_functions=True)
         return effects + self._session.give_back(refused.unwanted)
 
@@ -301,10 +297,7 @@ class Manager:
 
     def ready(self, worker: int, now: float) -> list[Effect]:
         """The worker waits for its first chunk."""
-        slot = self._slots[worker]
-        slot.life = Life.READY
-        slot.failures = 0
-        slot.sent = SentFunctions(SENT_FUNCTIONS)
+        self._roster.ready(self._slots[worker], now)
         return self._settle(now)
 
     def finished(self, worker: int, results: Sequence[TaskResult], now: float) -> list[Effect]:
@@ -330,13 +323,7 @@ class Manager:
     def died(self, worker: int, death: Death, now: float) -> list[Effect]:
         """The worker's process ended, and everything that it sent was handled."""
         slot = self._slots[worker]
-        was_ready = slot.life is Life.READY
-        slot.life = Life.DOWN
-        slot.failures = 0 if was_ready else slot.failures + 1
-        slot.spawn_at = now
-        if not was_ready:
-            slot.spawn_at += min(RESPAWN_LONGEST, RESPAWN_SECONDS * 2 ** (slot.failures - 1))
-        slot.recalled = 0
+        is_hopeless = self._roster.died(slot, now)
         found = slot.remove(list(slot.dealt))
         started = [held for held in found if held.number <= death.started]
         unstarted = [held for held in found if held.number > death.started]
@@ -345,10 +332,18 @@ class Manager:
             effects.append(NoteReturned(worker, [held.number for held in unstarted]))
             effects += self._again(unstarted)
         effects += self._lose(started, death)
-        if now >= slot.spawn_at and self._drain_until is None and not self._has_ended:
-            slot.life = Life.STARTING
-            effects.append(Spawn(worker))
+        if is_hopeless:
+            effects += self._give_up_kind(slot.kind, death, now)
+        if self._drain_until is None and not self._has_ended:
+            effects += self._roster.spawn_due(now)
         return effects + self._settle(now)
+
+    def _give_up_kind(self, kind: str, death: Death, now: float) -> list[Effect]:
+        last = death.stderr.strip().rpartition("\n")[2] or f"it ended with {death.exitcode}"
+        message = f"No worker could be started in the container '{kind}' of this endpoint: {last}"
+        details = {**death.details(), "hostname": self._rules.hostname}
+        results = self._holdings.fail_waiting(kind, ContainerFailed.code, message, details)
+        return self._session.report(results) + self._roster.give_up(kind, now)
 
     # --- dealing ------------------------------------------------------------------------------------------------
 
@@ -357,7 +352,10 @@ class Manager:
             return []
         if self._drain_until is not None and not self._holdings:
             return self._leave(now)
-        effects = self._deal(now)
+        effects: list[Effect] = []
+        if self._kinds.may_differ and self._drain_until is None:
+            effects += self._roster.rebalance(self._holdings.waiting(), now)
+        effects += self._deal(now)
         return effects if self._holdings.is_waiting else [*effects, *self._holdings.steal(now)]
 
     def _deal(self, now: float) -> list[Effect]:

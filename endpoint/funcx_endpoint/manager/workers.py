@@ -18,15 +18,16 @@ from pathlib import Path
 from typing import Final
 
 from funcx_core.protocol.codec import encode
-from funcx_core.protocol.task import EventKind
+from funcx_core.protocol.task import ContainerImage, EventKind
 from funcx_core.protocol.worker import Chunk, Recall
 from funcx_endpoint.folder import LARGE
 from funcx_endpoint.manager.effects import Level
+from funcx_endpoint.manager.enclosure import Enclosure
 from funcx_endpoint.manager.limits import Excess, Limits
 from funcx_endpoint.manager.placement import accelerator_variables, processors
 from funcx_endpoint.manager.settings import ManagerSettings
 from funcx_endpoint.manager.usage import excess, kill_tree
-from funcx_endpoint.processes import MANAGER_VARIABLE
+from funcx_endpoint.processes import ENDPOINT_DIR_VARIABLE, MANAGER_VARIABLE, parent
 from funcx_endpoint.worker import records
 from funcx_endpoint.worker.page import LOADING, STARTED, TARGET, Page
 from funcx_endpoint.worker.settings import WorkerSettings
@@ -37,7 +38,10 @@ TAIL_BYTES: Final = 4096
 """Of the stderr of a worker that died, for the error of its task."""
 DRAIN_RECORDS: Final = 64
 """Records taken from one worker before the others get their turn."""
+CLIENT_SECONDS: Final = 10.0
+"""For the client of a container's runtime to end after its worker."""
 
+_SHELL_SIGNALS: Final = 128
 _NOTHING: Final = b"\0\0\0\0"
 _SECRET: Final = re.compile(r"^(FUNCX|GLOBUS|JUPYTERHUB|JPY)_.*(TOKEN|SECRET|PASSWORD|CREDENTIAL)")
 _SIGNALS: Final = {Level.INTERRUPT: signal.SIGINT, Level.TERMINATE: signal.SIGTERM, Level.KILL: signal.SIGKILL}
@@ -76,17 +80,32 @@ class Pipe:
 
 
 class WorkerProcess:
-    """One started worker."""
+    """One started worker, here or in a container.
+
+    `pidfd` tells the end of the process that was started, which for a container is the client of its runtime.
+    """
 
     def __init__(
-        self, index: int, settings: ManagerSettings, page: Page, page_descriptor: int, folder: Path, *, manager_id: str
+        self,
+        index: int,
+        settings: ManagerSettings,
+        page: Page,
+        page_descriptor: int,
+        folder: Path,
+        *,
+        manager_id: str,
+        image: ContainerImage | None = None,
     ) -> None:
         self.index = index
         self.page = page
         self._settings = settings
         self._page_descriptor = page_descriptor
         self._folder = folder
+        self._large = Path(settings.endpoint_dir) / LARGE
         self._manager_id = manager_id
+        self._image = image
+        self.enclosure: Enclosure | None = None
+        self.ender: subprocess.Popen[bytes] | None = None
         self.stderr_tail = b""
         self.excess: Excess | None = None
         self.killed: list[int] = []
@@ -95,67 +114,125 @@ class WorkerProcess:
         """Start the process.
 
         Raises:
-            OSError: no more processes or descriptors can be had.
+            OSError: no more processes or descriptors can be had, or there is no such runtime.
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._tasks, tasks = records.socketpair()
-        self._control, control = records.socketpair()
-        self.results, results = records.socketpair()
+        self._control, self._their_control = records.socketpair()
+        self.results, self._their_results = records.socketpair()
         out, worker_out = os.pipe2(os.O_CLOEXEC)
         err, worker_err = os.pipe2(os.O_CLOEXEC)
-        settings = WorkerSettings(
-            manager=os.getpid(),
-            tasks=tasks.fileno(),
-            control=control.fileno(),
-            results=results.fileno(),
-            page=self._page_descriptor,
-            working_dir=str(self._folder),
-            max_result=self._settings.max_result,
-            max_output=self._settings.max_output,
-            max_large_result=self._settings.max_large_result,
-            large_dir=str(Path(self._settings.endpoint_dir) / LARGE),
-            keep_children=self._settings.keep_children,
-            load_timeout=self._settings.load_timeout,
-            max_tasks=self._settings.max_tasks,
-            max_growth=self._settings.max_growth,
-            processors=self._processors(),
-            sandbox_dir=str(self._folder.parent) if self._settings.run_in_sandbox else "",
-        )
-        try:
-            self._process = subprocess.Popen(
-                # -P: the folder in which tasks run must not shadow modules.
-                [sys.executable, "-P", "-m", "funcx_endpoint.worker", settings.to_argument()],
-                stdin=subprocess.DEVNULL,
-                stdout=worker_out,
-                stderr=worker_err,
-                pass_fds=[settings.tasks, settings.control, settings.results, settings.page],
-                env=self._environment(settings.processors),
-                cwd=self._folder,
-                start_new_session=True,
-            )
-        finally:
-            control.close()
-            results.close()
-            os.close(worker_out)
-            os.close(worker_err)
-        self.pid = self._process.pid
-        self.pidfd = os.pidfd_open(self.pid)
+        self._outputs = [worker_out, worker_err]
         # The duplicate of the worker's end: by it, records that the worker has not received are taken back.
         # Whether it blocks is one property of both, so it must.
         self._undelivered = tasks
+        self.pipes = [Pipe(EventKind.STDOUT, out), Pipe(EventKind.STDERR, err)]
+        try:
+            self._process = self._start_here() if self._image is None else self._start_in(self._image)
+            self.pid = self.client = self._process.pid
+            self.pidfd = self._signalled = os.pidfd_open(self.pid)
+        except OSError:
+            self._close_channels()
+            raise
+        if self.enclosure is None:
+            self._close_theirs()
         for channel in (self._tasks, self._control, self.results):
             channel.setblocking(False)
-        self.pipes = [Pipe(EventKind.STDOUT, out), Pipe(EventKind.STDERR, err)]
+
+    def _start_here(self) -> subprocess.Popen[bytes]:
+        settings = self._worker_settings(os.getpid(), str(self._folder), str(self._large))
+        return subprocess.Popen(
+            # -P: the folder in which tasks run must not shadow modules.
+            [sys.executable, "-P", "-m", "funcx_endpoint.worker", settings.to_argument()],
+            stdin=subprocess.DEVNULL,
+            stdout=self._outputs[0],
+            stderr=self._outputs[1],
+            pass_fds=self._descriptors(),
+            env={**worker_environment(self._manager_id), **self._variables()},
+            cwd=self._folder,
+            start_new_session=True,
+        )
+
+    def _start_in(self, image: ContainerImage) -> subprocess.Popen[bytes]:
+        assert self._settings.containers is not None  # noqa: S101 - else no worker is asked for in an image
+        self.enclosure = Enclosure(self._settings.containers, image, self._folder.parent, self._large)
+        own = worker_environment(self._manager_id)
+        variables = {**_own_variables(own), **self._variables()}
+        return self.enclosure.start(self._folder, variables, own, self._outputs[0], self._outputs[1])
+
+    def hand_over(self) -> None:
+        """Give the worker in a container what is its, now that it is there.
+
+        Raises:
+            OSError: it is gone again, or is none of ours.
+        """
+        assert self.enclosure is not None  # noqa: S101 - who hands over has a container
+        inside = self.enclosure.inside
+        settings = self._worker_settings(0, inside(self._folder), inside(self._large))
+        pid = self.enclosure.handover.give(settings, self._descriptors(), self._outputs)
+        if not pid:
+            raise ProcessLookupError(
+                "the worker's process cannot be seen from here: is the manager in a container itself?"
+            )
+        self._signalled = os.pidfd_open(pid)
+        self.pid = pid
+        self._close_theirs()
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether processes of its container may be about that are not known to be."""
+        return self.enclosure is not None and self.enclosure.has_own_processes and not self.is_handed_over
+
+    def family(self) -> set[int]:
+        """Return its process and those between it and this one, as far as its client started them."""
+        found = {self.client}
+        pid = self.pid
+        while pid > 1 and pid not in found and pid != os.getpid():
+            found.add(pid)
+            pid = parent(pid)
+        return found
+
+    @property
+    def is_handed_over(self) -> bool:
+        """Whether the worker has its channels; at once, unless it is in a container."""
+        return not self._outputs
+
+    def _descriptors(self) -> list[int]:
+        ends = (self._undelivered, self._their_control, self._their_results)
+        return [*(end.fileno() for end in ends), self._page_descriptor]
+
+    def _worker_settings(self, manager: int, folder: str, large: str) -> WorkerSettings:
+        tasks, control, results, page = self._descriptors()
+        shared = self._settings
+        is_single_use = shared.containers is not None and shared.containers.is_single_use and self._image is not None
+        return WorkerSettings(
+            manager=manager,
+            tasks=tasks,
+            control=control,
+            results=results,
+            page=page,
+            working_dir=folder,
+            max_result=shared.max_result,
+            max_output=shared.max_output,
+            max_large_result=shared.max_large_result,
+            large_dir=large,
+            keep_children=shared.keep_children,
+            load_timeout=shared.load_timeout,
+            max_tasks=1 if is_single_use else shared.max_tasks,
+            max_growth=shared.max_growth,
+            processors=self._processors(),
+            sandbox_dir=str(Path(folder).parent) if shared.run_in_sandbox else "",
+        )
 
     def _processors(self) -> list[int]:
         available = sorted(os.sched_getaffinity(0))
         return processors(self._settings.cpu_affinity, self.index, self._settings.workers, available)
 
-    def _environment(self, bound_to: list[int]) -> dict[str, str]:
-        own = worker_environment(self._manager_id)
+    def _variables(self) -> dict[str, str]:
+        bound_to = self._processors()
         # Libraries would start a thread for each processor of the node, and let them fight for those of the worker.
-        threads = {"OMP_NUM_THREADS": str(len(bound_to))} if bound_to else {}
-        return {**threads, **own, **accelerator_variables(self._settings.accelerators, self.index, own)}
+        threads = {} if "OMP_NUM_THREADS" in os.environ or not bound_to else {"OMP_NUM_THREADS": str(len(bound_to))}
+        return {**threads, **accelerator_variables(self._settings.accelerators, self.index, os.environ)}
 
     def send(self, chunk: Chunk) -> None:
         """Send a chunk; one that cannot be sent means that the worker is no good."""
@@ -222,20 +299,56 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End the process; its death will be seen as any other."""
+        if self.enclosure is not None and not self.is_handed_over:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.client, signal.SIGKILL)
+            self._end_container()
         self._signal(signal.SIGKILL)
+
+    def _end_container(self) -> None:
+        if self.enclosure is not None and self.ender is None:
+            self.ender = self.enclosure.end()
 
     def _signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.pidfd, number)
+            signal.pidfd_send_signal(self._signalled, number)
 
     def wait(self) -> int:
-        """Reap the process, which has ended; return its exit code, or minus the signal that ended it."""
-        return self._process.wait()
+        """Reap what was started, which has ended or was killed; return its exit code, or minus the signal that ended the worker."""
+        if self.enclosure is None:
+            return self._process.wait()
+        try:
+            status = self._process.wait(CLIENT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._end_container()
+            self._process.kill()
+            status = self._process.wait()
+        # Runtimes tell a signal as shells do.
+        return _SHELL_SIGNALS - status if status > _SHELL_SIGNALS else status
 
     def close(self) -> None:
         """Close everything that the manager had for it."""
+        if self._signalled != self.pidfd:
+            self._signal(signal.SIGKILL)  # Its client may have been killed alone.
+            os.close(self._signalled)
+        os.close(self.pidfd)
+        self._close_channels()
+
+    def _close_theirs(self) -> None:
+        for end in (self._their_control, self._their_results):
+            end.close()
+        while self._outputs:
+            os.close(self._outputs.pop())
+
+    def _close_channels(self) -> None:
+        self._close_theirs()
         for channel in (self._tasks, self._control, self.results, self._undelivered):
             channel.close()
         for pipe in self.pipes:
             os.close(pipe.descriptor)
-        os.close(self.pidfd)
+        if self.enclosure is not None:
+            self.enclosure.handover.close()
+
+
+def _own_variables(environment: dict[str, str]) -> dict[str, str]:
+    return {name: environment[name] for name in (MANAGER_VARIABLE, ENDPOINT_DIR_VARIABLE) if name in environment}

@@ -40,6 +40,7 @@ from funcx_core.protocol.worker import (
 from funcx_endpoint.large import LargeFolder
 from funcx_endpoint.worker import records
 from funcx_endpoint.worker.capture import Capture
+from funcx_endpoint.worker.handover import settings_from
 from funcx_endpoint.worker.interrupts import Interrupts
 from funcx_endpoint.worker.isolation import (
     Surroundings,
@@ -246,9 +247,12 @@ def _lifted_socket(descriptor: int) -> socket.socket:
 
 
 def main() -> None:
-    """Be a worker: ``python -m funcx_endpoint.worker SETTINGS``, started by a manager."""
-    settings = WorkerSettings.from_argument(sys.argv[1])
-    die_with_parent(settings.manager)
+    """Be a worker: ``python -m funcx_endpoint.worker SETTINGS``, or the path of a socket in place of the settings."""
+    if sys.argv[1].startswith("/"):
+        settings = settings_from(sys.argv[1])
+    else:
+        settings = WorkerSettings.from_argument(sys.argv[1])
+        die_with_parent(settings.manager)
     become_subreaper()
     be_the_first_to_go()
     if settings.processors:

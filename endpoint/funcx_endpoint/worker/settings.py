@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec import structs
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One worker's share of the manager's settings. Descriptors are numbers of inherited files.
 
     Attributes:
-        manager: process id of the manager; the worker dies with it.
+        manager: process id of the manager; the worker, its child, dies with it. 0 in a container.
         tasks: socket on which chunks arrive.
         control: socket on which recalls arrive.
         results: socket for everything the worker says.
@@ -43,6 +44,10 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_growth: int | None = None
     processors: list[int] = []
     sandbox_dir: str = ""
+
+    def with_descriptors(self, tasks: int, control: int, results: int, page: int) -> WorkerSettings:
+        """Return the same with the descriptors' numbers in another process."""
+        return structs.replace(self, tasks=tasks, control=control, results=results, page=page)
 
     def to_argument(self) -> str:
         """Return the form that stands on a command line."""
