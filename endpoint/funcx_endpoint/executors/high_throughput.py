@@ -10,8 +10,10 @@ from typing import Any
 
 from funcx_core.errors import ConfigError
 from funcx_endpoint.executors.alone.executor import StandaloneExecutor
+from funcx_endpoint.executors.containers import container_settings
 from funcx_endpoint.executors.mpi import check_mpi
 from funcx_endpoint.executors.old_settings import OLD_SETTINGS
+from funcx_endpoint.manager.containers import ContainerSettings
 from funcx_endpoint.manager.placement import check_affinity
 from funcx_endpoint.ports import check_ports, check_range
 from funcx_endpoint.settings import checked, positive, without_old
@@ -36,6 +38,14 @@ class HighThroughputExecutor(StandaloneExecutor):
             each worker sees one of them, and there are no more workers than accelerators.
         cpu_affinity: how workers are bound to the processors of their node: ``none``, ``block`` (neighbours), ``block-reverse``
             (from the last one), ``alternating``, or ``list:0,1:2,3`` with the processors of each worker.
+        container_type: which containers tasks may run in: ``docker``, ``podman``, ``singularity``, ``apptainer``, ``shifter`` or
+            ``charliecloud``; None for none.
+        container_image: what tasks run in that name no container: a path or name, as the runtime takes it.
+        container_cmd_options: text for the runtime's command line, such as ``--volume /scratch:/scratch``. It is split as a shell
+            would, and not run by one.
+        worker_mode: ``no_container``; ``singularity_reuse``, where a worker stays in its container, whatever the type; or
+            ``singularity_single_use`` with a container for each task. None to reuse them if there is a `container_type`.
+        worker_max_idletime: seconds after which a worker without tasks leaves a container that tasks asked for.
         mem_per_worker: GB of memory for each worker; a task that uses more, with the processes that it starts, is stopped as
             `WorkerLost`. None for no limit.
         max_processes_per_worker: processes that a task may have at a time; `math.inf` for any number.
@@ -79,6 +89,11 @@ class HighThroughputExecutor(StandaloneExecutor):
     cores_per_worker: float = 1.0
     available_accelerators: int | Sequence[str] = 0
     cpu_affinity: str = "none"
+    container_type: str | None = None
+    container_image: str | None = None
+    container_cmd_options: str | None = None
+    worker_mode: str | None = None
+    worker_max_idletime: float = 60.0
     mem_per_worker: float | None = None
     max_processes_per_worker: float = 512
     max_tasks_per_worker: int | None = None
@@ -129,6 +144,7 @@ class HighThroughputExecutor(StandaloneExecutor):
             "heartbeat_period",
             "heartbeat_threshold",
             "max_idletime",
+            "worker_max_idletime",
             "start_timeout",
             "walltime",
             "max_result",
@@ -136,6 +152,7 @@ class HighThroughputExecutor(StandaloneExecutor):
             "max_workers_per_block",
         )
         self._check_placement()
+        self.containers()
         check_ports("worker_ports", self.worker_ports)
         check_range("worker_port_range", self.worker_port_range)
         check_range("interchange_port_range", self.interchange_port_range)
@@ -195,6 +212,20 @@ class HighThroughputExecutor(StandaloneExecutor):
             "max_tasks": None if self.max_tasks_per_worker is None else math.ceil(self.max_tasks_per_worker),
             "max_growth": _bytes(self.max_worker_growth),
         }
+
+    def containers(self) -> ContainerSettings | None:
+        """Return how tasks run in containers; None if they do not.
+
+        Raises:
+            ConfigError: the settings contradict each other.
+        """
+        return container_settings(
+            self.container_type,
+            self.container_image,
+            self.container_cmd_options,
+            self.worker_mode,
+            self.worker_max_idletime,
+        )
 
     def placement(self) -> dict[str, Any]:
         """Return where each worker and task runs on its node, as fields of the manager's settings."""

@@ -8,8 +8,6 @@ from typing import Final
 OLD_SETTINGS: Final[Mapping[str, str]] = {
     "client_address": "an agent connects to its forwarder, and nobody connects to it",
     "client_ports": "an agent connects to its forwarder, and nobody connects to it",
-    "container_image": "workers run without containers",
-    "container_type": "workers run without containers",
     "endpoint_db": "an endpoint keeps its own files",
     "endpoint_id": "the id is in the endpoint's folder; `funcx-endpoint start --endpoint-uuid` sets it",
     "interchange_address": "managers connect to `address`",
@@ -17,10 +15,9 @@ OLD_SETTINGS: Final[Mapping[str, str]] = {
     "managed": "whoever starts an executor manages it",
     "poll_period": "nothing polls: every process sleeps until there is something to do",
     "prefetch_capacity": "how far ahead tasks are dealt follows from how long they take",
-    "scheduler_mode": "workers run without containers",
+    "scheduler_mode": "workers change their containers as the tasks want it",
     "storage_access": "executors move no files; pass values of up to 10 GB, or paths",
     "storage_delay": "executors move no files; pass values of up to 10 GB, or paths",
     "suppress_failure": "an endpoint always goes on after the failure of a block, manager or worker",
     "worker_logdir_root": "logs are in the endpoint's `log_dir`",
-    "worker_mode": "workers run without containers",
 }

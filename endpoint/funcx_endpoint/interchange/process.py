@@ -259,6 +259,7 @@ class Agent:
             block_seconds=self._blocks.walltime,
             **executor.worker_limits(),
             **executor.placement(),
+            containers=executor.containers(),
             working_dir=working_dir,
             log_level=min(
                 self._level, Level.DEBUG if executor.worker_debug else Level.INFO, key=lambda one: one.number

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pwd
+import shlex
 import subprocess
 import uuid
 from pathlib import Path
@@ -14,6 +16,8 @@ from funcx_core.protocol.task import ContainerImage
 from funcx_endpoint.manager import runtimes
 from funcx_endpoint.manager.containers import ContainerSettings
 from funcx_endpoint.worker.handover import Handover
+
+_log = logging.getLogger(__name__)
 
 
 class Enclosure:
@@ -69,9 +73,11 @@ class Enclosure:
             Path(place).mkdir(mode=0o700, exist_ok=True)
         variables = {**variables, "HOME": str(folder)} if self.has_own_processes else variables
         launch = msgspec.structs.replace(self._launch, working_dir=self.inside(folder), variables=variables)
+        line = runtimes.command(kind, launch)
+        _log.debug("starting %s", shlex.join(line))
         known = {"USER": pwd.getpwuid(os.geteuid()).pw_name, **environment, **variables}
         return subprocess.Popen(
-            runtimes.command(kind, launch),
+            line,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,

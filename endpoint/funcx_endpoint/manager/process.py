@@ -163,6 +163,7 @@ class ManagerProcess:
                 memory_bytes=memory_bytes(),
                 session=session,
                 held=held,
+                container_kinds=self._machine.container_kinds,
                 seconds_left=self._left(),
                 nodes=len(self._settings.nodes) or 1,
             )

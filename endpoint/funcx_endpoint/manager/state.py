@@ -102,6 +102,11 @@ class Manager:
         """How many workers wait for work."""
         return sum(1 for slot in self._slots if slot.is_idle)
 
+    @property
+    def container_kinds(self) -> list[str]:
+        """The types of registered containers that can be run here."""
+        return self._kinds.registered()
+
     def leases(self) -> list[Lease]:
         """Return every lease held here."""
         return self._holdings.leases()

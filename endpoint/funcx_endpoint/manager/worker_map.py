@@ -100,7 +100,7 @@ class Sized(Protocol):
         """Return how many are in it."""
 
 
-def naive_scheduler(
+def naive_scheduler(  # noqa: PLR0917 - as it was documented
     task_qs: Mapping[str, Sized],
     outstanding_task_count: Mapping[str, int],
     max_workers: int,
