@@ -1,0 +1,1 @@
+"""The endpoint's command and configuration, where the first release had them."""

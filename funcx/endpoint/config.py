@@ -1,0 +1,5 @@
+"""What configures an endpoint, where the first release had it."""
+
+from funcx_endpoint.config import Config
+
+__all__ = ["Config"]

@@ -1,0 +1,1 @@
+"""The executor and the processes below it, where the first release had them."""

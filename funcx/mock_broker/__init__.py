@@ -1,0 +1,1 @@
+"""The forwarder without a web service; the command is ``forwarder-service``."""

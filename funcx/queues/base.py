@@ -1,0 +1,5 @@
+"""What every queue between web service and forwarder does, where the first release had it."""
+
+from funcx_core.queues.base import FuncxQueue, NotConnected
+
+__all__ = ["FuncxQueue", "NotConnected"]
