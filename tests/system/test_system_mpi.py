@@ -130,5 +130,5 @@ def test_where_tasks_get_no_nodes_it_is_told(fabric):
         with pytest.raises(errors.ResourcesUnavailable, match="needs nodes of its own"):
             executor.submit(MPIFunction("hostname")).result(30)
         executor.resource_specification = {"num_nodes": 2}
-        with pytest.raises(errors.ResourcesUnavailable, match="runs each task on one"):
+        with pytest.raises(errors.ResourcesUnavailable, match="gives each task one"):
             executor.submit(MPIFunction("hostname")).result(30)

@@ -155,7 +155,7 @@ class ManagerRecord:
     @property
     def is_particular(self) -> bool:
         """Whether it depends on the task if it may be given one."""
-        return self.ends_at < math.inf or self.bound is not None or self.node.nodes > 1
+        return self.ends_at < math.inf or self.bound is not None or (self.node.nodes or 1) > 1
 
     def width(self, shape: Shape) -> int:
         """Return how many slots a task of this shape takes here; more than `capacity` if it cannot run here."""

@@ -14,6 +14,7 @@ import msgspec
 
 from funcx_core.protocol.resources import Resources
 from funcx_core.protocol.task import TaskOptions
+from funcx_endpoint.node_counts import too_many_nodes
 
 
 class Shape(NamedTuple):
@@ -73,13 +74,12 @@ class Node(NamedTuple):
     memory: int | None = None
     accelerators: int | None = None
     seconds: float | None = None
-    nodes: int = 1
+    nodes: int | None = None
 
     def width(self, shape: Shape) -> int:
         """Return how many slots such a task takes; more than `workers` if it cannot run here."""
-        if self.nodes > 1:
-            # A task has its nodes to itself. One that asks for too many fails where it arrives.
-            return min(_slots(shape.nodes, self.nodes, self.workers), self.workers)
+        if self.nodes is not None and (self.nodes > 1 or shape.nodes > self.nodes):
+            return _slots(shape.nodes, self.nodes, self.workers)  # A task has its nodes to itself.
         wide = max(
             _slots(shape.cores, self.cores, self.workers),
             _slots(shape.memory, self.memory, self.workers),
@@ -96,6 +96,8 @@ class Node(NamedTuple):
         ):
             if there is not None and wanted > there:
                 return f"The task asks for {name}={wanted:g}, and a node of this endpoint has {there:g}."
+        if self.nodes is not None and (fault := too_many_nodes(shape.nodes, self.nodes)) is not None:
+            return fault
         if self.seconds is not None and walltime is not None and walltime > self.seconds:
             return f"The task's walltime is {walltime:g} s, and a block of this endpoint lasts {self.seconds:g} s."
         return None

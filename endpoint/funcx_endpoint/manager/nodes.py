@@ -14,8 +14,8 @@ from funcx_core.protocol.resources import Resources
 from funcx_core.protocol.task import TaskOptions
 from funcx_endpoint.manager.held import Held
 from funcx_endpoint.manager.launchers import variables
+from funcx_endpoint.node_counts import too_many_nodes
 
-HOW: Final = "Its owner can change that: HighThroughputExecutor(enable_mpi_mode=True)."
 _NOTHING_SAID: Final = Resources()
 
 
@@ -42,12 +42,7 @@ class NodePool:
 
     def fault(self, options: TaskOptions | None) -> str | None:
         """Return why a task can never have its nodes here, as a sentence; None if it can."""
-        wanted = wanted_nodes(options)
-        if wanted <= max(len(self._names), 1):
-            return None
-        if not self.gives_nodes:
-            return f"The task asks for {wanted} nodes, and this endpoint runs each task on one. {HOW}"
-        return f"The task asks for {wanted} nodes, and a block of this endpoint has {len(self._names)}. Ask for fewer."
+        return too_many_nodes(wanted_nodes(options), len(self._names) or 1)
 
     def choose(self, waiting: Iterable[Held], running: Iterable[Held]) -> Choice | None:
         """Return which task starts next, and count whom it overtakes; None if no task may start now.

@@ -323,6 +323,30 @@ def test_a_manager_that_is_larger_than_the_settings_say_is_used():
     assert endpoint.running() == ["wide"]
 
 
+def test_more_nodes_than_a_block_gives_are_refused_as_soon_as_one_is_there(endpoint):
+    endpoint.submit("three", "again", resources=Resources(nodes=3))
+    endpoint.submit("two", resources=Resources(nodes=2))
+    assert not endpoint.ended
+    endpoint.manager("m", 1, nodes=1)
+    assert endpoint.ended["two"].error.message.startswith(
+        "The task asks for 2 nodes, and this endpoint gives each task one"
+    )
+    endpoint.manager("block", 2, nodes=2)
+    endpoint.submit("pair", "pairs", resources=Resources(nodes=2))
+    endpoint.submit("more", resources=Resources(nodes=3))
+    assert endpoint.on("block") == ["pair"], "a task has its nodes to itself"
+    assert "a block of this endpoint has 2" in endpoint.ended["more"].error.message
+
+
+def test_tasks_of_one_node_share_a_block_with_one_of_several(endpoint):
+    endpoint.manager("block", 4, nodes=4)
+    endpoint.submit("three", resources=Resources(nodes=3, ranks_per_node=8))
+    endpoint.submit("a", "b", resources=Resources(nodes=1))
+    assert endpoint.running() == ["a", "three"]
+    endpoint.finish("three")
+    assert endpoint.running() == ["a", "b"]
+
+
 def test_heartbeats_change_no_turn(endpoint):
     endpoint.manager("m", 1)
     endpoint.submit("a", "b", owner="ann")

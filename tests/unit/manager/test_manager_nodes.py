@@ -139,7 +139,7 @@ def test_the_variables_say_how_to_start_ranks_there():
 
 @pytest.mark.parametrize(
     ("nodes", "reason"),
-    [(FOUR, "a block of this endpoint has 4"), ((), "runs each task on one. Its owner can change that")],
+    [(FOUR, "a block of this endpoint has 4"), ((), "gives each task one (in MPI mode it would give more)")],
 )
 def test_more_nodes_than_there_are_is_a_typed_error_at_once(nodes, reason):
     [effect] = give(a_manager(nodes), a_task("1", 5))
