@@ -6,6 +6,7 @@
     ├── MagicArgumentError      an option of a magic
     ├── CaptureError            a variable that cannot go with the cell
     │   └── LargeInputError       … because all of them together are too large
+    ├── EnvironmentMismatch     a module that the endpoint does not have
     ├── NoEndpointError         no endpoint was chosen
     ├── UnknownEndpoint         no endpoint has that name
     └── NotConnectedError       no service is known
@@ -46,6 +47,12 @@ class LargeInputError(CaptureError):
     """The variables of the cell are larger than the service takes."""
 
     code = "large_input"
+
+
+class EnvironmentMismatch(_OneLine, UsageError):
+    """The cell imports what is not installed on the endpoint."""
+
+    code = "environment_mismatch"
 
 
 class NoEndpointError(_OneLine, UsageError):

@@ -14,6 +14,7 @@ from funcx_jupyter.errors import shown_in_one_line
 from funcx_jupyter.screens import BackgroundShellScreen, ShellScreen
 from funcx_jupyter.script_cells import python_for
 from funcx_jupyter.session.cell_task import CellTask
+from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.session.outcome import Finished
 from funcx_jupyter.session.prepare import PreparedCell, prepare
 from funcx_jupyter.session.run import CellRun
@@ -42,7 +43,7 @@ class FuncxMagics(Magics):  # type: ignore[misc]
         chosen = options.parse_cell_line(line)
         prepared = self._prepare(line, cell, chosen)
         try:
-            endpoint = self.session.endpoint(chosen.endpoint)
+            endpoint = self._endpoint(chosen)
             if chosen.explain:
                 return explain.of_cell(self.session, endpoint, prepared)
             run = CellRun(self.session, endpoint, prepared, chosen)
@@ -52,6 +53,14 @@ class FuncxMagics(Magics):  # type: ignore[misc]
             return self._started(run, chosen)
         screen = ShellScreen(self.shell, quiet=chosen.quiet)
         return self._shown(run.run(self.shell.user_ns, shell.place_of(self.shell), screen))
+
+    def _endpoint(self, chosen: options.CellOptions) -> Endpoint:
+        found, instead_of = self.session.endpoint_or(
+            chosen.endpoint, fallback=chosen.fallback, waits=chosen.wait_endpoint is not None
+        )
+        if instead_of:
+            ShellScreen(self.shell, quiet=False).notice(f"{instead_of} is offline: running on {found.name} instead.")
+        return found
 
     def _started(self, run: CellRun, chosen: options.CellOptions) -> CellTask:
         screen = BackgroundShellScreen(self.shell, quiet=chosen.quiet)

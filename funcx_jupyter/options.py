@@ -13,6 +13,7 @@ import msgspec
 from funcx_core.protocol.resources import Resources, priority_fault
 from funcx_core.sdk.options import as_resources
 from funcx_jupyter.errors import MagicArgumentError
+from funcx_jupyter.session.environment import OFF, STRICT, WARN
 
 AUTO: Final = "auto"
 NONE: Final = "none"
@@ -36,6 +37,9 @@ class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
         quiet: no header line.
         verbose: more in the header, whole tracebacks.
         explain: say what would be sent, and send nothing.
+        env: what to do about modules that the endpoint does not have: refuse the cell, say so, or nothing.
+        wait_endpoint: seconds for which the cell may wait for an endpoint that is offline.
+        fallback: where to run instead if it is.
         is_async: return at once, with a task to wait for.
         name: what the task is called; an asynchronous cell assigns it.
         cache: attach to the task of this cell that runs already, if nothing has changed since.
@@ -55,6 +59,9 @@ class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
     verbose: bool = False
     explain: bool = False
     cache: bool = True
+    env: str = STRICT
+    wait_endpoint: float | None = None
+    fallback: str | None = None
     is_async: bool = False
     name: str = ""
 
@@ -149,6 +156,17 @@ def _parser() -> _Parser:
         "-b", "--blocking", dest="is_async", action="store_false", help="wait for the end (default); ■ stops it"
     )
     add("-n", "--name", metavar="NAME", type=_name, help="name of the task; with -a also a variable")
+    offline = parser.add_mutually_exclusive_group()
+    offline.add_argument(
+        "--wait-endpoint", metavar="SECS", type=_seconds, help="if the endpoint is offline, wait for it this long"
+    )
+    offline.add_argument("--fallback", metavar="EP", help="if the endpoint is offline, run there instead")
+    add(
+        "--env",
+        choices=(STRICT, WARN, OFF),
+        default=STRICT,
+        help="a module that the endpoint does not have: refuse the cell (default),\nsay so, or send it all the same",
+    )
     add("-t", "--timeout", metavar="SECS", type=_seconds, help="stop the cell after this time")
     add(
         "--retries",
@@ -231,6 +249,9 @@ def _options(found: Any) -> CellOptions:
         verbose=found.verbose,
         explain=found.explain,
         cache=found.cache,
+        env=found.env,
+        wait_endpoint=found.wait_endpoint,
+        fallback=found.fallback,
         is_async=found.is_async,
         name=found.name or "",
     )

@@ -111,5 +111,5 @@ class BackgroundShellScreen:
         return arrange(error, self._shell, where=where, verbose=verbose)
 
     def _publish(self, data: dict[str, Any], display_id: str, *, update: bool) -> None:
-        if self._publisher is not None:
+        if self._publisher is not None:  # A terminal, or what `%%capture` took, is not changed.
             self._publisher.publish(data, {}, transient={"display_id": display_id}, update=update)

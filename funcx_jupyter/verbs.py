@@ -6,41 +6,12 @@ from typing import Any, Final
 
 from funcx_core.errors import FuncxError, TaskNotFound
 from funcx_core.protocol.task import TaskState
-from funcx_jupyter import explain, task_verbs
+from funcx_jupyter import explain, place_verbs, task_verbs
 from funcx_jupyter.desk import Desk
 from funcx_jupyter.display import words
 from funcx_jupyter.display.tables import Table, Text
 from funcx_jupyter.errors import MagicArgumentError, shown_in_one_line
-from funcx_jupyter.session.endpoints import Endpoint, choose
 from funcx_jupyter.verb_lines import Verb, read
-
-
-def use(desk: Desk, name: str) -> Text:
-    """Run the cells that name no endpoint there from now on."""
-    rows = desk.session.connection.endpoints()
-    # An endpoint that is offline now may be chosen for later; a name that does not exist may not.
-    online = [row for row in rows if name in {row.name, row.endpoint_id}]
-    chosen = online[0] if online else choose([name], rows)
-    desk.session.used = name
-    return Text(f"Cells run on {chosen.name} from now on ({_state(chosen)}).")
-
-
-def endpoints(desk: Desk) -> Table:
-    """List your endpoints."""
-    rows = sorted(desk.session.connection.endpoints(), key=lambda row: (not row.is_online, row.name))
-    heading = ("endpoint", "state", "workers", "idle", "waiting", "python", "host", "id")
-    return Table(heading, [_endpoint_row(row) for row in rows], "There is no endpoint yet. Start one with `funcx up`.")
-
-
-def _endpoint_row(row: Endpoint) -> tuple[str, ...]:
-    counts = (str(row.workers), str(row.idle_workers), str(row.pending_tasks)) if row.is_online else ("", "", "")
-    return (row.name, _state(row), *counts, row.python_version, row.hostname, row.endpoint_id)
-
-
-def _state(row: Endpoint) -> str:
-    if row.is_online:
-        return "● online"
-    return "○ offline" if row.last_seen is None else f"○ offline, last seen {words.ago(row.last_seen)}"
 
 
 def status(desk: Desk) -> Table:
@@ -92,8 +63,13 @@ def explain_(desk: Desk, name: str = "") -> Text:
 
 
 VERBS: Final[dict[str, Verb]] = {
-    "use": Verb(use, ("ENDPOINT",)),
-    "endpoints": Verb(endpoints),
+    "use": Verb(place_verbs.use, ("ENDPOINT",)),
+    "endpoints": Verb(place_verbs.endpoints),
+    "env": Verb(place_verbs.env, ("[ENDPOINT]", "[--diff]")),
+    "start": Verb(place_verbs.start, ("ENDPOINT",)),
+    "stop": Verb(place_verbs.stop, ("ENDPOINT",)),
+    "restart": Verb(place_verbs.restart, ("ENDPOINT",)),
+    "connect": Verb(place_verbs.connect, ("ADDRESS",)),
     "status": Verb(status),
     "tasks": Verb(status),
     "attach": Verb(task_verbs.attach, ("[TASK...]",)),

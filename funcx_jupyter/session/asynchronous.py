@@ -32,14 +32,14 @@ def show_in_background(
     session: Session, watched: Watched, screen: BackgroundScreen, namespace: dict[str, Any], name: str
 ) -> CellTask:
     """Return a handle on a task, and keep what is shown of it up to date until it has ended."""
-    task, future = watched.task, watched.future
+    task, shown = watched.task, threading.Event()
     show = screen.show_again if screen.is_live else None
-    shown = threading.Event() if screen.is_live else None
-    handle = CellTask(session, task, future, namespace, screen, name, show, shown)
+    handle = CellTask(session, task, watched.future, namespace, screen, name, show, shown)
     session.asynchronous[task.task_id] = handle
-    if shown is not None:
+    if screen.is_live:
         screen.open(watched.header)
-        live = LiveTask(watched, screen, partial(session.ended, task.task_id), shown)
-        future.add_done_callback(watched.mailbox.on_end)
-        session.background.show(live)
+    # Where nothing can be changed later it is watched all the same: it may have waited for its endpoint for too long.
+    live = LiveTask(watched, screen, partial(session.ended, task.task_id, is_shown=screen.is_live), shown)
+    watched.future.add_done_callback(watched.mailbox.on_end)
+    session.background.show(live)
     return handle

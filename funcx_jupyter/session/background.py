@@ -82,6 +82,8 @@ class LiveTask:
         if is_over:
             self._end()
             return None
+        if self._task.patience is not None:
+            self._task.patience.look()
         now = self._clock()
         if self._is_changed and now >= self._next_at:
             self._put_up()

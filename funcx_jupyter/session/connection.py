@@ -6,13 +6,14 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from funcx_core.cells.spec import CellSpec
-from funcx_core.errors import FuncxError, NotConfigured
+from funcx_core.errors import FuncxError, NotConfigured, NotFound, ServiceUnavailable
 from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, new_function_id, new_group_id
 from funcx_core.protocol.client import Limits
 from funcx_core.protocol.codec import encode
+from funcx_core.protocol.environment import Environment
 from funcx_core.protocol.task import Function, TaskOptions
 from funcx_core.sdk.futures import FuncXFuture, TaskListener
 from funcx_core.sdk.settings import Settings, load_settings
@@ -21,6 +22,8 @@ from funcx_core.sdk.web import WebClient
 from funcx_core.serialize import pack_call, pack_function
 from funcx_jupyter.errors import NotConnectedError, shown_in_one_line
 from funcx_jupyter.session.endpoints import Endpoint
+
+NOT_CONNECTED: Final = "No funcX service is configured. Start one here with `%funcx start local`, or connect with `%funcx connect https://host`."
 
 
 def funcx_cell(spec: bytes) -> bytes:
@@ -74,6 +77,9 @@ class Connection(Protocol):
     def result(self, task_id: str) -> Any:
         """Return the value of a task, or raise its exception."""
 
+    def environments(self, endpoint_id: str) -> list[Environment]:
+        """Return what there is on the nodes of an endpoint; nothing if it has not reported it."""
+
     def trusts(self, endpoint_id: str) -> bool:
         """Whether results of an endpoint may hold more than plain data."""
 
@@ -101,8 +107,8 @@ class ServiceConnection:
         """
         try:
             return cls(load_settings())
-        except NotConfigured as error:
-            raise NotConnectedError(str(error)) from None
+        except NotConfigured:
+            raise NotConnectedError(NOT_CONNECTED) from None
 
     def is_current(self) -> bool:
         """Whether this is still the configured service: `funcx up` may have started another one since."""
@@ -132,6 +138,8 @@ class ServiceConnection:
         """Return the user's endpoints, as they are now."""
         try:
             rows = self.client.get_endpoints()
+        except ServiceUnavailable as error:
+            raise shown_in_one_line(ServiceUnavailable(_not_submitted(str(error)))) from None
         except FuncxError as error:
             raise shown_in_one_line(error) from None
         return [endpoint_of(row, now=time.time()) for row in rows]
@@ -199,6 +207,16 @@ class ServiceConnection:
         """Return the value of a task, or raise its exception."""
         return self.client.get_result(task_id)
 
+    def environments(self, endpoint_id: str) -> list[Environment]:
+        """Return what there is on the nodes of an endpoint; nothing if it has not reported it."""
+        try:
+            found: list[Environment] = self.client.get_endpoint_environment(endpoint_id)
+        except NotFound:
+            return []  # A service that does not keep it.
+        except FuncxError as error:
+            raise shown_in_one_line(error) from None
+        return found
+
     def trusts(self, endpoint_id: str) -> bool:
         """Whether results of an endpoint may hold more than plain data."""
         try:
@@ -219,6 +237,12 @@ class ServiceConnection:
             self._stream.open()
             self._function_id = None
         return self._stream
+
+
+def _not_submitted(message: str) -> str:
+    """Return what a user of cells needs to know of a service that does not answer."""
+    cause = message.removesuffix(" Is it running? `funcx status` tells.")
+    return f"{cause} Your cell was not submitted."
 
 
 def _connect_timeout() -> float:

@@ -49,11 +49,21 @@ def choose(wanted: Sequence[str | None], endpoints: Sequence[Endpoint]) -> Endpo
         UnknownEndpoint: if there is none of that name.
         EndpointOffline: if it is not connected.
     """
-    name = next((name for name in wanted if name), None)
-    found = _default(endpoints) if name is None else _named(name, endpoints)
+    found = find(wanted, endpoints)
     if not found.is_online:
-        raise shown_in_one_line(EndpointOffline(_offline(found, endpoints)))
+        raise offline(found, endpoints)
     return found
+
+
+def find(wanted: Sequence[str | None], endpoints: Sequence[Endpoint]) -> Endpoint:
+    """Return the endpoint that is meant, online or not. Raises as `choose` does, but for that."""
+    name = next((name for name in wanted if name), None)
+    return _default(endpoints) if name is None else _named(name, endpoints)
+
+
+def offline(endpoint: Endpoint, endpoints: Sequence[Endpoint]) -> EndpointOffline:
+    """Return the error for an endpoint that is not connected: since when, what is online, and what to type."""
+    return shown_in_one_line(EndpointOffline(_offline(endpoint, endpoints)))
 
 
 def _default(endpoints: Sequence[Endpoint]) -> Endpoint:
@@ -88,14 +98,18 @@ def _offline(endpoint: Endpoint, endpoints: Sequence[Endpoint]) -> str:
     seen = "never seen" if endpoint.last_seen is None else f"last seen {words.ago(endpoint.last_seen)}"
     host = f", host {endpoint.hostname}" if endpoint.hostname else ""
     online = [other for other in endpoints if other.is_online]
-    others = f" Online now: {_names(online)}. Use `%%funcx {online[0].name}`, or start it" if online else " Start it"
-    return f"{endpoint.name} is offline ({seen}{host}).{others} with `funcx-endpoint start {endpoint.name}`."
+    others = f" Online now: {_names(online)}." if online else ""
+    # The machine at hand is known to everybody; a fallback worth naming is another one.
+    other = next((row.name for row in online if row.name != LOCAL), LOCAL)
+    fallback = f", `--fallback {other}`," if online else ""
+    start = f"`%funcx start {endpoint.name}`"
+    return f"{endpoint.name} is offline ({seen}{host}).{others} Use `--wait-endpoint 600`{fallback} or {start}."
 
 
 def _how_to_start(endpoints: Sequence[Endpoint]) -> str:
     if endpoints:
-        return f"Start one with `funcx-endpoint start {endpoints[0].name}`. Offline: {_names(endpoints)}."
-    return "Start one with `funcx up`."
+        return f"Start one with `%funcx start {endpoints[0].name}`. Offline: {_names(endpoints)}."
+    return "Start one with `%funcx start local`."
 
 
 def _names(endpoints: Iterable[Endpoint]) -> str:

@@ -9,6 +9,7 @@ import msgspec
 from funcx_core.ids import EndpointId, TaskId
 from funcx_core.sdk.futures import FuncXFuture
 from funcx_jupyter.display.header import Header
+from funcx_jupyter.session.patience import Patience
 from funcx_jupyter.session.watch import Mailbox
 
 NOT_KNOWN: Final = "connection lost"
@@ -25,6 +26,7 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True):
         took: seconds from then to its end, if it ended before we followed it.
         walltime: seconds after which it is stopped.
         renamed: file names of cells in its traceback, under which another kernel knew them, and what they are here.
+        patience: how long it may wait for its endpoint, if it is offline.
         stream: whether output is shown while it runs.
         verbose: whether frames of libraries are shown.
     """
@@ -37,6 +39,7 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True):
     took: float | None = None
     walltime: float | None = None
     renamed: dict[str, str] = {}
+    patience: Patience | None = None
     stream: bool = True
     verbose: bool = False
 

@@ -6,7 +6,15 @@ from typing import Any, Protocol
 
 import msgspec
 
-from funcx_core.errors import FuncxError, RemoteTaskError, ServiceUnavailable, TaskTimeout
+from funcx_core.errors import (
+    EndpointOffline,
+    FuncxError,
+    RemoteTaskError,
+    ServiceUnavailable,
+    TaskCancelled,
+    TaskTimeout,
+)
+from funcx_core.protocol.task import TaskState
 from funcx_core.serialize import RemoteInfo
 from funcx_jupyter.display import words
 from funcx_jupyter.display.header import Header
@@ -15,8 +23,9 @@ from funcx_jupyter.display.player import Player, Publisher
 from funcx_jupyter.errors import CellInterrupted, shown_in_one_line
 from funcx_jupyter.session.followed import NOT_KNOWN, Followed, Watched
 from funcx_jupyter.session.outcome import Finished, end_state, open_outcome, timing_of
+from funcx_jupyter.session.patience import Patience
 from funcx_jupyter.session.state import Session
-from funcx_jupyter.session.watch import Watcher
+from funcx_jupyter.session.watch import Indicator, Watcher
 
 
 class Screen(Protocol):
@@ -80,7 +89,10 @@ class Following:
     def _watch(self) -> None:
         player = Player(self._screen.publisher, lambda: self._screen.header(self._line.header, first=True, last=False))
         cancel = self._session.connection.cancel
-        watcher = Watcher(self._future, self._mailbox, player, self._line, cancel=cancel, stream=self._task.stream)
+        indicator: Indicator = self._line
+        if self._task.patience is not None:
+            indicator = _Impatient(self._line, self._task.patience)
+        watcher = Watcher(self._future, self._mailbox, player, indicator, cancel=cancel, stream=self._task.stream)
         try:
             watcher.wait()
         except CellInterrupted:
@@ -113,8 +125,30 @@ class Following:
         self._screen.header(self._line.header, first=False, last=True)
 
 
+class _Impatient:
+    """An indicator that looks at the clock for a task whose endpoint is offline."""
+
+    def __init__(self, line: HeaderLine, patience: Patience) -> None:
+        self._line = line
+        self._patience = patience
+
+    def running(self, state: TaskState) -> None:
+        """The task is in this state, still."""
+        self._patience.look()
+        self._line.running(state)
+
+    def stopping(self) -> None:
+        """The user wants it to stop."""
+        self._line.stopping()
+
+
 def presentable(error: BaseException, task: Followed, screen: Screen) -> BaseException:
     """Return an error of a task as the user is to see it: their own with its lines, ours in one."""
+    if isinstance(error, TaskCancelled) and task.patience is not None and task.patience.gave_up:
+        waited = f"{task.patience.seconds:g}"
+        return shown_in_one_line(
+            EndpointOffline(f"{task.endpoint} did not come online within {waited} s. The cell was not run.")
+        )
     if isinstance(error, TaskTimeout) and task.walltime is not None:
         limit = f"{task.walltime:g}"
         error.args = (f"Stopped after {limit} s (-t {limit}). Partial output kept.",)

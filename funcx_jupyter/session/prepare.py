@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import sys
 
 import msgspec
 
 from funcx_core.cells.spec import CellSpec, FigureStyle
+from funcx_jupyter.capture.imports import Import, imports_of
 from funcx_jupyter.capture.names import CellNames, analyse
 from funcx_jupyter.capture.values import Captured, Notebook, choose_inputs, pack
 from funcx_jupyter.display import words
@@ -45,6 +47,7 @@ class PreparedCell(msgspec.Struct, frozen=True):
 
     spec: CellSpec
     captured: Captured
+    imports: tuple[Import, ...] = ()
 
 
 def prepare(text: CellText, options: CellOptions, notebook: Notebook, figures: FigureStyle) -> PreparedCell:
@@ -54,7 +57,8 @@ def prepare(text: CellText, options: CellOptions, notebook: Notebook, figures: F
         SyntaxError: with the visible line.
         CaptureError: a variable is missing or cannot be sent.
     """
-    names = analyse(parse(text))
+    tree = parse(text)
+    names = analyse(tree)
     uses = choose_inputs(names, notebook, listed=options.inputs, exclude=options.exclude)
     outputs = choose_outputs(options.outputs, names)
     captured = pack(uses, notebook, exclude=options.exclude)
@@ -69,7 +73,17 @@ def prepare(text: CellText, options: CellOptions, notebook: Notebook, figures: F
         silent=text.silent,
         figures=figures,
     )
-    return PreparedCell(spec, captured)
+    return PreparedCell(spec, captured, tuple(_needs(tree, names, captured)))
+
+
+def _needs(tree: ast.Module, names: CellNames, captured: Captured) -> list[Import]:
+    """Return the modules that have to be where the cell runs: what it imports, and what the notebook's names are."""
+    repeated = [
+        Import(top, names.line_of(alias.name) or 0, f"the notebook imports it as `{alias.name}`")
+        for alias in captured.modules
+        if (top := alias.module.partition(".")[0]) not in sys.stdlib_module_names
+    ]
+    return [*imports_of(tree), *repeated]
 
 
 def parse(text: CellText) -> ast.Module:

@@ -12,18 +12,21 @@ import msgspec
 from funcx_core.cells.spec import CellSpec
 from funcx_core.ids import new_task_id
 from funcx_core.protocol.codec import encode
-from funcx_core.protocol.task import TaskOptions
+from funcx_core.protocol.task import TaskOptions, TaskState
 from funcx_core.sdk.futures import FuncXFuture
 from funcx_jupyter.display import words
 from funcx_jupyter.display.header import Header, describe_inputs
+from funcx_jupyter.errors import EnvironmentMismatch
 from funcx_jupyter.options import CellOptions
 from funcx_jupyter.session.asynchronous import BackgroundScreen, show_in_background
 from funcx_jupyter.session.cell_task import CellTask
 from funcx_jupyter.session.endpoints import Endpoint
+from funcx_jupyter.session.environment import OFF, STRICT, first_missing, is_missing, other_python
 from funcx_jupyter.session.followed import Followed, Watched
 from funcx_jupyter.session.following import Following, LineScreen, Screen
 from funcx_jupyter.session.journal import Submission
 from funcx_jupyter.session.outcome import Finished
+from funcx_jupyter.session.patience import Patience
 from funcx_jupyter.session.prepare import ROOM_FOR_CODE, PreparedCell, check_size
 from funcx_jupyter.session.recall import CellPlace
 from funcx_jupyter.session.state import Sent, Session, TaskRecord
@@ -54,12 +57,21 @@ class CellRun:
 
     def _begin(self, place: CellPlace, screen: Screen, mailbox: Mailbox) -> Watched:
         self._session.recall.open(place.notebook)
+        check_environment(self._session, self._endpoint, self._prepared, self._options.env, screen)
         submission = self._describe(place)
         running = self._session.running_twin(submission) if self._options.cache else None
         if running is not None:
             return self._attached(running, screen, mailbox)
         future = self._submit(submission, place, mailbox)
-        return Watched(self._followed(submission), future, mailbox, self._header(submission))
+        header, followed = self._header(submission), self._followed(submission)
+        if self._options.wait_endpoint is not None and not self._endpoint.is_online:
+            mailbox.state = TaskState.WAITING_FOR_EP
+            header = msgspec.structs.replace(header, state=TaskState.WAITING_FOR_EP)
+            patience = Patience(
+                self._session.connection, submission.task_id, self._options.wait_endpoint, time.monotonic
+            )
+            followed = msgspec.structs.replace(followed, patience=patience)
+        return Watched(followed, future, mailbox, header)
 
     def _describe(self, place: CellPlace) -> Submission:
         spec, connection = self._prepared.spec, self._session.connection
@@ -142,6 +154,32 @@ class CellRun:
             outputs=", ".join(submission.outputs),
             verbose=self._options.verbose,
         )
+
+
+def check_environment(
+    session: Session, endpoint: Endpoint, prepared: PreparedCell, manner: str, screen: Screen
+) -> None:
+    """Compare what the cell imports with what the endpoint has, and say what differs.
+
+    Raises:
+        EnvironmentMismatch: a module is not there, and `manner` is ``strict``.
+    """
+    if manner == OFF:
+        return
+    found = session.environments.of(endpoint.endpoint_id)
+    if endpoint.endpoint_id not in session.told and (line := other_python(found, endpoint.name)):
+        session.told.add(endpoint.endpoint_id)
+        screen.notice(line)
+    if first_missing(prepared.imports, found) is None:
+        return
+    found = session.environments.of(endpoint.endpoint_id, anew=True)  # It may have been installed since.
+    missing = first_missing(prepared.imports, found)
+    if missing is None:
+        return
+    message = is_missing(missing, found, endpoint.name)
+    if manner == STRICT:
+        raise EnvironmentMismatch(message)
+    screen.notice(message)
 
 
 def content_hash(spec: CellSpec, endpoint_id: str) -> str:

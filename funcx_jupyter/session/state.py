@@ -12,13 +12,15 @@ import msgspec
 from funcx_core.cells.spec import CellSpec
 from funcx_core.errors import FuncxError, TaskNotFound, UsageError
 from funcx_core.ids import EndpointId, TaskId, new_task_id
+from funcx_core.protocol.environment import Environment
 from funcx_core.protocol.task import TaskOptions, TaskState
 from funcx_core.sdk.futures import FuncXFuture
 from funcx_jupyter.display import words
 from funcx_jupyter.errors import shown_in_one_line
 from funcx_jupyter.session.background import Background
 from funcx_jupyter.session.connection import Connection, ServiceConnection
-from funcx_jupyter.session.endpoints import Endpoint, choose
+from funcx_jupyter.session.endpoints import Endpoint, choose, find, offline
+from funcx_jupyter.session.environment import Environments
 from funcx_jupyter.session.journal import Submission
 from funcx_jupyter.session.recall import Recall
 from funcx_jupyter.session.watch import Mailbox
@@ -71,6 +73,8 @@ class Session:
         self.recall = Recall()
         self.background = Background()
         self.asynchronous: dict[TaskId, CellTask] = {}
+        self.environments = Environments(self._ask_environments, time.monotonic)
+        self.told: set[str] = set()
         self._kept = 0
         self._connect = connect
         self._connection: Connection | None = None
@@ -96,8 +100,27 @@ class Session:
         Raises:
             UsageError, EndpointOffline: if there is none to use; the message says what to type.
         """
-        order = [wanted, self.used, os.environ.get("FUNCX_ENDPOINT"), self.configured]
-        return choose(order, self.connection.endpoints())
+        return choose(self._order(wanted), self.connection.endpoints())
+
+    def endpoint_or(self, wanted: str | None, *, fallback: str | None, waits: bool) -> tuple[Endpoint, str]:
+        """Return the endpoint for a cell; if it is offline, the `fallback`, or that very endpoint if the cell `waits` for it.
+
+        The second value is the name of the one that is offline, if another takes its place. Raises as `endpoint` does.
+        """
+        rows = self.connection.endpoints()
+        found = find(self._order(wanted), rows)
+        if found.is_online or waits:
+            return found, ""
+        other = find([fallback], rows) if fallback else found
+        if not other.is_online:
+            raise offline(found, rows)
+        return other, found.name
+
+    def _ask_environments(self, endpoint_id: str) -> list[Environment]:
+        return self.connection.environments(endpoint_id)
+
+    def _order(self, wanted: str | None) -> list[str | None]:
+        return [wanted, self.used, os.environ.get("FUNCX_ENDPOINT"), self.configured]
 
     def remember(self, record: TaskRecord) -> None:
         """Keep what is known of a task, and tell the listeners."""
@@ -122,11 +145,12 @@ class Session:
                 TaskRecord(task_id=submission.task_id, endpoint=submission.endpoint, cell=title, name=submission.name)
             )
 
-    def ended(self, task_id: TaskId, state: TaskState, seconds: float = 0.0) -> None:
-        """The end of a task was shown to the user. `seconds`: how long it ran."""
+    def ended(self, task_id: TaskId, state: TaskState, seconds: float = 0.0, *, is_shown: bool = True) -> None:
+        """A task has ended. `seconds`: how long it ran. `is_shown`: the user has seen its output and its end."""
         if record := self.tasks.get(task_id):
             record.state, record.seconds = state, seconds
-        self.recall.ended(task_id, state)
+        if is_shown:
+            self.recall.ended(task_id, state)
 
     def running_twin(self, wanted: Submission) -> Submission | None:
         """Return the submission of the same cell, with the same inputs, whose task still runs.

@@ -210,7 +210,7 @@ def test_unloading(fabric):
 def test_without_a_service_the_greeting_says_what_to_do(tmp_path):
     with kernel({**os.environ, "FUNCX_HOME": str(tmp_path / "empty")}) as running:
         assert (
-            "No funcX service is configured. Start one here with `funcx up`"
+            "No funcX service is configured. Start one here with `%funcx start local`, or connect with"
             in running.run("%load_ext funcx_jupyter").text()
         )
         name, text = running.run("%%funcx\n1").error

@@ -14,6 +14,7 @@ from funcx_core.cells.spec import CellSpec
 from funcx_core.ids import EndpointId, TaskId, new_group_id, new_task_id
 from funcx_core.protocol.client import Limits
 from funcx_core.protocol.codec import encode
+from funcx_core.protocol.environment import Environment
 from funcx_core.protocol.task import TaskError, TaskEvent, TaskOptions, TaskResult, TaskState, event_seq
 from funcx_core.protocol.worker import Output
 from funcx_core.sdk.futures import FuncXFuture, TaskListener
@@ -35,6 +36,7 @@ class FakeConnection:
         self.cancelled: list[TaskId] = []
         self.futures: dict[TaskId, FuncXFuture] = {}
         self.accepts = Limits()
+        self.reported: list[Environment] = []
         self.group_id = new_group_id()
         self._lock = threading.Lock()
         self._worker: Popen[bytes] | None = None
@@ -101,6 +103,9 @@ class FakeConnection:
 
     def result(self, task_id: str) -> Any:
         return self.futures[TaskId(task_id)].result()
+
+    def environments(self, endpoint_id: str) -> list[Environment]:
+        return self.reported
 
     def trusts(self, endpoint_id: str) -> bool:
         return True

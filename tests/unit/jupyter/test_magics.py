@@ -13,9 +13,17 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from funcx_core.errors import ServiceUnavailable, TaskNotFound
+from funcx_core.errors import EndpointOffline, ServiceUnavailable, TaskNotFound
 from funcx_core.protocol.client import Limits
-from funcx_jupyter.errors import CaptureError, CellInterrupted, LargeInputError, MagicArgumentError, NotConnectedError
+from funcx_core.protocol.environment import Environment
+from funcx_jupyter.errors import (
+    CaptureError,
+    CellInterrupted,
+    EnvironmentMismatch,
+    LargeInputError,
+    MagicArgumentError,
+    NotConnectedError,
+)
 from funcx_jupyter.extension import greeting, load, unload
 from funcx_jupyter.magics import FuncxMagics
 from funcx_jupyter.session.state import Session, TaskRecord
@@ -48,7 +56,7 @@ def connection():
 @pytest.fixture
 def magics(shell, connection):
     shell.reset(new_session=True)
-    connection.hold, connection.accepts = False, Limits()
+    connection.hold, connection.accepts, connection.reported = False, Limits(), []
     made = FuncxMagics(shell, Session(lambda: connection))
     shell.register_magics(made)
     return made
@@ -296,6 +304,55 @@ def test_explain_says_what_went_with_a_task_and_how_long_it_took(run, magics):
     assert "imports: math" in told
     assert "losses:  run again up to 2 times, stopped after 30 s" in told
     assert " s the last time, on local" in run("%%funcx --explain -o r\nr = m.sqrt(x)").out
+
+
+def test_a_module_that_the_endpoint_does_not_have(run, connection, magics):
+    connection.reported = [Environment(python_version="3.8.1", modules=["numpy"])]
+    sent = len(connection.specs)
+    ran = run("%%funcx\n\nimport xgboost\nprint(1)")
+    assert isinstance(ran.error, EnvironmentMismatch)
+    assert "`xgboost` (line 3) is not installed on local." in str(ran.error)
+    assert len(connection.specs) == sent
+    run("import numpy as np, msgspec as m")
+    assert "`msgspec` (line 2) is not installed" in str(run("%%funcx\nm.json").error)
+    warned = run("%%funcx --env warn\nm.json\n1")
+    assert "`msgspec` (line 2) is not installed" in warned.out
+    assert warned.value == 1
+    assert "not installed" not in run("%%funcx --env off\nm.json\n1").out
+    connection.reported = [Environment(python_version="3.8.1", modules=["numpy", "msgspec"])]  # installed since
+    assert run("%%funcx\nm.json\n2").value == 2
+
+
+def test_another_python_is_said_once(run, connection):
+    connection.reported = [Environment(python_version="3.8.1", modules=["numpy"])]
+    assert "local has Python 3.8, this kernel" in run("%%funcx\n1").out
+    assert "has Python 3.8" not in run("%%funcx\n1").out
+    told = run("%funcx env").out
+    assert "CPython 3.8.1 · 0 packages" in told
+    assert "msgspec" in run("%funcx env local --diff").out
+
+
+AWAY = msgspec.structs.replace(LOCAL, name="theta", endpoint_id="f" * 36, is_online=False, last_seen=840.0)
+
+
+def test_an_endpoint_that_is_offline(run, connection, monkeypatch):
+    monkeypatch.setattr(connection, "rows", [LOCAL, AWAY])
+    ran = run("%%funcx theta\n1")
+    assert isinstance(ran.error, EndpointOffline)
+    assert str(ran.error).startswith("theta is offline (last seen 14 min ago, host here). Online now: local. Use")
+    ran = run("%%funcx theta --fallback local\n1")
+    assert ran.out.startswith("theta is offline: running on local instead.\n")
+    assert ran.value == 1
+    assert "instead" not in run("%%funcx local --fallback theta\n1").out
+
+
+def test_waiting_for_an_endpoint_has_an_end(run, connection, monkeypatch):
+    monkeypatch.setattr(connection, "rows", [LOCAL, AWAY])
+    monkeypatch.setattr(connection, "task", lambda task_id: {"task_id": task_id, "status": "waiting-for-ep"})
+    connection.hold = True
+    error = run("%%funcx theta --wait-endpoint 0.2\n1").error
+    assert isinstance(error, EndpointOffline)
+    assert str(error) == "theta did not come online within 0.2 s. The cell was not run."
 
 
 def test_stopping_tasks_by_name_or_all_of_them(run, connection, monkeypatch):
