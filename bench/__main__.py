@@ -24,8 +24,10 @@ ROOT = Path(__file__).resolve().parent.parent
 SYSTEMS = {
     "ours": ROOT / ".venv" / "bin" / "python",
     "pool": ROOT / ".venv" / "bin" / "python",
+    "standalone": ROOT / ".venv" / "bin" / "python",
     "parsl_htex": ROOT / ".venv-bench" / "bin" / "python",
 }
+USUAL = ("ours", "pool", "parsl_htex")
 TIMEOUT = 600
 
 
@@ -67,7 +69,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of the work, one round")
     parser.add_argument("--rounds", type=int, help="rounds of all systems by turns (default 3, or 1 when quick)")
     parser.add_argument("--readme", action="store_true", help="quote the figures in README.md")
-    parser.add_argument("--only", nargs="+", choices=SYSTEMS, default=list(SYSTEMS), help="measure only these")
+    parser.add_argument("--only", nargs="+", choices=SYSTEMS, default=list(USUAL), help="measure only these")
     arguments = parser.parse_args()
     rounds = arguments.rounds or (1 if arguments.quick else 3)
     measured: dict[str, list[dict[str, Any]]] = {system: [] for system in arguments.only}

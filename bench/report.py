@@ -7,7 +7,14 @@ from typing import Any
 
 BEGIN = "<!-- bench:begin -->"
 END = "<!-- bench:end -->"
-NAMES = {"ours": "ours", "pool": "ProcessPoolExecutor", "parsl_htex": "Parsl HTEX"}
+NAMES = {
+    "ours": "ours",
+    "pool": "ProcessPoolExecutor",
+    "parsl_htex": "Parsl HTEX",
+    "standalone": "ours, with no service",
+}
+OURS = ("ours", "standalone")
+"""Which systems are compared with the others: the first one that was measured."""
 ROWS = (
     ("tasks_per_s", "no-op, one by one, tasks/s", "{:,.0f}"),
     ("map_calls_per_s", "no-op, map(chunksize=100), calls/s", "{:,.0f}"),
@@ -41,8 +48,9 @@ def report(medians: dict[str, dict[str, Any]], machine: dict[str, Any]) -> str:
 
 def summary(medians: dict[str, dict[str, Any]], machine: dict[str, Any]) -> list[str]:
     """Return one row per figure, one column per system, and ours as a multiple of each peer."""
-    peers = [system for system in medians if system != "ours"] if "ours" in medians else []
-    header = ["", *(NAMES[system] for system in medians), *(f"ours ÷ {NAMES[peer]}" for peer in peers)]
+    subject = next((system for system in OURS if system in medians), "")
+    peers = [system for system in medians if subject and system != subject]
+    header = ["", *(NAMES[system] for system in medians), *(f"{NAMES[subject]} ÷ {NAMES[peer]}" for peer in peers)]
     lines = [
         f"Medians of {machine['rounds']} rounds by turns, 2 workers each; Python {machine['python']}, {machine['processors']} cores.",
         "",
@@ -51,7 +59,7 @@ def summary(medians: dict[str, dict[str, Any]], machine: dict[str, Any]) -> list
     ]
     for figure, title, form in ROWS:
         values = [form.format(figures[figure]) for figures in medians.values()]
-        ratios = [ratio(medians["ours"][figure], medians[peer][figure]) for peer in peers]
+        ratios = [ratio(medians[subject][figure], medians[peer][figure]) for peer in peers]
         lines.append(f"| {title} | {' | '.join([*values, *ratios])} |")
     return lines
 
