@@ -13,6 +13,7 @@ from funcx_endpoint.executors.alone.executor import StandaloneExecutor
 from funcx_endpoint.executors.containers import container_settings
 from funcx_endpoint.executors.mpi import check_mpi
 from funcx_endpoint.executors.old_settings import OLD_SETTINGS
+from funcx_endpoint.executors.routing import check_routing
 from funcx_endpoint.manager.containers import ContainerSettings
 from funcx_endpoint.manager.placement import check_affinity
 from funcx_endpoint.ports import check_ports, check_range
@@ -79,6 +80,9 @@ class HighThroughputExecutor(StandaloneExecutor):
         mpi_launcher: what starts programs on several nodes, in MPI mode: ``mpiexec`` (of MPICH and its kin), ``srun``, ``aprun``, or
             ``openmpi`` (its ``mpirun``).
         max_workers_per_block: tasks run at a time in a block, at most, in MPI mode.
+        scheduler_mode: with ``hard``, a node runs tasks of one container at a time; with ``soft``, of any.
+        prefetch_capacity: tasks that a node may have beyond those that its workers run; None for as many as keep workers busy:
+            none of long functions, many of short ones.
         passthrough: what `submit` takes: True for packed buffers, whose futures give packed results; False for functions and
             values; None for either. An endpoint makes no use of it.
     """
@@ -121,6 +125,8 @@ class HighThroughputExecutor(StandaloneExecutor):
     enable_mpi_mode: bool = False
     mpi_launcher: str = "mpiexec"
     max_workers_per_block: int = 1
+    scheduler_mode: str = "soft"
+    prefetch_capacity: int | None = None
     passthrough: bool | None = None
 
     @staticmethod
@@ -153,6 +159,7 @@ class HighThroughputExecutor(StandaloneExecutor):
         )
         self._check_placement()
         self.containers()
+        check_routing(self.scheduler_mode, self.prefetch_capacity)
         check_ports("worker_ports", self.worker_ports)
         check_range("worker_port_range", self.worker_port_range)
         check_range("interchange_port_range", self.interchange_port_range)

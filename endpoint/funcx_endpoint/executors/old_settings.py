@@ -14,8 +14,6 @@ OLD_SETTINGS: Final[Mapping[str, str]] = {
     "interchange_local": "the agent runs where `funcx-endpoint start` is called",
     "managed": "whoever starts an executor manages it",
     "poll_period": "nothing polls: every process sleeps until there is something to do",
-    "prefetch_capacity": "how far ahead tasks are dealt follows from how long they take",
-    "scheduler_mode": "workers change their containers as the tasks want it",
     "storage_access": "executors move no files; pass values of up to 10 GB, or paths",
     "storage_delay": "executors move no files; pass values of up to 10 GB, or paths",
     "suppress_failure": "an endpoint always goes on after the failure of a block, manager or worker",

@@ -89,9 +89,11 @@ def _prefetch(
     run_times: RunTimes,
     most_ahead: int | None,
 ) -> None:
-    slots = sum(manager.capacity for manager, _ in dealt)
+    slots = sum([manager.capacity for manager, _ in dealt])
     number = len(waiting)
     for manager, taken in dealt:
+        if manager.extra:
+            continue  # What waits would be run in the slots that a large task keeps idle.
         # A fair share, so that the first manager does not take what the last one could run now.
         share = ceil(number * manager.capacity / slots)
         if most_ahead is not None:

@@ -89,6 +89,17 @@ class Ledger:
         return len(self._held) - self.running
 
     @property
+    def demand(self) -> int:
+        """Slots that open tasks take or would take."""
+        extra = sum(record.extra for record in self._managers.values())
+        wide = sum(
+            (self._largest.width(lane.shape) - 1) * len(lane.queue)
+            for lane in self._backlog.lanes()
+            if not lane.is_light
+        )
+        return len(self._held) + extra + wide
+
+    @property
     def unacknowledged(self) -> int:
         """Results that the service has not acknowledged."""
         return len(self._ended)

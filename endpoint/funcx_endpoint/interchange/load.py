@@ -16,12 +16,10 @@ class LoadOf:
         self._state = state
 
     def load(self, *, by_kind: bool) -> Load:
-        """Return the tasks that wait or run, and which managers are busy; with `by_kind` also how many of each kind."""
+        """Return the slots that open tasks need, and which managers are busy; with `by_kind` also how many of each kind."""
         state = self._state
         busy = frozenset(record.manager_id for record in state.managers if record.leased)
-        return Load(
-            state.waiting + state.running, busy, Counter(map(_container, state.open_tasks())) if by_kind else {}
-        )
+        return Load(state.demand, busy, Counter(map(_container, state.open_tasks())) if by_kind else {})
 
     def breakdown(self) -> list[tuple[str, int, bool]]:
         """Return the tasks in the queue and at each manager, and whether it takes more."""

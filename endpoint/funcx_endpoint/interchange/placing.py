@@ -191,7 +191,8 @@ class Placing:
     # --- ahead of the workers ----------------------------------------------------------------------------------------
 
     def _prefetch(self) -> None:
-        rooms = [manager for manager in self._managers if manager.reserved_for is None]
+        # Where a task takes several slots, what waits would be run in those that it keeps idle.
+        rooms = [manager for manager in self._managers if manager.reserved_for is None and not manager.extra]
         slots = sum(manager.capacity for manager in rooms)
         turns = [
             (account.clock, number, account)

@@ -41,6 +41,7 @@ from funcx_endpoint.blocks.provider import is_local
 from funcx_endpoint.blocks.scaler import Scaler
 from funcx_endpoint.config import Config
 from funcx_endpoint.control.server import ControlServer
+from funcx_endpoint.executors.routing import routing, said_cores, said_memory
 from funcx_endpoint.folder import EndpointFolder, Status
 from funcx_endpoint.interchange import recovery
 from funcx_endpoint.interchange.addresses import address_for_managers
@@ -98,10 +99,12 @@ class Agent:
         self._loop = asyncio.get_running_loop()
         self._context: zmq.Context[Any] = zmq.Context()
         self._provider = executor.provider or _local_provider()
+        self._blocks = BlockRunner(executor, self._provider, folder=folder.scripts, settings=folder.manager_settings)
         self._state = Interchange(
             heartbeat_period=executor.heartbeat_period,
             heartbeat_threshold=executor.heartbeat_threshold,
             window=config.window,
+            routing=routing(executor, is_local=is_local(self._provider), block_seconds=self._blocks.walltime),
         )
         self._spool = Spool(folder.results, on_durable=self._durable_soon, on_full=self._full_soon)
         self._floor = Floor(
@@ -111,7 +114,6 @@ class Agent:
             on_message=self._from_manager,
             on_ended=self._manager_ended,
         )
-        self._blocks = BlockRunner(executor, self._provider, folder=folder.scripts, settings=folder.manager_settings)
         self._scaler = Scaler(executor, self._provider, self._blocks, LoadOf(self._state))
         registrar = Registrar(config, endpoint_id=endpoint_id, name=folder.name, public_key=keys.public)
         self._uplink = Uplink(
@@ -249,6 +251,8 @@ class Agent:
             agent_host=socket.gethostname(),
             agent_pid=os.getpid(),
             workers=executor.workers_per_node(),
+            cores=said_cores(executor.provider),
+            memory=said_memory(executor.provider),
             heartbeat_period=executor.heartbeat_period,
             heartbeat_threshold=executor.heartbeat_threshold,
             max_result=executor.max_result,

@@ -116,7 +116,7 @@ class Largest:
     """The largest node that an endpoint has, or could have: as its settings say, else the largest that ever came."""
 
     def __init__(self, configured: Node | None) -> None:
-        self._configured = configured or Node(1)
+        self._configured = configured
         self._seen: Node | None = None
 
     def learn(self, node: Node) -> bool:
@@ -124,6 +124,11 @@ class Largest:
         old = self._seen
         self._seen = node if old is None else Node._make(_larger(*pair) for pair in zip(old, node, strict=True))
         return self._seen != old
+
+    def width(self, shape: Shape) -> int:
+        """Return how many slots a task of this shape takes, at most as many as a node has."""
+        node = self._node()
+        return min(node.width(shape), node.workers)
 
     def refusal(self, options: TaskOptions | None) -> str | None:
         """Return why no node can run such a task, in words; None if one can, or could if it came."""
@@ -136,8 +141,8 @@ class Largest:
         return f"{said} Ask for less, or use an endpoint that has more."
 
     def _node(self) -> Node:
-        if self._seen is None:
-            return self._configured
+        if self._seen is None or self._configured is None:
+            return self._configured or self._seen or Node(1)
         pairs = zip(self._configured, self._seen, strict=True)
         return Node._make(there if said is None else said for said, there in pairs)
 

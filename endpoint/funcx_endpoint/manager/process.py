@@ -159,8 +159,9 @@ class ManagerProcess:
                 pid=os.getpid(),
                 python_version=platform.python_version(),
                 version=metadata.version("funcx-workbench"),
-                cores=len(os.sched_getaffinity(0)),
-                memory_bytes=memory_bytes(),
+                cores=_least(self._settings.cores, len(os.sched_getaffinity(0))),
+                memory_bytes=_least(self._settings.memory, memory_bytes()),
+                accelerators=_number(self._settings.accelerators),
                 session=session,
                 held=held,
                 container_kinds=self._machine.container_kinds,
@@ -368,3 +369,11 @@ class ManagerProcess:
         self._uplink.close(linger=not self._agent_is_gone)
         self._journal.close(forget=self._machine.is_done)
         self._crew.remove_working_dir()
+
+
+def _least(said: int | None, there: int) -> int:
+    return there if said is None else min(said, there)
+
+
+def _number(accelerators: int | list[str]) -> int:
+    return accelerators if isinstance(accelerators, int) else len(accelerators)

@@ -30,6 +30,8 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
         max_result: bytes; a larger result goes by way of a file, see `funcx_endpoint.large`.
         max_large_result: bytes; a larger one becomes `ResultTooLarge`.
         max_output: bytes of stdout and stderr kept per task.
+        cores: processors of a node that tasks may use; None for those that its manager may use.
+        memory: bytes of memory of a node that tasks may use; None for all.
         keep_children: whether processes that a task left behind may live on.
         walltime: default walltime in seconds of tasks that set none; None for no limit.
         block_seconds: how long a block may run by the rules of its batch system; None if that is not limited.
@@ -62,6 +64,8 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_result: int = 10 * 1024 * 1024
     max_large_result: int = 0
     max_output: int = 1024 * 1024
+    cores: int | None = None
+    memory: int | None = None
     keep_children: bool = False
     walltime: float | None = None
     block_seconds: float | None = None

@@ -347,6 +347,22 @@ def test_tasks_of_one_node_share_a_block_with_one_of_several(endpoint):
     assert endpoint.running() == ["a", "b"]
 
 
+def test_large_tasks_ask_for_as_many_blocks_as_they_need(endpoint):
+    endpoint.manager("m", 4)
+    endpoint.submit("a", "b", resources=Resources(cores=3))
+    endpoint.submit("c")
+    assert endpoint.machine.demand == 7
+
+
+def test_nothing_goes_ahead_where_slots_are_kept_idle(endpoint):
+    endpoint.manager("m", 4)
+    endpoint.submit("first")
+    endpoint.finish("first", seconds=0.0001)
+    endpoint.submit("wide", resources=Resources(cores=3))
+    endpoint.submit(*[f"a{n}" for n in range(100)])
+    assert len(endpoint.running()) == 2
+
+
 def test_heartbeats_change_no_turn(endpoint):
     endpoint.manager("m", 1)
     endpoint.submit("a", "b", owner="ann")
