@@ -120,7 +120,7 @@ class Capture:
     def _cut(self, text: bytes) -> bytes:
         kept = _whole_characters(text[: self._room])
         self._dropped += len(text) - len(kept)
-        self._room = 0
+        self._room = len(kept)  # Nothing is left when it has been gathered.
         return kept
 
     def _gather(self, kind: EventKind, text: bytes) -> None:

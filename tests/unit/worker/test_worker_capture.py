@@ -64,6 +64,13 @@ def test_output_over_the_limit_keeps_its_head_and_says_what_was_dropped(capture:
     assert seen(sent)[-1] == (EventKind.TRUNCATED, b'{"bytes": 500}')
 
 
+def test_nothing_is_kept_after_the_limit_however_much_comes(capture: Capture, sent: list[Output]) -> None:
+    for _ in range(5):
+        capture.stdout.write("x" * 5000)
+    capture.end()
+    assert seen(sent) == [(OUT, b"x" * 1000), (EventKind.TRUNCATED, b'{"bytes": 24000}')]
+
+
 def test_the_limit_is_per_task(capture: Capture, sent: list[Output]) -> None:
     capture.stdout.write("x" * 2000)
     capture.end()
