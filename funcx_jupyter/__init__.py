@@ -5,9 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from funcx_jupyter.library import cell, on, remote, start
     from funcx_jupyter.widgets.front import EndpointPicker, TaskMonitor, TaskView
 
-__all__ = ["EndpointPicker", "TaskMonitor", "TaskView", "load_ipython_extension", "unload_ipython_extension"]
+__all__ = [
+    "EndpointPicker",
+    "TaskMonitor",
+    "TaskView",
+    "cell",
+    "load_ipython_extension",
+    "on",
+    "remote",
+    "start",
+    "unload_ipython_extension",
+]
+_LIBRARY = frozenset({"cell", "on", "remote", "start"})
 
 
 def load_ipython_extension(shell: Any) -> None:
@@ -27,6 +39,10 @@ def unload_ipython_extension(shell: Any) -> None:
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _LIBRARY:
+        from funcx_jupyter import library  # noqa: PLC0415 - importing this package is fast
+
+        return getattr(library, name)
     from funcx_jupyter.widgets import front  # noqa: PLC0415 - importing this package needs no IPython
 
     return getattr(front, name)
