@@ -263,7 +263,7 @@ async def test_a_task_takes_along_what_it_runs_in(service: TestedService) -> Non
     await service.post("submit", {"tasks": [[plain, endpoint_id, "x"]], "options": {"container": forged["container"]}})
     await service.post("submit", {"tasks": [[function_id, endpoint_id, "x"]]})
     options = [offer.task.options for _, offer in await service.offers(3)]
-    assert [each.container for each in options if each is not None] == [image, None, None]
+    assert [each.container for each in options if each is not None] == [image, None, image]
     (function,) = await service.store.functions([FunctionId(function_id)])
     assert function.container == image
 

@@ -16,7 +16,7 @@ from funcx_core.errors import (
     TaskGroupNotFound,
     TaskNotFound,
 )
-from funcx_core.ids import BlobId, EndpointId, FunctionId, GroupId, TaskId
+from funcx_core.ids import BlobId, ContainerId, EndpointId, FunctionId, GroupId, TaskId
 from funcx_core.protocol.blob import is_reference, read_reference
 from funcx_core.protocol.client import Limits, Rejection, Submit
 from funcx_core.protocol.handoff import CancelRequested, More, Offer, Submitted, owner_tag
@@ -218,11 +218,15 @@ class Tasks:
     ) -> None:
         if not calls:
             return
-        options = None if submit.options == DEFAULT_OPTIONS else submit.options
+        options = _options_by_function(submit.options, functions)
         owner_id, group_id = user.user_id, submit.group_id
         tag = owner_tag(submit.endpoint_id, owner_id)
         offers = [
-            Offer(Task(call.task_id, 1, call.function_id, call.payload, options, tag), owner_id, group_id)
+            Offer(
+                Task(call.task_id, 1, call.function_id, call.payload, options[call.function_id], tag),
+                owner_id,
+                group_id,
+            )
             for call in calls
         ]
         await self._handoff.put(Submitted(submit.endpoint_id, offers, list(functions.values())))
@@ -295,6 +299,21 @@ class Tasks:
             by_endpoint.setdefault(found.endpoint_id, []).append(found.task_id)
         for endpoint_id, ids in by_endpoint.items():
             await self._handoff.put(CancelRequested(endpoint_id, ids, force))
+
+
+def _options_by_function(
+    options: TaskOptions, functions: dict[FunctionId, Function]
+) -> dict[FunctionId, TaskOptions | None]:
+    """Return the options of calls of each function; who looks for a place for them must see the container of their function."""
+    common: TaskOptions | None = None if options == DEFAULT_OPTIONS else options
+    found: dict[FunctionId, TaskOptions | None] = dict.fromkeys(functions, common)
+    if options.container is None:
+        for function_id, function in functions.items():
+            if (image := function.container) is not None:
+                found[function_id] = msgspec.structs.replace(
+                    options, container_id=ContainerId(image.container_id), container=image
+                )
+    return found
 
 
 def rejection(task_id: TaskId, error: FuncxError) -> Rejection:
