@@ -16,7 +16,7 @@ from funcx_core.errors import ConfigError
 DEFAULT: Final = "laptop"
 
 _FOLDER: Final = Path(__file__).parent
-_GENERAL: Final = ("laptop", "gpu", "slurm", "pbs", "kubernetes")
+_GENERAL: Final = ("laptop", "gpu", "slurm", "mpi", "pbs", "kubernetes")
 _RETIRED: Final = {
     "theta": "Theta was switched off in 2023, and its scheduler Cobalt with it. Its successor is 'polaris'.",
     "cooley": "Cooley was switched off in 2023, and its scheduler Cobalt with it. Its successor is 'polaris'.",

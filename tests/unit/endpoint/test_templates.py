@@ -17,6 +17,7 @@ PROVIDERS = {
     "laptop": "LocalProvider",
     "gpu": "LocalProvider",
     "slurm": "SlurmProvider",
+    "mpi": "SlurmProvider",
     "pbs": "PBSProProvider",
     "kubernetes": "KubernetesProvider",
     "anvil": "SlurmProvider",
