@@ -165,7 +165,7 @@ def _parser() -> _Parser:
         "--env",
         choices=(STRICT, WARN, OFF),
         default=STRICT,
-        help="a module that the endpoint does not have: refuse the cell (default),\nsay so, or send it all the same",
+        help="a module that the endpoint does not have: refuse the cell (default),\nsay so, or send it all the same, also with names that are not defined here",
     )
     add("-t", "--timeout", metavar="SECS", type=_seconds, help="stop the cell after this time")
     add(

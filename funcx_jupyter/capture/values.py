@@ -72,7 +72,12 @@ class Notebook:
 
 
 def choose_inputs(
-    cell: CellNames, notebook: Notebook, *, listed: tuple[str, ...] | None, exclude: Iterable[str]
+    cell: CellNames,
+    notebook: Notebook,
+    *,
+    listed: tuple[str, ...] | None,
+    exclude: Iterable[str],
+    may_be_undefined: bool = False,
 ) -> list[NameUse]:
     """Return the names to send.
 
@@ -81,6 +86,7 @@ def choose_inputs(
         notebook: where it is.
         listed: the names that the user listed; None to find them.
         exclude: names that the user does not want to send.
+        may_be_undefined: a name that is not defined may be there where the cell runs.
 
     Raises:
         CaptureError: if the cell cannot run without a name that is not defined.
@@ -89,7 +95,7 @@ def choose_inputs(
     if listed is not None:
         return [_listed(name, cell, notebook) for name in listed if name not in unwanted]
     chosen = [use for use in cell.inputs if use.name not in unwanted]
-    for use in chosen:
+    for use in chosen if not may_be_undefined else ():
         if use.required and not notebook.has(use.name) and use.name not in _NEVER:
             _undefined(use.name, f" (line {use.line})", notebook)
     return [use for use in chosen if notebook.has(use.name)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -241,7 +242,8 @@ class ServiceConnection:
 
 def _not_submitted(message: str) -> str:
     """Return what a user of cells needs to know of a service that does not answer."""
-    cause = message.removesuffix(" Is it running? `funcx status` tells.")
+    cause = message.removesuffix(" Is it running? `funcx status` tells.").replace("/v2 (", " (")
+    cause = re.sub(r"\[Errno -?\d+\] (.)", lambda found: found[1].lower(), cause)
     return f"{cause} Your cell was not submitted."
 
 

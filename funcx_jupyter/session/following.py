@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
 import msgspec
@@ -13,6 +14,7 @@ from funcx_core.errors import (
     ServiceUnavailable,
     TaskCancelled,
     TaskTimeout,
+    WorkerLost,
 )
 from funcx_core.protocol.task import TaskState
 from funcx_core.serialize import RemoteInfo
@@ -152,6 +154,8 @@ def presentable(error: BaseException, task: Followed, screen: Screen) -> BaseExc
     if isinstance(error, TaskTimeout) and task.walltime is not None:
         limit = f"{task.walltime:g}"
         error.args = (f"Stopped after {limit} s (-t {limit}). Partial output kept.",)
+    if isinstance(error, WorkerLost):
+        error.args = (worker_died(task.endpoint, error.details),)
     if isinstance(error, FuncxError) and not isinstance(error, RemoteTaskError):
         return shown_in_one_line(error)
     if isinstance(error, ModuleNotFoundError):
@@ -170,3 +174,32 @@ def presentable(error: BaseException, task: Followed, screen: Screen) -> BaseExc
             error.funcx = remote._replace(frames=frames)  # type: ignore[attr-defined]
     place = [task.endpoint, *([f"host {host}"] if host else []), f"task {words.short_id(task.task_id)}"]
     return screen.arrange(error, where=", ".join(place), verbose=task.verbose)
+
+
+def worker_died(endpoint: str, details: dict[str, Any]) -> str:
+    """Return what is said of a worker that died: by what, what it had used, and what may help.
+
+    Args:
+        endpoint: where it was.
+        details: of the `WorkerLost`.
+    """
+    facts = []
+    if details.get("signal") is not None:
+        facts.append(f"signal {details['signal']}")
+    elif details.get("exitcode") is not None:
+        facts.append(f"exit code {details['exitcode']}")
+    used, limit = details.get("memory_used"), details.get("memory_limit")
+    if used and limit:
+        facts.append(f"used {used / 1e9:.1f} of {limit / 1e9:.1f} GB")
+    elif details.get("oom"):
+        facts.append("out of memory")
+    if details.get("processes_used"):
+        facts.append(f"{details['processes_used']} of {details['processes_limit']} processes")
+    why = f" ({', '.join(facts)})" if facts else ""
+    advice = f" Try `--resource mem={_more_memory(limit)}`." if details.get("oom") else ""
+    return f"The worker on {endpoint} died{why}. Last output kept above.{advice}"
+
+
+def _more_memory(limit: int | None) -> int:
+    """Return gigabytes that are more than what was not enough."""
+    return max(2, math.ceil(2 * limit / 1e9)) if limit else 16

@@ -14,6 +14,7 @@ from funcx_jupyter.capture.values import Captured, Notebook, choose_inputs, pack
 from funcx_jupyter.display import words
 from funcx_jupyter.errors import CaptureError, LargeInputError
 from funcx_jupyter.options import ALL, CellOptions
+from funcx_jupyter.session.environment import OFF
 
 ROOM_FOR_CODE = 64 * 1024
 """Bytes of a payload that are left for the cell itself."""
@@ -59,7 +60,9 @@ def prepare(text: CellText, options: CellOptions, notebook: Notebook, figures: F
     """
     tree = parse(text)
     names = analyse(tree)
-    uses = choose_inputs(names, notebook, listed=options.inputs, exclude=options.exclude)
+    uses = choose_inputs(
+        names, notebook, listed=options.inputs, exclude=options.exclude, may_be_undefined=options.env == OFF
+    )
     outputs = choose_outputs(options.outputs, names)
     captured = pack(uses, notebook, exclude=options.exclude)
     spec = CellSpec(

@@ -323,6 +323,18 @@ def test_a_module_that_the_endpoint_does_not_have(run, connection, magics):
     assert run("%%funcx\nm.json\n2").value == 2
 
 
+def test_a_name_that_is_not_defined(run):
+    assert str(run("%%funcx\n\n\n\nfoo").error) == "`foo` (line 5) is not defined here and not assigned in the cell."
+    assert isinstance(run("%%funcx --env off\nfoo").error, NameError)  # the cell was let through, and raised there
+
+
+def test_what_cannot_be_sent(run):
+    run("import sqlite3\nconn = sqlite3.connect(':memory:')")
+    assert str(run("%%funcx\n\nconn.execute('select 1')").error) == (
+        "`conn` (sqlite3.Connection) cannot be sent. It is used on line 3. Create it inside the cell, or exclude it with -x conn."
+    )
+
+
 def test_another_python_is_said_once(run, connection):
     connection.reported = [Environment(python_version="3.8.1", modules=["numpy"])]
     assert "local has Python 3.8, this kernel" in run("%%funcx\n1").out

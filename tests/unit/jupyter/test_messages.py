@@ -1,0 +1,121 @@
+"""What users read when something is wrong: the exact words, each with what to type next. One line, no frames of ours."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from funcx_core.errors import ServiceUnavailable, TaskTimeout, WorkerLost
+from funcx_core.ids import EndpointId, TaskId
+from funcx_core.sdk.settings import Settings
+from funcx_jupyter.errors import MagicArgumentError, NotConnectedError
+from funcx_jupyter.options import parse_cell_line
+from funcx_jupyter.plain_screen import PlainScreen
+from funcx_jupyter.session import connection as module
+from funcx_jupyter.session.connection import ServiceConnection
+from funcx_jupyter.session.endpoints import Endpoint, choose
+from funcx_jupyter.session.followed import Followed
+from funcx_jupyter.session.following import presentable
+
+TASK = Followed(task_id=TaskId("t"), endpoint="theta", endpoint_id=EndpointId("e"), sent_at=time.time(), walltime=600)
+
+
+def an_endpoint(name, *, online=True, last_seen=None, hostname=""):
+    return Endpoint(
+        endpoint_id=EndpointId(name * 4), name=name, is_online=online, last_seen=last_seen, hostname=hostname
+    )
+
+
+LOCAL, THETA = an_endpoint("local"), an_endpoint("theta")
+MIDWAY, OFFLINE = an_endpoint("midway"), an_endpoint("theta", online=False, last_seen=840, hostname="thetalogin3")
+
+
+def message_of(call, *arguments):
+    with pytest.raises(Exception) as raised:  # noqa: PT011 - the text is what is asked
+        call(*arguments)
+    shown = raised.value._render_traceback_()
+    assert shown == [f"{type(raised.value).__name__}: {raised.value}"]
+    return str(raised.value)
+
+
+def test_no_service_is_configured(tmp_path, monkeypatch):
+    monkeypatch.setenv("FUNCX_HOME", str(tmp_path / "empty"))
+    with pytest.raises(NotConnectedError):
+        ServiceConnection.open()
+    assert message_of(ServiceConnection.open) == (
+        "No funcX service is configured. Start one here with `%funcx start local`, or connect with "
+        "`%funcx connect https://host`."
+    )
+
+
+def test_the_service_cannot_be_reached(monkeypatch):
+    class Client:
+        def get_endpoints(self):
+            raise ServiceUnavailable(
+                "Cannot reach https://host/v2 ([Errno 111] Connection refused, 3 tries, 2.1 s). Is it running? "
+                "`funcx status` tells."
+            )
+
+    monkeypatch.setattr(module.ServiceConnection, "client", Client())
+    assert message_of(ServiceConnection(Settings("https://host/v2")).endpoints) == (
+        "Cannot reach https://host (connection refused, 3 tries, 2.1 s). Your cell was not submitted."
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "rows", "message"),
+    [
+        (
+            None,
+            [an_endpoint("local", online=False), THETA, MIDWAY, an_endpoint("old", online=False)],
+            "Choose an endpoint: `%%funcx theta` or `%funcx use theta`. Online: midway, theta (2 offline hidden).",
+        ),
+        ("theat", [LOCAL, THETA], "No endpoint named 'theat'. Did you mean 'theta'?"),
+        (
+            "theta",
+            [LOCAL, MIDWAY, OFFLINE],
+            (
+                "theta is offline (last seen 14 min ago, host thetalogin3). Online now: local, midway. Use "
+                "`--wait-endpoint 600`, `--fallback midway`, or `%funcx start theta`."
+            ),
+        ),
+    ],
+)
+def test_endpoints(wanted, rows, message):
+    assert message_of(choose, [wanted], rows) == message
+
+
+def test_an_option_that_does_not_exist():
+    with pytest.raises(MagicArgumentError):
+        parse_cell_line("--retires 3")
+    assert message_of(parse_cell_line, "--retires 3") == (
+        "`--retires` is not an option of %%funcx. Did you mean `--retries`? See `%%funcx?`."
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (TaskTimeout("?"), "Stopped after 600 s (-t 600). Partial output kept."),
+        (
+            WorkerLost(
+                "?", details={"signal": 9, "oom": True, "memory_used": 31_800_000_000, "memory_limit": 32_000_000_000}
+            ),
+            "The worker on theta died (signal 9, used 31.8 of 32.0 GB). Last output kept above. Try `--resource mem=64`.",
+        ),
+        (
+            WorkerLost("?", details={"signal": 9, "exitcode": None, "oom": True}),
+            "The worker on theta died (signal 9, out of memory). Last output kept above. Try `--resource mem=16`.",
+        ),
+        (
+            WorkerLost("?", details={"signal": None, "exitcode": 3, "oom": False}),
+            "The worker on theta died (exit code 3). Last output kept above.",
+        ),
+        (WorkerLost("?"), "The worker on theta died. Last output kept above."),
+    ],
+)
+def test_how_a_task_ended(error, message):
+    shown = presentable(error, TASK, PlainScreen())
+    assert str(shown) == message
+    assert shown._render_traceback_() == [f"{type(error).__name__}: {message}"]
