@@ -598,7 +598,7 @@ def _walk(cls: type[FuncxError]) -> list[type[FuncxError]]:
 
 def all_classes() -> list[type[FuncxError]]:
     """Return every class of this module, each before those that derive from it."""
-    return list(dict.fromkeys(_walk(FuncxError)))
+    return [cls for cls in dict.fromkeys(_walk(FuncxError)) if cls.__module__ == __name__]
 
 
 _BY_CODE: dict[str, type[FuncxError]] = {cls.code: cls for cls in _walk(FuncxError)}

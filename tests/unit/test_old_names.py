@@ -17,7 +17,8 @@ from funcx_endpoint import config, executors
 PAGE = (Path(__file__).parents[2] / "docs" / "old-names.md").read_text(encoding="utf-8")
 THERE, _, GONE = PAGE.partition("## What has no counterpart")
 DOTTED = re.compile(r"`(funcx(?:_endpoint)?(?:\.\w+)+)`")
-NAMES = sorted(name for name in set(DOTTED.findall(THERE)) if name.rpartition(".")[2][0].isupper())
+IS_NAME = re.compile(r"[A-Z]|naive_scheduler$")
+NAMES = sorted(name for name in set(DOTTED.findall(THERE)) if IS_NAME.match(name.rpartition(".")[2]))
 GONE_MODULES = sorted(set(DOTTED.findall("\n".join(line.split("|")[1] for line in GONE.splitlines() if "|" in line))))
 
 FIRST_RELEASE = [
@@ -36,6 +37,7 @@ FIRST_RELEASE = [
     "funcx.errors",
     "funcx.executors",
     "funcx.executors.high_throughput",
+    "funcx.executors.high_throughput.container_sched",
     "funcx.executors.high_throughput.default_config",
     "funcx.executors.high_throughput.executor",
     "funcx.executors.high_throughput.funcx_manager",
@@ -43,6 +45,7 @@ FIRST_RELEASE = [
     "funcx.executors.high_throughput.global_config",
     "funcx.executors.high_throughput.interchange",
     "funcx.executors.high_throughput.interchange_task_dispatch",
+    "funcx.executors.high_throughput.worker_map",
     "funcx.executors.high_throughput.zmq_pipes",
     "funcx.mock_broker",
     "funcx.mock_broker.forwarder",
@@ -64,6 +67,10 @@ FIRST_RELEASE = [
     "funcx.serialize.base",
     "funcx.serialize.concretes",
     "funcx.serialize.facade",
+    "funcx.strategies",
+    "funcx.strategies.base",
+    "funcx.strategies.kube_simple",
+    "funcx.strategies.simple",
     "funcx.version",
 ]
 
