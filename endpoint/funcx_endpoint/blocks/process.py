@@ -23,6 +23,10 @@ FIRST_LOOK: Final = 1.0
 """Seconds after which a new block is asked about first; the pause is doubled each time."""
 
 
+CANCEL_AGAIN: Final = 10.0
+"""Seconds after which a cancellation that failed is repeated."""
+
+
 class BlockRunner:
     """The blocks of one agent. All methods belong to the agent's loop."""
 
@@ -37,6 +41,8 @@ class BlockRunner:
         self._pause = FIRST_LOOK
         self._next_look = 0.0
         self._is_looking = False
+        self._uncancelled: dict[str, BlockId] = {}
+        self._cancel_again_at = 0.0
         self._calls: set[asyncio.Task[None]] = set()
         self._tail = ""
         self.state = Blocks(_policy(executor, provider))
@@ -47,6 +53,7 @@ class BlockRunner:
 
     async def close(self) -> None:
         """Cancel every block and wait until the provider was told."""
+        self._cancel_again()
         self._perform(self.state.stop())
         while self._calls:
             await asyncio.wait(self._calls)
@@ -80,6 +87,8 @@ class BlockRunner:
     def tick(self, *, now: float) -> None:
         """Time passed: look at the blocks, and replace those that failed."""
         self._perform(self.state.tick(now=now))
+        if self._uncancelled and now >= self._cancel_again_at:
+            self._cancel_again()
         if now >= self._next_look and not self._is_looking and (asked := self._to_ask_about()):
             self._pause = min(2 * self._pause, self._provider.longest_pause)
             self._next_look = now + self._pause
@@ -151,12 +160,25 @@ class BlockRunner:
 
     async def _cancel(self, block_id: BlockId) -> None:
         job = self._jobs.pop(block_id, None) or self._doubtful.pop(block_id, None)
-        try:
-            if job is not None:
-                await self._in_thread(self._provider.cancel, job)
-        except Exception as error:  # noqa: BLE001 - see above; the block's own time limit ends it
-            _log.warning("block %s could not be cancelled: %s", block_id, error, extra={"block_id": block_id})
+        if job is not None:
+            await self._cancel_job(block_id, job)
         self._perform(self.state.ended(block_id))
+
+    async def _cancel_job(self, block_id: BlockId, job: str) -> None:
+        try:
+            await self._in_thread(self._provider.cancel, job)
+        except Exception as error:  # noqa: BLE001 - see above
+            _log.warning("block %s could not be cancelled: %s", block_id, error, extra={"block_id": block_id})
+            self._uncancelled[job] = block_id
+            self._cancel_again_at = asyncio.get_running_loop().time() + CANCEL_AGAIN
+        else:
+            self._uncancelled.pop(job, None)
+
+    def _cancel_again(self) -> None:
+        """Nobody else would end what could not be cancelled."""
+        self._cancel_again_at = asyncio.get_running_loop().time() + CANCEL_AGAIN
+        for job, block_id in self._uncancelled.items():
+            self._call(self._cancel_job(block_id, job))
 
     def _to_ask_about(self) -> dict[BlockId, str]:
         """Return the jobs of which only the provider can know how they are; the others have managers that are heard."""

@@ -63,10 +63,8 @@ class BlockProvider:
 
     def submit(self, command: str, name: str, kind: str = ANY_KIND) -> str | None:
         """Ask for a block; return the provider's name for it, or None if there is no room."""
-        if kind != ANY_KIND and hasattr(self._provider, "submit_kind"):
-            job = self._provider.submit_kind(command, kind, name)
-        else:
-            job = self._provider.submit(command, 1, name)
+        of_kind = {"task_type": kind} if kind != ANY_KIND and getattr(self._provider, "has_kinds", False) else {}
+        job = self._provider.submit(command, 1, job_name=name, **of_kind)
         return None if job is None else str(job)
 
     def cancel(self, job: str) -> None:

@@ -1,1 +1,5 @@
-"""Providers of blocks that Parsl does not have. All others are Parsl's own: ``from parsl.providers import …``."""
+"""Providers of blocks that are our own. All others are Parsl's: ``from parsl.providers import …``."""
+
+from funcx_endpoint.providers.kubernetes import KubernetesProvider
+
+__all__ = ["KubernetesProvider"]

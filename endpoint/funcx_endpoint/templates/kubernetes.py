@@ -1,19 +1,22 @@
-"""A Kubernetes cluster: a pod for each block. Needs the package `kubernetes`.
+"""A Kubernetes cluster: a pod for each block. Needs: pip install 'funcx-workbench[kubernetes]'.
 
 The image has the same Python and funcX as this endpoint. Pods must reach this machine, and mount the endpoint's folder.
 
 After a change: funcx-endpoint restart
 """
 
-from parsl.providers import KubernetesProvider
-
 from funcx_endpoint.endpoint.utils.config import Config
 from funcx_endpoint.executors import HighThroughputExecutor
+from funcx_endpoint.providers.kubernetes.kube import KubernetesProvider
+from funcx_endpoint.strategies import KubeSimpleStrategy
 
 config = Config(
     executors=[
         HighThroughputExecutor(
+            # As many workers in a pod as max_cpu, unless this is less.
             max_workers_per_node=1,
+            # Seconds after which an idle pod is given up.
+            strategy=KubeSimpleStrategy(max_idletime=300),
             # The image has a Python of its own.
             launch_cmd="python -m funcx_endpoint.manager --settings {settings} --block-id {block_id}",
             provider=KubernetesProvider(
