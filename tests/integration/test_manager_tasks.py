@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from funcx_core import errors
+from funcx_core.logs import Level
 from funcx_core.protocol.endpoint import GiveBack
 from funcx_core.protocol.task import TaskResult, TaskState
 from funcx_core.serialize import unpack_value
@@ -506,3 +508,21 @@ async def test_a_drain_gives_back_waits_and_ends(ix: FakeInterchange) -> None:
 
 def test_give_back_is_what_a_lost_task_ends_with() -> None:
     assert GiveBack().reason == "endpoint_lost"
+
+
+async def test_what_a_worker_writes_stays_on_disk_for_the_owner_of_the_endpoint(tmp_path: Path) -> None:
+    def speak():
+        import os
+
+        print("through Python")
+        os.write(2, b"past Python\n")
+
+    async with fake_interchange(tmp_path) as ix:
+        await ix.start_manager(workers=1, log_level=Level.DEBUG, worker_log_root=str(tmp_path / "said"))
+        task_id = ix.submit(speak)
+        await ix.value(task_id)
+        (log,) = (tmp_path / "said").glob("*/worker-0.log")
+        text = log.read_text()
+    assert "is ready, with Python 3." in text
+    assert "through Python\npast Python\n" in text or "past Python\nthrough Python\n" in text
+    assert re.search(rf"--- task {task_id} took 0\.\d{{6}} s: success\n", text)

@@ -75,7 +75,8 @@ class HighThroughputExecutor(StandaloneExecutor):
         max_large_result: bytes that one may have to go by way of the service's store for large values; 0 for none that do.
         max_output: bytes of what a task prints that are kept.
         keep_children: whether processes that a task leaves behind live on.
-        worker_debug: log more.
+        worker_debug: log more, also how long each task took.
+        worker_logdir_root: folder for what workers write, on their nodes; None for ``workers`` in the endpoint's `log_dir`.
         enable_mpi_mode: whether one manager runs the tasks of a block and gives each whole nodes of it, as many as its `resources` ask for.
         mpi_launcher: what starts programs on several nodes, in MPI mode: ``mpiexec`` (of MPICH and its kin), ``srun``, ``aprun``, or
             ``openmpi`` (its ``mpirun``).
@@ -122,6 +123,7 @@ class HighThroughputExecutor(StandaloneExecutor):
     max_output: int = 1024 * 1024
     keep_children: bool = False
     worker_debug: bool = False
+    worker_logdir_root: str | None = None
     enable_mpi_mode: bool = False
     mpi_launcher: str = "mpiexec"
     max_workers_per_block: int = 1

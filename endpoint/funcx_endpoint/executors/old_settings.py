@@ -17,5 +17,4 @@ OLD_SETTINGS: Final[Mapping[str, str]] = {
     "storage_access": "executors move no files; pass values of up to 10 GB, or paths",
     "storage_delay": "executors move no files; pass values of up to 10 GB, or paths",
     "suppress_failure": "an endpoint always goes on after the failure of a block, manager or worker",
-    "worker_logdir_root": "logs are in the endpoint's `log_dir`",
 }

@@ -264,6 +264,7 @@ class Agent:
             **executor.worker_limits(),
             **executor.placement(),
             containers=executor.containers(),
+            worker_log_root=executor.worker_logdir_root or "",
             working_dir=working_dir,
             log_level=min(
                 self._level, Level.DEBUG if executor.worker_debug else Level.INFO, key=lambda one: one.number

@@ -10,7 +10,6 @@ import contextlib
 import logging
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -33,10 +32,11 @@ from funcx_endpoint.manager.effects import Dismiss, Peek, SendRecall, Signal, Ta
 from funcx_endpoint.manager.journal import Journal
 from funcx_endpoint.manager.limits import Limits
 from funcx_endpoint.manager.memory import OomWatch
-from funcx_endpoint.manager.output import RawOutput
+from funcx_endpoint.manager.pipes import Pipe
+from funcx_endpoint.manager.printed import Printed
 from funcx_endpoint.manager.settings import ManagerSettings
 from funcx_endpoint.manager.usage import LOOK_SECONDS
-from funcx_endpoint.manager.workers import CLIENT_SECONDS, TAIL_BYTES, Pipe, WorkerProcess
+from funcx_endpoint.manager.workers import CLIENT_SECONDS, WorkerProcess
 from funcx_endpoint.worker.isolation import kill_children, reap
 from funcx_endpoint.worker.page import STARTED
 
@@ -82,7 +82,7 @@ class Crew:
         self._journal = journal
         self._foreman = foreman
         self._workers: dict[int, WorkerProcess] = {}
-        self._raw = [RawOutput(settings.max_output) for _ in range(settings.workers)]
+        self._printed = Printed(settings, manager_id, foreman.task_of, foreman.showed)
         self._oom = OomWatch()
         self._limits = Limits(settings.memory_limit, settings.process_limit)
         self._looks: asyncio.TimerHandle | None = None
@@ -91,6 +91,7 @@ class Crew:
     def open(self) -> None:
         """Bind to the running loop."""
         self._loop = asyncio.get_running_loop()
+        self._printed.open()
 
     # --- from the machine ---------------------------------------------------------------------------------------
 
@@ -177,10 +178,16 @@ class Crew:
             # Either it died, or its task closed the socket: both end here.
             self._loop.remove_reader(worker.results.fileno())
             worker.kill()
+            if worker.enclosure is not None:
+                self._loop.call_later(CLIENT_SECONDS, self._end_client, worker)
         except RemoteProtocolError as error:
             _log.warning("worker %d: %s", worker.index, error)
             self._loop.remove_reader(worker.results.fileno())
             worker.kill()
+
+    def _end_client(self, worker: WorkerProcess) -> None:
+        if self._workers.get(worker.index) is worker:
+            worker.end_client()
 
     def _hear(self, worker: WorkerProcess) -> int:
         count = 0
@@ -196,43 +203,22 @@ class Crew:
             case Finished(results=results):
                 self._on_finished(worker, results)
             case Output():
-                self._foreman.showed(message.task_id, message.kind, message.at, message.body)
+                self._printed.showed(worker, message)
             case Returned(numbers=numbers, missing=missing):
                 self._foreman.returned(worker.index, numbers, missing=missing)
             case Retiring(reason=reason):
                 _log.info("worker %d is replaced: %s", worker.index, reason, extra={"manager_id": self._manager_id})
             case Ready():
+                self._printed.note(worker, f"is ready, with Python {message.python_version}")
                 self._foreman.ready(worker.index)
 
     def _on_finished(self, worker: WorkerProcess, results: list[TaskResult]) -> None:
-        self._read_pipes(worker)
-        if results and (dropped := self._raw[worker.index].dropped(results[-1].task_id)):
-            body = b'{"bytes": %d}' % dropped
-            self._foreman.showed(results[-1].task_id, EventKind.TRUNCATED, time.time_ns(), body)
+        self._printed.finished(worker, results)
         self._foreman.finished(worker.index, results)
 
     def _on_raw_output(self, worker: WorkerProcess, pipe: Pipe) -> None:
-        if not self._read_pipe(worker, pipe) and pipe.is_at_end():
+        if not self._printed.read(worker, pipe) and pipe.is_at_end():
             self._loop.remove_reader(pipe.descriptor)
-
-    def _read_pipes(self, worker: WorkerProcess) -> None:
-        for pipe in worker.pipes:
-            while self._read_pipe(worker, pipe):
-                pass
-
-    def _read_pipe(self, worker: WorkerProcess, pipe: Pipe) -> bool:
-        if not pipe.holds_output():
-            return False
-        # A worker starts no other task before its pipes are empty: what is in them is of the one that it started last.
-        task_id = self._foreman.task_of(worker.index, worker.page.numbers[STARTED])
-        found = pipe.read()
-        if pipe.kind is EventKind.STDERR:
-            worker.stderr_tail = (worker.stderr_tail + found)[-TAIL_BYTES:]
-        if task_id is None:
-            _log.debug("worker %d wrote between tasks: %r", worker.index, found[:200])
-        elif kept := self._raw[worker.index].take(task_id, pipe.kind, found):
-            self._foreman.showed(task_id, pipe.kind, time.time_ns(), kept)
-        return True
 
     # --- death --------------------------------------------------------------------------------------------------
 
@@ -253,6 +239,7 @@ class Crew:
         )
         extra = {"manager_id": self._manager_id, "signal": killed_by, "exitcode": status}
         _log.info("worker %d ended", worker.index, extra=extra)
+        self._printed.note(worker, f"ended: signal {killed_by}" if killed_by else f"ended: exit code {status}")
         self._drop(worker)
         self._end_orphans(worker)
         for pid in worker.killed:
@@ -276,7 +263,7 @@ class Crew:
                 pass
         self._hear_record(worker, worker.page.leftover())
         worker.page.sent()
-        self._read_pipes(worker)
+        self._printed.read_all(worker)
 
     def _hear_record(self, worker: WorkerProcess, record: bytes) -> None:
         if record:
@@ -306,6 +293,7 @@ class Crew:
             worker.wait()
             self._loop.remove_reader(worker.pidfd)
             self._drop(worker)
+        self._printed.close()
         for ender in self._enders:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 ender.wait(CLIENT_SECONDS)

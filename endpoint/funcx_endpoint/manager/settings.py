@@ -22,6 +22,7 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
         endpoint_id: the endpoint.
         endpoint_dir: the endpoint's folder; managers keep lease journals in ``leases/<manager id>/`` below it.
         log_dir: folder for manager and worker logs.
+        worker_log_root: folder for what workers write, a folder for each manager; empty for ``workers`` in `log_dir`.
         agent_host: host name of the agent: a manager on the same host ends as soon as the process `agent_pid` does.
         agent_pid: process id of the agent.
         workers: tasks run at a time per manager.
@@ -75,6 +76,7 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_tasks: int | None = None
     max_growth: int | None = None
     containers: ContainerSettings | None = None
+    worker_log_root: str = ""
     accelerators: int | list[str] = 0
     cpu_affinity: str = "none"
     run_in_sandbox: bool = False

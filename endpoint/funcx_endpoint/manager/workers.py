@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
-import select
 import signal
 import socket
 import subprocess
 import sys
-import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +21,7 @@ from funcx_endpoint.folder import LARGE
 from funcx_endpoint.manager.effects import Level
 from funcx_endpoint.manager.enclosure import Enclosure
 from funcx_endpoint.manager.limits import Excess, Limits
+from funcx_endpoint.manager.pipes import Pipe
 from funcx_endpoint.manager.placement import accelerator_variables, processors
 from funcx_endpoint.manager.settings import ManagerSettings
 from funcx_endpoint.manager.usage import excess, kill_tree
@@ -32,8 +30,6 @@ from funcx_endpoint.worker import records
 from funcx_endpoint.worker.page import LOADING, STARTED, TARGET, Page
 from funcx_endpoint.worker.settings import WorkerSettings
 
-PIPE_BYTES: Final = 256 * 1024
-READ_BYTES: Final = 64 * 1024
 TAIL_BYTES: Final = 4096
 """Of the stderr of a worker that died, for the error of its task."""
 DRAIN_RECORDS: Final = 64
@@ -42,7 +38,6 @@ CLIENT_SECONDS: Final = 10.0
 """For the client of a container's runtime to end after its worker."""
 
 _SHELL_SIGNALS: Final = 128
-_NOTHING: Final = b"\0\0\0\0"
 _SECRET: Final = re.compile(r"^(FUNCX|GLOBUS|JUPYTERHUB|JPY)_.*(TOKEN|SECRET|PASSWORD|CREDENTIAL)")
 _SIGNALS: Final = {Level.INTERRUPT: signal.SIGINT, Level.TERMINATE: signal.SIGTERM, Level.KILL: signal.SIGKILL}
 
@@ -51,32 +46,6 @@ def worker_environment(manager_id: str) -> dict[str, str]:
     """Return this process' environment without what a user's function must not see, and with the manager's mark."""
     kept = {name: value for name, value in os.environ.items() if not _SECRET.match(name)}
     return {**kept, MANAGER_VARIABLE: manager_id}
-
-
-class Pipe:
-    """The read end of a worker's file descriptor 1 or 2."""
-
-    def __init__(self, kind: EventKind, descriptor: int) -> None:
-        self.kind = kind
-        self.descriptor = descriptor
-        os.set_blocking(descriptor, False)
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-
-    def holds_output(self) -> bool:
-        """Whether there is something to read."""
-        return fcntl.ioctl(self.descriptor, termios.FIONREAD, _NOTHING) != _NOTHING
-
-    def read(self) -> bytes:
-        """Return what is there now, at most `READ_BYTES`. Call it when there is something."""
-        return os.read(self.descriptor, READ_BYTES)
-
-    def is_at_end(self) -> bool:
-        """Whether all is read and nobody has the other end any more."""
-        poll = select.poll()
-        poll.register(self.descriptor, 0)
-        hung_up = any(event & select.POLLHUP for _, event in poll.poll(0))
-        return hung_up and not self.holds_output()
 
 
 class WorkerProcess:
@@ -304,6 +273,12 @@ class WorkerProcess:
                 os.killpg(self.client, signal.SIGKILL)
             self._end_container()
         self._signal(signal.SIGKILL)
+
+    def end_client(self) -> None:
+        """End the client of a container whose worker has ended."""
+        self._end_container()
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
     def _end_container(self) -> None:
         if self.enclosure is not None and self.ender is None:
