@@ -350,6 +350,7 @@ class TaskStream:
         import asyncio  # noqa: PLC0415
 
         asyncio.set_event_loop(loop)
+        loop.set_exception_handler(self._callback_raised)
         try:
             loop.run_until_complete(self._serve())
         except Exception:
@@ -368,6 +369,12 @@ class TaskStream:
             with self._waiting_lock:
                 self._is_over = True
             self._release_waiting()
+
+    def _callback_raised(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What a callback had still to do is done by nobody; a new connection begins with all that is open."""
+        loop.default_exception_handler(context)
+        if "handle" in context and self._hung_up is not None:
+            self._hung_up.set()
 
     async def _serve(self) -> None:
         import asyncio  # noqa: PLC0415

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import signal
 import sys
 import threading
@@ -16,6 +17,7 @@ import click
 
 from funcx_core import __version__, logs
 from funcx_core.errors import FuncxError
+from funcx_core.fail_fast import CRASH_EXIT, end_with_threads
 from funcx_core.home import home, write_private
 from funcx_core.service import config_file
 from funcx_core.service.app import Service, mint_token
@@ -25,7 +27,6 @@ from funcx_core.transport.loop import run
 F = TypeVar("F", bound=Callable[..., Any])
 
 USAGE_EXIT: Final = 2
-CRASH_EXIT: Final = 70
 STOP_SECONDS: Final = 9.5
 SWITCH_INTERVAL: Final = 0.0001
 """Seconds that the store's threads wait for the interpreter, for every row they read, while the loop computes. 5 ms is usual."""
@@ -180,6 +181,8 @@ async def _serve(config: ServiceConfig, source: Settings, ready_file: Path | Non
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     _configure_logs(config)
+    end_with_threads()
+    _allow_many_connections()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, stop)
     async with Service(config, home()) as service:
@@ -193,6 +196,12 @@ async def _serve(config: ServiceConfig, source: Settings, ready_file: Path | Non
         for future in done:
             future.result()
         _log.info("stopping")
+
+
+def _allow_many_connections() -> None:
+    """Each endpoint takes three file descriptors, each client one; what a shell allows by itself is often 1024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _stop(stop: asyncio.Event) -> None:

@@ -22,6 +22,7 @@ from funcx_core.service.blobs.choice import backend_of
 from funcx_core.service.blobs.uploads import Blobs
 from funcx_core.service.config import ServiceConfig
 from funcx_core.service.context import Context
+from funcx_core.service.door import Door
 from funcx_core.service.handlers.results_socket import ResultsSocket
 from funcx_core.service.handlers.stream import Stream
 from funcx_core.service.handoff import Handoff
@@ -59,7 +60,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise ConfigError(
             f"Cannot listen on {host}:{port}: {error.strerror}. Stop what uses the port, or choose another by --port."
         ) from None
-    return listening
+    return Door(listening)
 
 
 class WebService:

@@ -19,6 +19,9 @@ from funcx_core.fabric import leftovers
 HEARTBEAT_PERIOD = 0.3
 HEARTBEAT_THRESHOLD = 1.0
 
+SEAMS = Path(__file__).parent / "in_processes"
+"""Has the `sitecustomize` by which a test reaches into the processes of its fabric."""
+
 ENDPOINT_CONFIG = """\
 from funcx_endpoint.config import Config
 from funcx_endpoint.executors import HighThroughputExecutor
@@ -63,8 +66,10 @@ class Fabric:
         heartbeat_period: float = HEARTBEAT_PERIOD,
         heartbeat_threshold: float = HEARTBEAT_THRESHOLD,
         service_flags: tuple[str, ...] = (),
+        seams: Path | None = None,
     ) -> None:
         self.home = home
+        self.seams = seams
         self.service_flags = service_flags
         self.workers = workers
         self.endpoint_names = endpoints
@@ -202,7 +207,8 @@ class Fabric:
     def environment(self, **more: str) -> dict[str, str]:
         """The environment of a process that belongs to this fabric."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith("FUNCX_")}
-        return {**kept, "FUNCX_HOME": str(self.home), **more}
+        seams = {} if self.seams is None else {"PYTHONPATH": str(SEAMS), "TEST_SEAMS": str(self.seams)}
+        return {**kept, "FUNCX_HOME": str(self.home), **seams, **more}
 
     def processes(self, role: str | None = None) -> list[leftovers.FabricProcess]:
         """Living processes of this fabric, of one role (service, agent, manager, worker) or all."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import logging
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from funcx_core import logs
 from funcx_core.errors import Conflict, FuncxError
+from funcx_core.fail_fast import CRASH_EXIT, end_with_callbacks, end_with_threads
 from funcx_core.transport.loop import run
 from funcx_core.transport.zmq import KeyPair
 from funcx_endpoint.config import Config
@@ -27,8 +29,6 @@ from funcx_endpoint.processes import ENDPOINT_DIR_VARIABLE
 _log = logging.getLogger("funcx_endpoint.interchange")
 
 GC_THRESHOLD = 20_000
-DIED = 70
-"""Exit code after an error that is our own fault."""
 
 
 def main() -> int:
@@ -51,18 +51,19 @@ def main() -> int:
     except Conflict as error:
         readiness.failed(str(error), error.code)
         return 1
+    end_with_threads(lambda words: _last_words(folder, words))
     try:
         run(_run(folder, readiness, arguments.log_level, arguments.lifeline_fd))
     except FuncxError as error:
         _log.error("the endpoint stops: %s", error)
         readiness.failed(str(error), error.code)
-        folder.write_last_error(str(error), at=time.time())
+        _last_words(folder, str(error))
         return 1
     except Exception as error:  # noqa: BLE001 - the one broad except of this process
         _log.exception("the agent died of an error of its own")
-        folder.write_last_error(f"internal error: {type(error).__name__}: {error}", at=time.time())
+        _last_words(folder, f"internal error: {type(error).__name__}: {error}")
         readiness.failed(f"The agent died of an internal error; see {folder.logs / 'agent.log'}.", "unknown_error")
-        return DIED
+        return CRASH_EXIT
     finally:
         lock.release()
         if arguments.lifeline_fd is not None:
@@ -70,7 +71,12 @@ def main() -> int:
     return 0
 
 
+def _last_words(folder: EndpointFolder, words: str) -> None:
+    folder.write_last_error(words, at=time.time())
+
+
 async def _run(folder: EndpointFolder, readiness: Readiness, level: logs.Level, lifeline: int | None) -> None:
+    end_with_callbacks(asyncio.get_running_loop(), lambda words: _last_words(folder, words))
     readiness.progress("reading its configuration")
     forwarder = None
     if lifeline is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import logging
 import os
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from msgspec import structs
 
+from funcx_core.fail_fast import CRASH_EXIT, end_with_callbacks, end_with_threads
 from funcx_core.ids import BlockId, ManagerId
 from funcx_core.logs import configure
 from funcx_core.transport.loop import run
@@ -29,13 +31,19 @@ def main(arguments: list[str] | None = None) -> None:
     manager_id, block_id = ManagerId(str(uuid.uuid4())), BlockId(options.block_id)
     ids = {"endpoint_id": settings.endpoint_id, "block_id": block_id, "manager_id": manager_id}
     configure(log_file, console=False, process="manager", level=settings.log_level, ids=ids)
+    end_with_threads()
     try:
         if settings.launcher:
             settings = _on_all_nodes(settings)
-        run(ManagerProcess(settings, block_id, manager_id).run())
+        run(_run(ManagerProcess(settings, block_id, manager_id)))
     except Exception:  # noqa: BLE001 - the one of this process: whatever it was is in its log
         _log.exception("the manager ends by an error of its own")
-        sys.exit(70)
+        sys.exit(CRASH_EXIT)
+
+
+async def _run(manager: ManagerProcess) -> None:
+    end_with_callbacks(asyncio.get_running_loop())
+    await manager.run()
 
 
 def _on_all_nodes(settings: ManagerSettings) -> ManagerSettings:
