@@ -210,6 +210,16 @@ def test_blocks_come_and_go_as_they_are_asked_for():
         executor.start()
         assert executor.scale_out(5) == ["1"]
         eventually(lambda: executor.status() == {"0": "active", "1": "active"}, "the second block works", timeout=30)
+        by_block = {one.block_id: one.manager_id for one in executor.managers()}
+        executor.hold_worker(by_block["1"])
+        executor.hold_worker(by_block["0"])
+        waiting = executor.submit(double, 3)
+        assert concurrent.futures.wait([waiting], 0.5).not_done
+        assert {one.is_held for one in executor.managers()} == {True}
+        executor.hold_worker(by_block["0"], hold=False)
+        assert waiting.result(30) == 6
+        with pytest.raises(UsageError, match="There is no manager me"):
+            executor.hold_worker("me")
         with pytest.raises(UsageError, match="There is no block 9"):
             executor.scale_in(block_ids=["9"])
         executor.shutdown(targets=[1])

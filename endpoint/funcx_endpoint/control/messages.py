@@ -33,6 +33,17 @@ class ScaleIn(msgspec.Struct, frozen=True, tag="scale_in"):
     block_ids: list[str] = []
 
 
+class AskManagers(msgspec.Struct, frozen=True, tag="managers"):
+    """Which managers are there? Answered with `Managers`."""
+
+
+class Hold(msgspec.Struct, frozen=True, tag="hold"):
+    """Give a manager nothing more, or something again if `hold` is false. Answered with `Managers`: that one."""
+
+    manager_id: str
+    hold: bool = True
+
+
 class Told(msgspec.Struct, frozen=True, tag="told"):
     """The status, as of now."""
 
@@ -45,14 +56,31 @@ class Blocks(msgspec.Struct, frozen=True, tag="blocks"):
     states: dict[str, str]
 
 
+class ManagerReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One manager. `leased`: tasks that it has; `is_held`: it is given nothing more."""
+
+    manager_id: str
+    block_id: str
+    hostname: str
+    workers: int
+    leased: int
+    is_held: bool
+
+
+class Managers(msgspec.Struct, frozen=True, tag="managers"):
+    """Managers, in no order."""
+
+    managers: list[ManagerReport]
+
+
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """It was not done, and why."""
 
     message: str
 
 
-Question = AskStatus | AskBlocks | ScaleOut | ScaleIn
-Answer = Told | Blocks | Failed
+Question = AskStatus | AskBlocks | AskManagers | ScaleOut | ScaleIn | Hold
+Answer = Told | Blocks | Managers | Failed
 
 questions: Final = msgspec.json.Decoder(Question)
 answers: Final = msgspec.json.Decoder(Answer)

@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from funcx_core.errors import UsageError
 from funcx_core.ids import BlockId
 from funcx_core.protocol.endpoint import EndpointStatus
 from funcx_endpoint.blocks.process import BlockRunner
 from funcx_endpoint.blocks.records import Phase
-from funcx_endpoint.control.messages import Answer, AskBlocks, AskStatus, Blocks, Question, ScaleIn, ScaleOut, Told
+from funcx_endpoint.control.messages import (
+    Answer,
+    AskBlocks,
+    AskManagers,
+    AskStatus,
+    Blocks,
+    Hold,
+    ManagerReport,
+    Managers,
+    Question,
+    ScaleIn,
+    ScaleOut,
+    Told,
+)
+from funcx_endpoint.interchange.effects import Effect
+from funcx_endpoint.interchange.records import ManagerRecord
+from funcx_endpoint.interchange.state import Interchange
 
 
 class Answers:
     """Answers one question after the other, on the agent's loop."""
 
-    def __init__(self, blocks: BlockRunner, status: Callable[[], EndpointStatus]) -> None:
+    def __init__(
+        self,
+        blocks: BlockRunner,
+        interchange: Interchange,
+        *,
+        status: Callable[[], EndpointStatus],
+        perform: Callable[[Iterable[Effect]], None],
+    ) -> None:
         self._blocks = blocks
+        self._interchange = interchange
         self._status = status
+        self._perform = perform
 
     def answer(self, question: Question) -> Answer:
         """Return the answer. A refusal is raised as a `FuncxError`."""
@@ -26,10 +51,22 @@ class Answers:
                 return Told(self._status())
             case AskBlocks():
                 return self._states(self._blocks.state.block_ids)
+            case AskManagers():
+                return Managers([_report(record) for record in self._interchange.managers])
+            case Hold(manager_id=manager_id, hold=hold):
+                return self._held(manager_id, hold=hold)
             case ScaleOut(number=number):
                 return self._scaled_out(number)
             case ScaleIn(number=number, block_ids=block_ids):
                 return self._scaled_in(number, block_ids)
+
+    def _held(self, manager_id: str, *, hold: bool) -> Managers:
+        records = {str(record.manager_id): record for record in self._interchange.managers}
+        if manager_id not in records:
+            raise UsageError(f"There is no manager {manager_id}. There are: {', '.join(records) or 'none'}.")
+        record = records[manager_id]
+        self._perform(self._interchange.hold_manager(record.manager_id, hold=hold))
+        return Managers([_report(record)])
 
     def _scaled_out(self, number: int) -> Blocks:
         if number < 1:
@@ -53,3 +90,14 @@ class Answers:
     def _states(self, block_ids: list[BlockId]) -> Blocks:
         phases = {block_id: self._blocks.state.phase(block_id) for block_id in block_ids}
         return Blocks({block_id: phase.value for block_id, phase in phases.items() if phase is not None})
+
+
+def _report(record: ManagerRecord) -> ManagerReport:
+    return ManagerReport(
+        manager_id=record.manager_id,
+        block_id=record.block_id,
+        hostname=record.hostname,
+        workers=record.capacity,
+        leased=record.leased,
+        is_held=record.is_held,
+    )

@@ -124,7 +124,9 @@ class Agent:
             register=registrar.register if forwarder is None else lambda: forwarder,
             threshold=config.heartbeat_threshold,
         )
-        self._control = ControlServer(folder.path, Answers(self._blocks, self._status).answer)
+        self._control = ControlServer(
+            folder.path, Answers(self._blocks, self._state, status=self._status, perform=self._perform).answer
+        )
         self._large = LargeValues(LargeFolder(folder.large), self, service_address=config.funcx_service_address)
         self._environments = Environments()
         self._tokens = 0

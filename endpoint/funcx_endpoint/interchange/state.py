@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from funcx_core.ids import ManagerId
 from funcx_core.protocol.endpoint import Transitions
 from funcx_core.protocol.manager import Drain
 from funcx_core.protocol.task import TaskState, Transition
@@ -65,6 +66,15 @@ class Interchange(Crew):
         """Nothing could be heard for so long because this process did not run: that is nobody's silence."""
         for record in self._managers.values():
             record.last_heard += seconds
+
+    def hold_manager(self, manager_id: ManagerId, *, hold: bool = True) -> list[Effect]:
+        """Give a manager nothing more, or something again. What it has goes on.
+
+        Raises:
+            KeyError: there is no such manager.
+        """
+        self._managers[manager_id].is_held = hold
+        return [] if hold else self._dispatch()
 
     def disk(self, *, is_full: bool) -> list[Effect]:
         """Results cannot be written to disk now, or can again."""

@@ -10,13 +10,29 @@ from pathlib import Path
 import pytest
 
 from funcx_core.errors import EndpointStateError, RemoteProtocolError, UsageError
+from funcx_core.ids import BlockId, ManagerId
 from funcx_core.protocol.endpoint import EndpointStatus
+from funcx_core.protocol.manager import ManagerRegister
 from funcx_endpoint.blocks.records import Phase
 from funcx_endpoint.control.client import ask
-from funcx_endpoint.control.messages import Answer, AskBlocks, AskStatus, Blocks, Question, ScaleIn, ScaleOut, Told
+from funcx_endpoint.control.messages import (
+    Answer,
+    AskBlocks,
+    AskManagers,
+    AskStatus,
+    Blocks,
+    Hold,
+    ManagerReport,
+    Managers,
+    Question,
+    ScaleIn,
+    ScaleOut,
+    Told,
+)
 from funcx_endpoint.control.server import ControlServer
 from funcx_endpoint.control.socket_path import NAME, short_path
 from funcx_endpoint.interchange.answers import Answers
+from funcx_endpoint.interchange.state import Interchange
 
 
 def answer(question: Question) -> Answer:
@@ -93,9 +109,28 @@ class Runner:
             self.phases[block_id] = Phase.ENDING
 
 
+def an_interchange() -> Interchange:
+    """With a manager ``m`` of two workers."""
+    made = Interchange(heartbeat_period=1, heartbeat_threshold=10)
+    register = ManagerRegister(
+        manager_id=ManagerId("m"),
+        block_id=BlockId("0"),
+        epoch=1,
+        capacity=2,
+        hostname="h",
+        pid=1,
+        python_version="",
+        version="",
+        cores=1,
+        memory_bytes=1,
+    )
+    made.receive(ManagerId("m"), register, now=0, stamp=1)
+    return made
+
+
 @pytest.fixture
 def answers() -> Answers:
-    return Answers(Runner(), EndpointStatus)  # type: ignore[arg-type]
+    return Answers(Runner(), an_interchange(), status=EndpointStatus, perform=list)  # type: ignore[arg-type]
 
 
 def test_blocks_are_told_and_new_ones_named(answers: Answers) -> None:
@@ -113,3 +148,16 @@ def test_no_blocks_and_unknown_blocks_are_refused(answers: Answers) -> None:
         answers.answer(ScaleOut(0))
     with pytest.raises(UsageError, match=r"no block 7. There are: 0, 1, 2"):
         answers.answer(ScaleIn(0, ["7"]))
+
+
+def test_a_manager_is_held_and_let_go(answers: Answers) -> None:
+    def manager(*, is_held: bool) -> Managers:
+        return Managers(
+            [ManagerReport(manager_id="m", block_id="0", hostname="h", workers=2, leased=0, is_held=is_held)]
+        )
+
+    assert answers.answer(AskManagers()) == manager(is_held=False)
+    assert answers.answer(Hold("m")) == manager(is_held=True) == answers.answer(AskManagers())
+    assert answers.answer(Hold("m", hold=False)) == manager(is_held=False)
+    with pytest.raises(UsageError, match=r"no manager x. There are: m"):
+        answers.answer(Hold("x"))

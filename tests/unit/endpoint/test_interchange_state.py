@@ -395,3 +395,14 @@ def test_a_manager_is_not_silent_because_the_agent_slept(ix):
     ix.slept(60)
     assert ix.tick(now=65, stamp=9) == []
     assert ix.tick(now=71, stamp=9) == [Bury("m")]
+
+
+def test_a_manager_on_hold_is_given_nothing_until_that_ends(ix):
+    register(ix, "m", 2)
+    assert dealt(lease(ix, "a")) == [("m", ["a"])]
+    assert ix.hold_manager("m") == []
+    assert dealt(lease(ix, "b", functions=())) == []
+    assert dealt(ix.hold_manager("m", hold=False)) == [("m", ["b"])]
+    ix.check()
+    with pytest.raises(KeyError):
+        ix.hold_manager("other")

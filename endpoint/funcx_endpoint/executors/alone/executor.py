@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from funcx_core.errors import UsageError
 from funcx_core.ids import TaskId, parse_id
 from funcx_core.protocol.endpoint import EndpointRegistration, EndpointStatus
-from funcx_endpoint.control.messages import AskBlocks, AskStatus, Blocks, ScaleIn, ScaleOut, Told
+from funcx_endpoint.control.messages import (
+    AskBlocks,
+    AskManagers,
+    AskStatus,
+    Blocks,
+    Hold,
+    ManagerReport,
+    Managers,
+    ScaleIn,
+    ScaleOut,
+    Told,
+)
 
 if TYPE_CHECKING:
     from funcx_core.sdk.futures import FuncXFuture
@@ -183,6 +194,23 @@ class StandaloneExecutor(Executor):
         """
         question = ScaleIn(blocks, [str(block_id) for block_id in block_ids])
         return list(self._running().standalone.ask(question, Blocks).states)
+
+    def managers(self) -> list[ManagerReport]:
+        """Return what there is on each node: id, block, host, workers, tasks, and whether it is on hold. Raises as `status` does."""
+        return self._running().standalone.ask(AskManagers(), Managers).managers
+
+    def hold_worker(self, worker_id: str, *, hold: bool = True) -> None:
+        """Have the workers of a node given no more tasks, or tasks again. What they have goes on.
+
+        Args:
+            worker_id: id of their manager, see `managers`.
+            hold: False to end it.
+
+        Raises:
+            UsageError: there is no such manager.
+            EndpointLost: the agent has died.
+        """
+        self._running().standalone.ask(Hold(str(worker_id), hold), Managers)
 
     def request_status_info(self) -> EndpointStatus:
         """Return the agent's report about itself, as of now. Raises as `status` does."""
