@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 from funcx_core.commands.function import ShellFunction
 from funcx_core.commands.result import ShellResult
-from funcx_core.errors import CommandFailed
 
 
 def run_script(text: str, variables: Mapping[str, object]) -> None:
@@ -18,13 +17,9 @@ def run_script(text: str, variables: Mapping[str, object]) -> None:
         variables: for its environment, as text. They stay in that of this process: a worker forgets them after its task.
 
     Raises:
-        CommandFailed: its exit code is not 0. `details` has ``is_script``: the frames of Python are of no interest.
+        CommandFailed: its exit code is not 0.
     """
     os.environ.update({name: str(value) for name, value in variables.items()})
     result = ShellFunction("{script:raw}")(script=text)
     assert isinstance(result, ShellResult)  # noqa: S101 - no dict was asked for
-    try:
-        result.check_returncode()
-    except CommandFailed as error:
-        error.details["is_script"] = True
-        raise
+    result.check_returncode()

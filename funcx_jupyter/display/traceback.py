@@ -14,7 +14,6 @@ from types import CodeType, FrameType, TracebackType
 from typing import Any, Final
 
 from funcx_core.cells.sources import cell_text, parse_cell
-from funcx_core.errors import CommandFailed
 from funcx_core.protocol.task import Frame
 from funcx_core.serialize import RemoteInfo, RemoteTraceback
 
@@ -32,8 +31,6 @@ def arrange(error: BaseException, shell: Any, *, where: str, verbose: bool) -> B
     """
     remote = getattr(error, "funcx", None)
     frames = _from_cell_on(remote.frames, shell) if isinstance(remote, RemoteInfo) else []
-    if isinstance(error, CommandFailed) and error.details.get("is_script"):
-        frames = []  # It is the last line of a script that says what went wrong.
     shown = frames if verbose else [frame for frame in frames if _is_cell(shell, frame)]
     if frames and frames[-1] not in shown:
         where = f"raised in {_short_path(frames[-1])} · {where}"

@@ -58,6 +58,15 @@ def test_a_cell_of_shell_commands(notebook):
     assert "in: name 18 B, n 5 B" in cell.header
 
 
+def test_a_shell_function_of_the_notebook_goes_along(notebook):
+    notebook.run("from funcx import ShellFunction\nsay = ShellFunction('echo {x:q}; exit 3')")
+    cell = notebook.run("%%funcx -o result\nresult = say(x='a  b')\nresult.stdout")
+    assert (cell.result["text/plain"], cell.text()) == ("'a  b\\n'", "a  b\n")
+    failed = notebook.run("%%funcx\nsay(x=1).check_returncode()")
+    assert failed.error == ("CommandFailed", "CommandFailed: `echo 1; exit 3` ended with exit code 3.")
+    assert notebook.run("result.returncode").result["text/plain"] == "3"
+
+
 def test_a_shell_cell_that_fails_says_so_in_one_line(notebook):
     cell = notebook.run("%%funcx --shell\necho begun\nls /no/such/folder")
     name, text = cell.error

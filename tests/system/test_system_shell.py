@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from funcx import ShellFunction, ShellResult
+from funcx import FuncXExecutor, ShellFunction, ShellResult
 from funcx_core import errors
 from tests.support.fabric import eventually
 
@@ -24,6 +24,9 @@ def test_every_way_of_submitting_takes_a_command(fabric):
     with fabric.executor() as executor:
         three = executor.submit(SAY, what="three", code=0)
         results = [three.result(30)]
+    with FuncXExecutor(funcx_client=client) as executor:
+        four = executor.submit(SAY, what="four", code=0, endpoint_id=fabric.endpoint_id)
+        assert four.result(30).stdout == "four\n"
     for task_id in (one, two):
         eventually(lambda task_id=task_id: not client.get_task(task_id)["pending"], "the task has ended", timeout=30)
         results.append(client.get_result(task_id))

@@ -47,7 +47,7 @@ def test_a_failure_is_told_with_its_last_line():
     code, _ = python_for("echo one >&2; echo two >&2; exit 3", CellOptions(), Notebook({}))
     with contextlib.redirect_stderr(io.StringIO()), pytest.raises(CommandFailed, match="exit code 3: two") as caught:
         exec(code, {})
-    assert caught.value.details == {"returncode": 3, "is_script": True}
+    assert caught.value.details == {"returncode": 3}
 
 
 def test_what_comes_back_is_output_only():
