@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMa
 from funcx_core.errors import FuncxError
 from funcx_jupyter.display import words
 from funcx_jupyter.options import OPTIONS
+from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.session.state import Session
 from funcx_jupyter.verb_lines import Verb
 from funcx_jupyter.verbs import VERBS
@@ -21,6 +23,9 @@ _LINE: Final = re.compile(r"^\s*%funcx\s+(.*)$")
 _LISTS: Final = frozenset({"input", "exclude", "output"})
 _ENDPOINTS: Final = frozenset({"fallback"})
 
+_KEPT: Final = 3.0
+"""Seconds for which endpoints are not asked for again: a front end asks with every key."""
+
 
 class Completer:
     """A matcher for IPython's completer."""
@@ -28,6 +33,8 @@ class Completer:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._names: dict[str, Any] = {}
+        self._rows: list[Endpoint] = []
+        self._rows_until = 0.0
 
         @context_matcher(identifier="funcx")  # type: ignore[untyped-decorator]
         def matcher(context: CompletionContext) -> SimpleMatcherResult:
@@ -107,11 +114,13 @@ class Completer:
         return [*((name, "task") for name in named), *((short, "task") for short in names)]
 
     def _endpoints(self) -> Words:
-        try:
-            rows = self._session.connection.endpoints()
-        except FuncxError:
-            return []
-        return [(row.name, "endpoint" if row.is_online else "endpoint (offline)") for row in rows]
+        if time.monotonic() > self._rows_until:
+            try:
+                self._rows = self._session.connection.endpoints(patiently=False)
+            except FuncxError:
+                self._rows = []
+            self._rows_until = time.monotonic() + _KEPT
+        return [(row.name, "endpoint" if row.is_online else "endpoint (offline)") for row in self._rows]
 
 
 def _has_endpoint(words_before: list[str]) -> bool:

@@ -43,6 +43,10 @@ class CaptureError(_OneLine, UsageError):
     code = "capture_error"
 
 
+class NotAValue(TypeError):
+    """Raised by what stands for a value that is elsewhere, when it is pickled. The message says how to get the value."""
+
+
 class LargeInputError(CaptureError):
     """The variables of the cell are larger than the service takes."""
 

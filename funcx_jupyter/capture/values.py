@@ -14,7 +14,7 @@ from funcx_core.cells.rebuild import Arrivals
 from funcx_core.cells.spec import ModuleAlias
 from funcx_jupyter.capture.culprit import find_culprit, type_name
 from funcx_jupyter.capture.names import CellNames, NameUse
-from funcx_jupyter.errors import CaptureError
+from funcx_jupyter.errors import CaptureError, NotAValue
 
 _NEVER = frozenset({"get_ipython", "exit", "quit", "In", "Out", "__builtins__", "__builtin__", "__name__", "__file__"})
 
@@ -144,6 +144,10 @@ def _pack_one(name: str, place: str, notebook: Notebook, pickler: CellPickler, c
         return
     try:
         size = pickler.add(value)
+    except NotAValue as error:
+        # Said of the innermost part, which may be inside of what the user named.
+        place = f" {place}" if place else ""
+        raise CaptureError(f"`{name}` cannot be sent: {error}{place}") from error
     except Exception as error:
         # Pickling runs code of the user's classes, which may raise anything.
         raise CaptureError(_cannot_be_sent(name, value, place, notebook)) from error

@@ -13,6 +13,7 @@ from funcx_core.ids import TaskId
 from funcx_core.protocol.task import TaskState
 from funcx_core.sdk.futures import FuncXFuture
 from funcx_jupyter.display import words
+from funcx_jupyter.errors import NotAValue
 from funcx_jupyter.session.followed import Followed
 from funcx_jupyter.session.following import Screen, presentable
 from funcx_jupyter.session.outcome import Finished, end_state, open_outcome
@@ -162,8 +163,9 @@ class CellTask:
             self._show()
 
     def __reduce__(self) -> NoReturn:
-        short = words.short_id(self.task_id)
-        raise TypeError(f"A task cannot be copied. Use its value: `{self.name or f'%funcx result {short}'}.result()`.")
+        called = self.name or words.short_id(self.task_id)
+        how = f"`{self.name}.result()`" if self.name else f"`%funcx result {called}`"
+        raise NotAValue(f"{called} is a task, not its value. {how} is the value.")
 
 
 def _tell(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:

@@ -43,8 +43,8 @@ class Connection(Protocol):
     def limits(self) -> Limits:
         """Return what the service accepts."""
 
-    def endpoints(self) -> list[Endpoint]:
-        """Return the user's endpoints."""
+    def endpoints(self, *, patiently: bool = True) -> list[Endpoint]:
+        """Return the user's endpoints. If not `patiently`, a service that does not answer soon is not waited for."""
 
     @property
     def group_id(self) -> GroupId:
@@ -135,15 +135,19 @@ class ServiceConnection:
         """Return what the service accepts, as far as it is known yet."""
         return self._open_stream().limits
 
-    def endpoints(self) -> list[Endpoint]:
+    def endpoints(self, *, patiently: bool = True) -> list[Endpoint]:
         """Return the user's endpoints, as they are now."""
         try:
-            rows = self.client.get_endpoints()
+            rows = self.client.get_endpoints() if patiently else self._endpoints_soon()
         except ServiceUnavailable as error:
             raise shown_in_one_line(ServiceUnavailable(_not_submitted(str(error)))) from None
         except FuncxError as error:
             raise shown_in_one_line(error) from None
         return [endpoint_of(row, now=time.time()) for row in rows]
+
+    def _endpoints_soon(self) -> list[dict[str, Any]]:
+        with closing(WebClient(self.settings, timeout=1.0, tries=1)) as web:
+            return list(web.get("endpoints"))
 
     @property
     def group_id(self) -> GroupId:

@@ -45,7 +45,7 @@ class FakeConnection:
     def limits(self) -> Limits:
         return self.accepts
 
-    def endpoints(self) -> list[Endpoint]:
+    def endpoints(self, *, patiently: bool = True) -> list[Endpoint]:
         return self.rows
 
     def submit(

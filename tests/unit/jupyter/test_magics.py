@@ -335,6 +335,16 @@ def test_what_cannot_be_sent(run):
     )
 
 
+def test_a_task_is_not_its_value(run):
+    run("%%funcx -a -n sim\n1")
+    run("%funcx wait")
+    assert str(run("%%funcx\n\nsim + 1").error) == (
+        "`sim` cannot be sent: sim is a task, not its value. `sim.result()` is the value. It is used on line 3."
+    )
+    run("pair = [sim]")
+    assert "`pair` cannot be sent: sim is a task" in str(run("%%funcx\npair").error)
+
+
 def test_another_python_is_said_once(run, connection):
     connection.reported = [Environment(python_version="3.8.1", modules=["numpy"])]
     assert "local has Python 3.8, this kernel" in run("%%funcx\n1").out
@@ -427,7 +437,7 @@ def test_greetings(connection):
     assert greeting(Session(nothing)).endswith("· No funcX service is configured. Start one here with `funcx up`.")
 
     class Gone(FakeConnection):
-        def endpoints(self):
+        def endpoints(self, *, patiently=True):
             raise ServiceUnavailable("Cannot reach it.")
 
     assert greeting(Session(Gone)).endswith("· Cannot reach it.")
