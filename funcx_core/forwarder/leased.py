@@ -44,7 +44,8 @@ class LeasedTasks(PendingTasks):
         late: list[Lease] = []
         ended: list[Ended] = []
         group = None
-        size = 0
+        size = number = 0
+        like: Record | None = None
         for result in results:
             record = known.get(result.task_id)
             if record is None or record.place is not LEASED or record.attempt != result.attempt:
@@ -55,6 +56,11 @@ class LeasedTasks(PendingTasks):
                 self._counters.protocol_errors += 1
                 continue
             record.place = ENDING
+            if like is None or record.owner_id != like.owner_id or record.priority != like.priority:
+                if like is not None:
+                    self._count_leased(like, -number)
+                like, number = record, 0
+            number += 1
             size += len(result.value)
             accepted.append(result)
             if record.group_id != group:
@@ -62,7 +68,8 @@ class LeasedTasks(PendingTasks):
                 current: list[TaskResult] = []
                 ended.append(Ended(record.owner_id, group, current))
             current.append(result)
-        self.leased -= len(accepted)
+        if like is not None:
+            self._count_leased(like, -number)
         self._uncommitted_bytes += size
         self._counters.results_accepted += len(accepted)
         self._counters.late_results += len(late)
@@ -145,7 +152,7 @@ class LeasedTasks(PendingTasks):
     def _raise_attempt(self, record: Record) -> Lease:
         record.place = Place.BEGINNING
         record.attempt += 1
-        self.leased -= 1
+        self._count_leased(record, -1)
         return Lease(record.task_id, record.attempt)
 
     def _lose(self, records: Sequence[Record], reason: str, details: dict[str, Any]) -> list[Effect]:

@@ -128,12 +128,13 @@ class EndpointLeases(LeasedTasks):
         """Nobody knows when the endpoint comes back: end what was being cancelled, leave what is pending to the store."""
         cancelling = [record for record in self._known.values() if record.cancelling and record.place is LEASED]
         effects = self._commit([self._end(record, cancelled(record)) for record in cancelling])
-        for record in self._pending:
+        for record in self._turns:
             if record.place is PENDING:
                 self._known.pop(record.task_id, None)
-        self._pending.clear()
+        self._turns.clear()
         self._pending_count = self._pending_bytes = 0
         self._more = True
+        self._has_looked = False
         return effects
 
     def restore(
@@ -142,6 +143,7 @@ class EndpointLeases(LeasedTasks):
         """A session begins. Return which of the leases the endpoint must forget, and the effects."""
         self.session = session
         self._more = True
+        self._has_looked = False
         current = {offer.task.task_id: offer for offer in headers}
         kept: set[TaskId] = set()
         release: list[Lease] = []
@@ -165,7 +167,7 @@ class EndpointLeases(LeasedTasks):
                 return False
             record = self._known[lease.task_id] = Record(header, LEASED, from_store=True)
             record.cancelling = header.cancelling
-            self.leased += 1
+            self._count_leased(record, 1)
             return True
         if record.attempt != lease.attempt:
             return False
@@ -177,7 +179,7 @@ class EndpointLeases(LeasedTasks):
         if record.place is PENDING:
             self._no_longer_pending(record)
             record.place = LEASED
-            self.leased += 1
+            self._count_leased(record, 1)
         return record.place is LEASED
 
     def _forget(self, record: Record) -> None:
@@ -188,10 +190,11 @@ class EndpointLeases(LeasedTasks):
     def check(self) -> None:
         """Raise AssertionError if the books do not balance. For tests and simulations."""
         places = Counter(record.place for record in self._known.values())
-        queued = [record for record in self._pending if record.place is PENDING]
+        queued = [record for record in self._turns if record.place is PENDING]
         payloads = [len(record.task.payload) for record in self._known.values() if record.task is not None]
         books = {
             "leases": (self.leased, places[LEASED]),
+            "lanes": (self.leased, self._turns.total_leased),
             "pending": (self._pending_count, places[PENDING]),
             "queue": (len(queued), len({record.task_id for record in queued})),
             "payloads": (len(payloads), len(queued)),

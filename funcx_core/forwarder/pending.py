@@ -16,6 +16,7 @@ from funcx_core.forwarder.effects import (
 )
 from funcx_core.forwarder.outcomes import cancelled
 from funcx_core.forwarder.records import Limits, Place, Record, Session
+from funcx_core.forwarder.turns import LEAST_SHARE, Lane, Turns
 from funcx_core.ids import EndpointId, TaskId
 from funcx_core.protocol.handoff import Offer
 from funcx_core.protocol.task import (
@@ -43,13 +44,14 @@ class PendingTasks:
         self._limits = limits
         self._counters = counters
         self._known: dict[TaskId, Record] = {}
-        self._pending: deque[Record] = deque()  # may hold records that are no longer pending
+        self._turns = Turns()
         self._pending_count = 0
         self._pending_bytes = 0
         self._requeued: deque[Record] = deque()
         self._uncommitted_bytes = 0
         self._more = False
         self._missed = False
+        self._has_looked = False  # into the store, since there may be tasks in it that nobody told of
         self._listing = 0
         self._loading = False
         self._reading = 0
@@ -63,16 +65,28 @@ class PendingTasks:
         """A web service committed tasks."""
         if self.session is None:
             return []  # They are read from the store when the endpoint registers.
-        if self._more:
+        if self._more and not self._may_overtake(offers):
             self._missed = True  # Older ones wait in the store: these are read after them.
             return []
         return [*self._commit(self._admit(offers, from_store=False)), *self.deal()]
+
+    def _may_overtake(self, offers: Sequence[Offer]) -> bool:
+        """Whether what waits in the store is most likely others', so that these need not wait for it to be read."""
+        if not self._has_looked or not offers:
+            return False
+        lane = self._lane_of(offers[0])  # What is submitted together is one owner's, with the same options.
+        return not lane.is_behind and self._turns.is_small(lane)
+
+    def _lane_of(self, offer: Offer) -> Lane:
+        options = offer.task.options
+        return self._turns.lane(offer.owner_id, 0 if options is None else options.priority)
 
     def more(self) -> list[Effect]:
         """The store may have open tasks that are not known here."""
         if self.session is None:
             return []
         self._more = self._missed = True
+        self._has_looked = False
         return self.deal()
 
     def sweep(self) -> list[Effect]:
@@ -84,11 +98,14 @@ class PendingTasks:
     def listed(self, task_ids: Sequence[TaskId]) -> list[Effect]:
         """The store's answer to `ListOpen`."""
         at_most, self._listing = self._listing, 0
+        self._has_looked = True
         self._reading -= 1
         page = self._page_size()
         unknown = [task_id for task_id in task_ids if task_id not in self._known and task_id not in self._ended]
         whole = len(task_ids) < at_most and len(unknown) <= page
         self._more, self._missed = self._missed or not whole, False
+        if not self._more:
+            self._turns.caught_up()
         if unknown and self.session is not None and not self._loading:
             return [self._load(unknown[:page])]
         self._more = self._more or bool(unknown)
@@ -124,7 +141,8 @@ class PendingTasks:
 
     def _admit(self, offers: Iterable[Offer], *, from_store: bool) -> list[TaskResult]:
         """Make unknown tasks pending, as far as there is room; return outcomes of those that are to be cancelled."""
-        known, ended_before, pending = self._known, self._ended, self._pending
+        known, ended_before = self._known, self._ended
+        lane, owner_id, options = None, None, None
         limits = self._limits
         ended = []
         count, size = self._pending_count, self._pending_bytes
@@ -136,11 +154,16 @@ class PendingTasks:
                 record = known[task.task_id] = Record(offer, Place.REQUEUED, from_store=from_store)
                 ended.append(self._end(record, cancelled(record)))
                 continue
-            if not from_store and (count >= limits.pending_tasks or size >= limits.pending_bytes):
-                self._more = True
-                break
+            # Mostly what is offered together is one owner's, with the same options.
+            if lane is None or offer.owner_id != owner_id or task.options is not options:
+                owner_id, options = offer.owner_id, task.options
+                lane = self._lane_of(offer)
+            is_full = count >= limits.pending_tasks or size >= limits.pending_bytes
+            if is_full and not from_store and not (self._turns.is_small(lane) and size < 2 * limits.pending_bytes):
+                self._more = lane.is_behind = True
+                continue
             record = known[task.task_id] = Record(offer, PENDING, from_store=from_store)
-            pending.append(record)
+            lane.pending.append(record)
             count += 1
             size += len(task.payload)
         self._pending_count, self._pending_bytes = count, size
@@ -151,10 +174,7 @@ class PendingTasks:
         record.place = PENDING
         self._pending_count += 1
         self._pending_bytes += len(record.task.payload)
-        if first:
-            self._pending.appendleft(record)
-        else:
-            self._pending.append(record)
+        self._turns.put(record, first=first)
 
     def _no_longer_pending(self, record: Record) -> None:
         """Its entry in the queue is skipped later, when it comes up."""
@@ -162,8 +182,8 @@ class PendingTasks:
         self._pending_count -= 1
         self._pending_bytes -= len(record.task.payload)
         record.task = None
-        if len(self._pending) > 2 * self._pending_count + 1000:
-            self._pending = deque(entry for entry in self._pending if entry.place is PENDING)
+        if len(self._turns) > 2 * self._pending_count + 1000:
+            self._turns.compact()
 
     # --- reading the store ---------------------------------------------------------------------------------------
 
@@ -207,9 +227,10 @@ class PendingTasks:
         """Read what is needed next: payloads of requeued tasks before new tasks."""
         if self._loading:
             return []
-        if self._requeued and self._has_room_for_a_page():
+        if self._requeued and self._pending_bytes <= self._limits.pending_bytes:
             page: list[TaskId] = []
-            size = self._page_size()
+            # Even if much is pending: that may be somebody else's.
+            size = self._page_size() if self._has_room_for_a_page() else min(LEAST_SHARE, self._page_size())
             while self._requeued and len(page) < size:
                 record = self._requeued.popleft()
                 if record.place is Place.REQUEUED:
@@ -232,38 +253,49 @@ class PendingTasks:
         room = session.window - self.leased
         effects: list[Effect] = []
         while room > 0 and self._pending_count:
-            tasks = self._take_batch(room)
+            effects.append(self._send(session, tasks := self._take_batch(room)))
             room -= len(tasks)
-            self.leased += len(tasks)
-            self._counters.leases_sent += len(tasks)
-            functions = session.functions.to_send([task.function_id for task in tasks])
-            effects.append(SendTasks(self.endpoint_id, session.tasks_route, session.number, tasks, functions))
+        if self._pending_count and (share := self._turns.small_share(session.window)):
+            while tasks := self._take_batch(LEAST_SHARE, share):
+                effects.append(self._send(session, tasks))
         if self._more or self._requeued:
             effects += self._refill()
         return effects
 
-    def _take_batch(self, room: int) -> list[Task]:
-        pending = self._pending
+    def _send(self, session: Session, tasks: list[Task]) -> Effect:
+        assert session.tasks_route is not None  # noqa: S101 - nothing is dealt before it is attached
+        self.leased += len(tasks)
+        self._counters.leases_sent += len(tasks)
+        functions = session.functions.to_send([task.function_id for task in tasks])
+        return SendTasks(self.endpoint_id, session.tasks_route, session.number, tasks, functions)
+
+    def _take_batch(self, room: int, share: int | None = None) -> list[Task]:
+        """Take tasks for one message, in the order of the turns; with `share` only of lanes that have fewer leases."""
         at_most = min(room, self._limits.batch_tasks)
         space = self._limits.batch_bytes
         tasks: list[Task] = []
-        while pending and len(tasks) < at_most:
-            record = pending[0]
+        for lane in self._turns.order(share):
+            record = lane.pending[0]
             task = record.task
-            if record.place is not PENDING or task is None:
-                pending.popleft()
-                continue
+            assert task is not None  # noqa: S101 - pending records have their payload
             size = len(task.payload)
             if size > space and tasks:
                 break
-            pending.popleft()
+            lane.pending.popleft()
+            lane.leased += 1
             space -= size
             record.place = LEASED
             record.task = None
             tasks.append(task)
+            if len(tasks) >= at_most:
+                break
         self._pending_count -= len(tasks)
         self._pending_bytes -= self._limits.batch_bytes - space
         return tasks
+
+    def _count_leased(self, record: Record, number: int) -> None:
+        self.leased += number
+        self._turns.leased(record, number)
 
     # --- decisions made here -----------------------------------------------------------------------------------------
 
@@ -279,7 +311,7 @@ class PendingTasks:
         """Decide the outcome of a task, wherever it is."""
         record.decided_here = True
         if record.place is LEASED:
-            self.leased -= 1
+            self._count_leased(record, -1)
         elif record.place is PENDING:
             self._no_longer_pending(record)
         record.place = ENDING

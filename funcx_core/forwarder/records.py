@@ -82,6 +82,7 @@ class Record:
         "losses",
         "owner_id",
         "place",
+        "priority",
         "retry_on_loss",
         "running",
         "task",
@@ -96,6 +97,7 @@ class Record:
         self.owner_id: UserId = offer.owner_id
         self.group_id: GroupId = offer.group_id
         self.retry_on_loss = 0 if task.options is None else task.options.retry_on_loss
+        self.priority = 0 if task.options is None else task.options.priority
         # Earlier attempts of which this process knows nothing may all have been losses.
         self.losses = task.attempt - 1
         self.place = place

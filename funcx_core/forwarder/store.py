@@ -23,7 +23,7 @@ class LeaseStore(Protocol):
         """Return the endpoint that registered this CURVE public key (Z85), unless it was deleted or is locked."""
 
     async def open_tasks(self, endpoint_id: EndpointId, *, at_most: int) -> list[TaskId]:
-        """Return the oldest open tasks of an endpoint, in the order in which they were accepted."""
+        """Return open tasks of an endpoint: the oldest of each owner and priority, then the second oldest of each, and so on."""
 
     async def offers(self, task_ids: Sequence[TaskId]) -> list[Offer]:
         """Return those of the tasks that are open, with their payloads and current attempt numbers, in that order."""

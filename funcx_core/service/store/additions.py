@@ -6,7 +6,12 @@ A change that is not an addition needs another `SCHEMA_VERSION` and a step of it
 
 from __future__ import annotations
 
+from typing import Final
+
 import sqlalchemy as sa
+
+DROPPED_INDEXES: Final = ("tasks_open",)
+"""Of earlier releases; what has taken their place has another name."""
 
 
 def add_missing(connection: sa.Connection, metadata: sa.MetaData) -> list[str]:
@@ -22,6 +27,8 @@ def add_missing(connection: sa.Connection, metadata: sa.MetaData) -> list[str]:
     for table in metadata.sorted_tables:
         for index in table.indexes:
             index.create(connection, checkfirst=True)
+    for name in DROPPED_INDEXES:
+        connection.exec_driver_sql(f"DROP INDEX IF EXISTS {name}")
     return added
 
 

@@ -1,7 +1,7 @@
 """The tables. Both SQLite and PostgreSQL can hold them.
 
 What all calls of one submit share is a row of `submits`; so a row of `tasks`, of which there are many, is short.
-A task's `position` rises in the order of acceptance, and the tasks of one submit have consecutive positions.
+A task's `lane` is the same for those of one owner and one priority, see `lanes`. Its `position` rises in the order of acceptance, and the tasks of one submit have consecutive positions.
 """
 
 from __future__ import annotations
@@ -198,11 +198,13 @@ tasks = sa.Table(
     sa.Column("error", sa.LargeBinary),
     sa.Column("times", sa.LargeBinary),
     sa.Column("completed_at", _BigInteger),
+    sa.Column("lane", _BigInteger, nullable=False, server_default="0"),
 )
-# Only open tasks are in it, so it stays as small as the work at hand.
+# Only open tasks are in it, so it stays as small as the work at hand. By lane, so that nobody's tasks are behind another's.
 sa.Index(
-    "tasks_open",
+    "tasks_by_lane",
     tasks.c.endpoint_id,
+    tasks.c.lane,
     tasks.c.position,
     sqlite_where=tasks.c.completed_at.is_(None),
     postgresql_where=tasks.c.completed_at.is_(None),

@@ -22,7 +22,16 @@ from funcx_core.protocol.endpoint import EndpointStatus
 from funcx_core.protocol.environment import Environment
 from funcx_core.protocol.handoff import Offer
 from funcx_core.protocol.task import Function, Lease, TaskEvent, TaskResult, Transition
-from funcx_core.service.store import account_rows, map_reads, old_rows, overview_reads, registry, schema, task_reads
+from funcx_core.service.store import (
+    account_rows,
+    lanes,
+    map_reads,
+    old_rows,
+    overview_reads,
+    registry,
+    schema,
+    task_reads,
+)
 from funcx_core.service.store.additions import add_missing
 from funcx_core.service.store.allow_lists import AllowLists
 from funcx_core.service.store.base import Store
@@ -422,7 +431,7 @@ class SqliteStore(Store):
 
     async def open_tasks(self, endpoint_id: EndpointId, *, at_most: int) -> list[TaskId]:
         """Return the oldest open tasks of an endpoint."""
-        found: list[TaskId] = await self._read(task_reads.open_tasks, endpoint_id, at_most)
+        found: list[TaskId] = await self._read(lanes.open_tasks, endpoint_id, at_most)
         return found
 
     async def offers(self, task_ids: Sequence[TaskId]) -> list[Offer]:

@@ -52,12 +52,6 @@ _offer_columns = (
     tasks.c.state,
     tasks.c.endpoint_id,
 )
-_open_tasks = (
-    sa.select(tasks.c.task_id)
-    .where(_is_open, _is_there)
-    .order_by(tasks.c.position)
-    .limit(sa.bindparam("at_most", type_=sa.Integer))
-)
 _count_open = sa.select(sa.func.count()).select_from(_joined).where(_is_open, _is_owned)
 _offers = (
     sa.select(*_offer_columns, tasks.c.payload, tasks.c.payload_blob).select_from(_joined).where(_is_named, _is_open)
@@ -105,12 +99,6 @@ _log = (
     .order_by(events.c.seq)
     .limit(sa.bindparam("at_most", type_=sa.Integer))
 )
-
-
-def open_tasks(connection: sa.Connection, endpoint_id: EndpointId, at_most: int) -> list[TaskId]:
-    """Return the oldest open tasks of an endpoint."""
-    found = connection.scalars(_open_tasks, {"endpoint_id": endpoint_id, "at_most": at_most})
-    return [TaskId(task_id) for task_id in found]
 
 
 def count_open(connection: sa.Connection, owner_id: UserId) -> int:

@@ -23,6 +23,7 @@ from funcx_core.protocol.task import (
     Transition,
 )
 from funcx_core.service.store import schema
+from funcx_core.service.store.lanes import lane_of
 from funcx_core.service.store.records import NOTHING_SPECIAL, OpenTask, Receipt, Submission
 from funcx_core.service.store.rows import chunks, flat, many_rows
 from funcx_core.service.store.writer import Transaction
@@ -36,8 +37,8 @@ IN_LIMIT: Final = 500
 
 _insert = many_rows(
     "INSERT OR IGNORE INTO tasks"
-    " (position, task_id, submit_id, function_id, endpoint_id, request_hash, payload, payload_blob) VALUES",
-    8,
+    " (position, task_id, submit_id, function_id, endpoint_id, request_hash, lane, payload, payload_blob) VALUES",
+    9,
 )
 _end = many_rows(
     "UPDATE tasks SET state = r.column3, result = r.column4, result_blob = r.column5, error = r.column6,"
@@ -95,8 +96,9 @@ class TaskWrites:
         self._next_submit += 1
         hashes = _request_hashes(submission)
         payloads = [inline_or_blob(transaction, call.payload) if keep_payloads else (None, None) for call in calls]
+        endpoint_id, lane = submission.endpoint_id, lane_of(submission.owner_id, submission.options.priority)
         rows = [
-            (position, call.task_id, submit_id, call.function_id, submission.endpoint_id, request_hash, *payload)
+            (position, call.task_id, submit_id, call.function_id, endpoint_id, request_hash, lane, *payload)
             for position, (call, request_hash, payload) in enumerate(zip(calls, hashes, payloads, strict=True), first)
         ]
         inserted = sum(transaction.run(_insert(len(chunk)), flat(chunk)).rowcount for chunk in chunks(rows))

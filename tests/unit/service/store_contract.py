@@ -489,6 +489,21 @@ class StoreContract:
             (ALICE.user_id, GROUP, False)
         }
 
+    async def test_open_tasks_are_read_from_all_owners_and_priorities_in_turns(self, store: Store) -> None:
+        many, few, urgent = calls(50), calls(2), calls(1)
+        await store.submit(a_submission(*many))
+        await store.submit(a_submission(*few, owner=BOB))
+        await store.submit(a_submission(*urgent, options=TaskOptions(priority=5)))
+        found = await store.open_tasks(ENDPOINT, at_most=6)
+        assert set(found) == {call.task_id for call in (*many[:3], *few, *urgent)}
+        assert set(found[:3]) == {many[0].task_id, few[0].task_id, urgent[0].task_id}
+        everything = await store.open_tasks(ENDPOINT, at_most=1000)
+        assert len(everything) == 53
+        assert [task_id for task_id in everything if task_id in {call.task_id for call in many}] == [
+            call.task_id for call in many
+        ]
+        assert await store.open_tasks(ENDPOINT, at_most=0) == []
+
     async def test_options_travel_with_their_tasks(self, store: Store) -> None:
         plain, special = a_call(), a_call()
         options = TaskOptions(walltime=5, retry_on_loss=2, tags={"cell": "7"})

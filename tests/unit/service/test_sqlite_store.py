@@ -14,7 +14,7 @@ import pytest
 
 from funcx_core.errors import ConfigError, ServiceUnavailable, StorageFull
 from funcx_core.ids import TaskId
-from funcx_core.service.store import SqliteStore
+from funcx_core.service.store import SqliteStore, lanes
 from tests.support.stored import ALICE, ENDPOINT, a_call, a_result, a_submission, calls
 from tests.unit.service.store_contract import LARGE, StoreContract
 
@@ -178,7 +178,7 @@ async def test_a_closed_store_says_try_again(store: SqliteStore) -> None:
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from funcx_core.service.store import SqliteStore
+from funcx_core.service.store import SqliteStore, lanes
 from tests.support.stored import a_call, a_result, a_submission, ENDPOINT, calls
 
 async def main():
@@ -227,3 +227,30 @@ async def test_what_was_acknowledged_survives_sigkill(tmp_path: Path, lifetime: 
         offered = {offer.task.task_id for offer in await store.offers(still_open)}
         completed_unheard = {task_id for task_id in still_open if rows[task_id].state.is_terminal}
         assert offered | completed_unheard == set(still_open)  # with their payloads, large ones too
+
+
+async def test_open_tasks_are_read_by_the_index_however_many_an_owner_has(store: SqliteStore, tmp_path: Path) -> None:
+    await store.submit(a_submission(*calls(3)))
+    with sqlite3.connect(tmp_path / "service" / "funcx.db") as connection:
+        for statement in (lanes._LANES, lanes._PAGE):
+            values = {"endpoint_id": ENDPOINT, "lane": 1, "after": 0, "at_most": 10}
+            plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement.text}", values)]
+            read = [step for step in plan if " tasks" in step]
+            assert read
+            assert all(
+                step.startswith("SEARCH tasks USING INDEX tasks_by_lane") or "COVERING INDEX tasks_by_lane" in step
+                for step in read
+            ), plan
+    connection.close()
+
+
+async def test_the_index_of_earlier_releases_goes(store: SqliteStore, tmp_path: Path, reopen: Callable) -> None:
+    with sqlite3.connect(tmp_path / "service" / "funcx.db") as connection:
+        connection.execute("CREATE INDEX tasks_open ON tasks (endpoint_id, position) WHERE completed_at IS NULL")
+    connection.close()
+    await reopen(store)
+    with sqlite3.connect(tmp_path / "service" / "funcx.db") as connection:
+        indexes = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
+    connection.close()
+    assert "tasks_by_lane" in indexes
+    assert "tasks_open" not in indexes
