@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from parsl.providers import LocalProvider
@@ -350,3 +352,14 @@ def test_a_killed_interpreter_leaves_nothing():
         process.communicate()
     eventually(lambda: not left_of(folder), "agent, manager and workers end", timeout=20)
     eventually(lambda: not folder.exists(), "the folder is removed", timeout=10)
+
+
+def test_the_examples_of_its_page_print_what_it_says(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "executor-alone.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "page.py").write_text("\n".join(blocks))
+    done = subprocess.run(
+        [sys.executable, tmp_path / "page.py"], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == re.findall(r"^\s*print\(.*\)  # (.*)$", "\n".join(blocks), re.MULTILINE)
