@@ -63,7 +63,7 @@ def lines(found: EndpointReport) -> list[str]:
         shown += [
             f"  blocks    {agent.blocks}",
             f"  managers  {agent.managers}",
-            f"  workers   {agent.workers}",
+            f"  workers   {agent.workers}{_by_container(agent.containers)}",
             f"  tasks     {agent.running_tasks} with managers, {agent.waiting_tasks} waiting for one",
             f"  results   {agent.unacknowledged_results} not yet acknowledged by the service",
         ]
@@ -74,6 +74,11 @@ def lines(found: EndpointReport) -> list[str]:
         shown.append(f"  a block printed, {found.block_errors.file}:")
         shown += [f"    {line}" for line in found.block_errors.tail.splitlines()]
     return shown
+
+
+def _by_container(containers: dict[str, int]) -> str:
+    parts = [f"{count} in {container or 'none'}" for container, count in sorted(containers.items())]
+    return f" (containers: {', '.join(parts)})" if parts else ""
 
 
 def block_errors(folder: Path) -> BlockErrors | None:

@@ -30,13 +30,17 @@ class EndpointFile(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """``status.json``: the agent's latest word about itself, for people on this machine."""
+    """``status.json``: the agent's latest word about itself, for people on this machine.
+
+    `containers` says how many workers run in which, by location, empty for none.
+    """
 
     state: str
     detail: str = ""
     connected: bool = False
     managers: int = 0
     workers: int = 0
+    containers: dict[str, int] = {}
     blocks: int = 0
     waiting_tasks: int = 0
     running_tasks: int = 0

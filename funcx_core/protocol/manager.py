@@ -93,6 +93,7 @@ class ManagerHeartbeat(msgspec.Struct, frozen=True, tag="manager_heartbeat"):
     """I am alive. `idle`: workers with nothing to do. `state`: why no leases can be taken, `DISK_FULL` or `DRAINING`.
 
     `load` is the node's load average over one minute, `memory_free` how many bytes a new process could have there.
+    `containers`: how many workers run in which, by location, empty for none; nothing where there are no containers.
     """
 
     idle: int
@@ -100,6 +101,7 @@ class ManagerHeartbeat(msgspec.Struct, frozen=True, tag="manager_heartbeat"):
     state: str = ""
     load: float = 0.0
     memory_free: int = 0
+    containers: dict[str, int] = {}
 
 
 class Drain(msgspec.Struct, frozen=True, tag="drain"):

@@ -12,11 +12,22 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from funcx_core.ids import FunctionId, TaskId
 from funcx_core.protocol.endpoint import Cancel, GiveBack, Results, TaskBatch
 from funcx_core.protocol.manager import Drained, ManagerRegistered, ReportsAck
-from funcx_core.protocol.task import Function, Task, TaskError, TaskOptions, TaskResult, TaskState, TaskTimes
+from funcx_core.protocol.task import (
+    ContainerImage,
+    Function,
+    Task,
+    TaskError,
+    TaskOptions,
+    TaskResult,
+    TaskState,
+    TaskTimes,
+)
 from funcx_core.protocol.worker import Chunk, Dealt
+from funcx_endpoint.manager.containers import ContainerSettings
 from funcx_endpoint.manager.death import Death
 from funcx_endpoint.manager.effects import (
     DealChunk,
+    Dismiss,
     Effect,
     End,
     Level,
@@ -35,6 +46,12 @@ from funcx_endpoint.manager.state import Manager
 WORKERS = 3
 FUNCTIONS = [Function(FunctionId(name), name, b"") for name in ("short", "middle", "long")]
 SECONDS = {"short": 0.0002, "middle": 0.02, "long": 2.0}
+IMAGES = [ContainerImage("", "podman", location) for location in ("a", "b")]
+CONTAINERS = [
+    None,
+    ContainerSettings(kind="podman", idle_seconds=1),
+    ContainerSettings(kind="podman", is_single_use=True),
+]
 KILLED = TaskError(code="remote_task_error", message="", type_name="KeyboardInterrupt")
 
 
@@ -43,9 +60,10 @@ class SimulatedWorker:
 
     def __init__(self) -> None:
         self.started = 0
-        self.spawn()
+        self.spawn(None)
 
-    def spawn(self) -> None:
+    def spawn(self, image: ContainerImage | None) -> None:
+        self.image = image
         self.is_ready = False
         self.is_alive = True
         self.unread: deque[Chunk] = deque()
@@ -73,10 +91,18 @@ class ManagerLife(RuleBasedStateMachine):
         self.reported = 0
         self.safe = [0] * WORKERS
 
-    @initialize(walltime=st.sampled_from([None, 1.0]))
-    def begin(self, walltime: float | None) -> None:
+    @initialize(walltime=st.sampled_from([None, 1.0]), containers=st.sampled_from(CONTAINERS))
+    def begin(self, walltime: float | None, containers: ContainerSettings | None) -> None:
+        self.containers = containers
         self.manager = Manager(
-            Rules(workers=WORKERS, heartbeat_period=5, heartbeat_threshold=1e9, walltime=walltime, is_local=True)
+            Rules(
+                workers=WORKERS,
+                heartbeat_period=5,
+                heartbeat_threshold=1e9,
+                walltime=walltime,
+                is_local=True,
+                containers=containers,
+            )
         )
         self.perform(self.manager.start(0.0))
         self.perform(self.manager.registered(ManagerRegistered(5, 30), 0.0))
@@ -120,8 +146,13 @@ class ManagerLife(RuleBasedStateMachine):
                 self.signal(index, number, level)
             case Peek(worker=index):
                 return self.manager.finished(index, list(self.workers[index].unsent), self.now)
-            case Spawn(worker=index):
-                self.workers[index].spawn()
+            case Spawn(worker=index, image=image):
+                self.workers[index].spawn(image)
+            case Dismiss(worker=index):
+                worker = self.workers[index]
+                at_work = [worker.unread, worker.todo, worker.running, worker.unsent]
+                assert not any(at_work)
+                worker.is_alive = False
             case End():
                 self.is_over = True
         return []
@@ -167,12 +198,13 @@ class ManagerLife(RuleBasedStateMachine):
     @rule(
         kinds=st.lists(st.sampled_from(FUNCTIONS), min_size=1, max_size=12),
         walltime=st.sampled_from([None, None, 0.5]),
+        image=st.sampled_from([None, None, *IMAGES]),
     )
-    def lease(self, kinds: list[Function], walltime: float | None) -> None:
+    def lease(self, kinds: list[Function], walltime: float | None, image: ContainerImage | None) -> None:
         tasks = []
         for function in kinds:
             self.names += 1
-            options = TaskOptions(walltime=walltime) if walltime else None
+            options = TaskOptions(walltime=walltime, container=image) if walltime or image else None
             tasks.append(Task(TaskId(f"t{self.names}"), 1, function.function_id, b"", options))
             self.given.add(tasks[-1].task_id)
         new = {f.function_id: f for f in kinds if f.function_id not in self.sent_functions}
@@ -227,6 +259,8 @@ class ManagerLife(RuleBasedStateMachine):
         dealt = worker.todo.popleft()
         assert dealt.task.function_id in worker.bodies
         assert self.journal[index, dealt.number] == dealt.task.task_id
+        wanted = None if dealt.task.options is None else dealt.task.options.container
+        assert worker.image == wanted, "run in another container"
         worker.running, worker.started = dealt, dealt.number
         task_id = dealt.task.task_id
         self.executions[task_id] = self.executions.get(task_id, 0) + 1
@@ -244,7 +278,13 @@ class ManagerLife(RuleBasedStateMachine):
     def flush(self, index: int) -> None:
         worker = self.workers[index]
         results, worker.unsent = worker.unsent, []
+        if self.is_single_use(worker):
+            worker.is_alive = False
+            assert len(results) == 1
         self.perform(self.manager.finished(index, results, self.now))
+
+    def is_single_use(self, worker: SimulatedWorker) -> bool:
+        return self.containers is not None and self.containers.is_single_use and worker.image is not None
 
     def bury(self, index: int) -> None:
         worker = self.workers[index]
@@ -280,6 +320,12 @@ class ManagerLife(RuleBasedStateMachine):
     @rule(index=st.integers(0, WORKERS - 1))
     def die(self, index: int) -> None:
         if self.workers[index].is_ready and self.workers[index].is_alive:
+            self.bury(index)
+
+    @precondition(lambda self: not self.is_over)
+    @rule(index=st.integers(0, WORKERS - 1))
+    def die_while_it_starts(self, index: int) -> None:
+        if not self.workers[index].is_ready and self.workers[index].is_alive:
             self.bury(index)
 
     @precondition(lambda self: self.is_over)

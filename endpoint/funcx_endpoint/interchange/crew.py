@@ -53,6 +53,7 @@ class Crew(Upstream):
                 return effects
             case ManagerHeartbeat(idle=idle, state=state):
                 record.load, record.memory_free = message.load, message.memory_free
+                record.containers = message.containers
                 record.idle = idle
                 was_full, record.is_full = record.is_full, state == DISK_FULL
                 record.is_draining |= state == DRAINING

@@ -10,6 +10,7 @@ import platform
 import signal
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -531,8 +532,13 @@ class Agent:
                 "malformed_messages": self._floor.malformed_messages + self._uplink.malformed_messages,
                 "unacknowledged_results": self._state.unacknowledged,
                 "uploading_results": self._large.uploading,
+                **({"containers": containers} if (containers := self._containers()) else {}),
             },
         )
+
+    def _containers(self) -> dict[str, int]:
+        """Return how many workers run in which container, by location; empty where there are none."""
+        return dict(sum((Counter(record.containers) for record in self._state.managers), Counter[str]()))
 
     def _write_status(self) -> None:
         state, detail = self._health()
@@ -543,6 +549,7 @@ class Agent:
                 connected=self._uplink.is_open,
                 managers=len(self._state.managers),
                 workers=self._state.workers,
+                containers=self._containers(),
                 blocks=self._blocks.state.count,
                 waiting_tasks=self._state.waiting,
                 running_tasks=self._state.running,

@@ -57,6 +57,7 @@ class ManagerRecord:
         weight: about how many bytes the manager could forget if it were told.
         load: processes that wanted a processor of its node lately, on average.
         memory_free: bytes of memory that its node could still give away.
+        containers: how many of its workers run in which container, by location.
         is_full: its journal cannot be written, so it takes nothing.
         is_buried: it is gone, and what became of its leases was settled.
         is_gone: it was given up. Results of it still count while their lease is open; nothing else does.
@@ -67,6 +68,7 @@ class ManagerRecord:
         "bound",
         "capacity",
         "container",
+        "containers",
         "counts",
         "ends_at",
         "epoch",
@@ -128,6 +130,7 @@ class ManagerRecord:
         self.leased = 0
         self.load = 0.0
         self.memory_free = 0
+        self.containers: dict[str, int] = {}
         self.extra = 0
         self.unsettled = 0
         self.idle = capacity

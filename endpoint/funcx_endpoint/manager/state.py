@@ -211,7 +211,9 @@ class Manager:
 
     def _heartbeat(self) -> Effect:
         full = DISK_FULL if self._journal_at is not None else ""
-        return Send(ManagerHeartbeat(self.idle, self.running, DRAINING if self._drain_until is not None else full))
+        state = DRAINING if self._drain_until is not None else full
+        containers = self._roster.counts() if self._kinds.may_differ else {}
+        return Send(ManagerHeartbeat(self.idle, self.running, state, containers=containers))
 
     # --- from the interchange -----------------------------------------------------------------------------------
 

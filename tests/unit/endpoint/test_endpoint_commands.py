@@ -210,9 +210,10 @@ def test_status_counts_blocks_managers_workers_and_tasks(folder):
     folder.ensure_endpoint_id()
     lock = AgentLock(folder.lock)
     lock.acquire()
-    folder.write_status(
-        Status(state="ok", connected=True, managers=2, workers=8, blocks=1, waiting_tasks=5, running_tasks=8)
-    )
+    agent = Status(state="ok", connected=True, managers=2, workers=8, blocks=1, waiting_tasks=5, running_tasks=8)
+    folder.write_status(msgspec.structs.replace(agent, containers={"docker://a": 3, "": 5}))
+    assert "workers   8 (containers: 5 in none, 3 in docker://a)" in cli("status", "theta").output
+    folder.write_status(agent)
     said = cli("status", "theta").output
     found = msgspec.json.decode(cli("status", "theta", "--json").stdout)
     lock.release()

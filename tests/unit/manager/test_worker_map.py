@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from funcx_core.ids import FunctionId, TaskId
 from funcx_core.protocol.endpoint import Results, TaskBatch
-from funcx_core.protocol.manager import ManagerRegistered
+from funcx_core.protocol.manager import ManagerHeartbeat, ManagerRegistered
 from funcx_core.protocol.task import ContainerImage, Function, Task, TaskOptions, TaskResult, TaskState, TaskTimes
 from funcx_endpoint.manager.containers import ContainerSettings
 from funcx_endpoint.manager.death import Death
@@ -164,6 +164,14 @@ def test_a_worker_that_idles_in_a_container_gives_way_to_an_ordinary_one() -> No
     assert [e for e in manager.tick(61.9, 0, [1]) if isinstance(e, Dismiss)] == []
     assert [e for e in manager.tick(62.0, 0, [1]) if isinstance(e, Dismiss)] == [Dismiss(0)]
     assert manager.died(0, Death(started=1), 62.1) == [Spawn(0, None)]
+
+
+def test_heartbeats_say_how_many_workers_run_in_which_container() -> None:
+    manager = a_manager()
+    give(manager, "a", container=A)
+    (beat,) = [e.message for e in manager.tick(5.0, 0, [0, 0]) if isinstance(e, Send)]
+    assert isinstance(beat, ManagerHeartbeat)
+    assert beat.containers == {"docker://a": 1, "": 1}
 
 
 def test_workers_in_the_endpoints_own_container_stay() -> None:
