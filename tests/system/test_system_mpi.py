@@ -8,6 +8,8 @@ import pytest
 from funcx import MPIFunction, ShellFunction
 from funcx_core import errors
 
+pytestmark = pytest.mark.xdist_group("mpi")
+
 CONFIG = """
 from parsl.launchers import SimpleLauncher
 from parsl.providers import LocalProvider

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from pathlib import Path
 
 import pytest
 
@@ -81,7 +82,7 @@ def test_a_block_of_two_nodes_has_a_manager_on_each(endpoint, fabric):
         assert len({future.result(timeout=60) for future in [executor.submit(where) for _ in range(8)]}) == 2
 
 
-def test_programs_run_on_as_many_nodes_of_a_block_as_they_ask_for(endpoint, fabric):
+def test_programs_run_on_as_many_nodes_of_a_block_as_they_ask_for(endpoint, fabric, tmp_path):
     endpoint(
         "mpi",
         "nodes_per_block=3, init_blocks=1, max_blocks=1",
@@ -100,9 +101,22 @@ def test_programs_run_on_as_many_nodes_of_a_block_as_they_ask_for(endpoint, fabr
             four.result(60)
         ranks = [line.split() for line in two.result(60).stdout.splitlines()]
         [(alone, own)] = [line.split() for line in one.result(60).stdout.splitlines()]
+        executor.resource_specification = {"num_nodes": 3}
+        ranks_of = f"echo $$ > {tmp_path}/$SLURM_PROCID; exec sleep 300"
+        cancelled = executor.submit(show, script=ranks_of)
+        pids = eventually(lambda: written(tmp_path, 3), "a rank runs on each node", timeout=30)
+        cancelled.best_effort_cancel()
+        eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "no rank is left", timeout=20)
+        assert sorted(executor.submit(show, script="echo free").result(60).stdout.split()) == ["free"] * 3
     assert sorted(node for node, _ in ranks) == sorted(2 * ranks[0][1].split(","))
     assert alone == own
     assert {alone, *ranks[0][1].split(",")} == {"n1", "n2", "n3"}
+
+
+def written(folder, number):
+    """Return what the files of the folder hold when there are so many and each has something."""
+    contents = [file.read_text().strip() for file in folder.iterdir()]
+    return contents if len(contents) == number and all(contents) else []
 
 
 def test_a_thousand_tasks_survive_the_death_of_a_block(endpoint, fabric, slurm, tmp_path):
