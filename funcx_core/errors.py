@@ -6,6 +6,7 @@
     ├── UsageError                  the caller can fix it
     │   ├── ConfigError               a configuration file or flag
     │   │   └── EndpointStateError      a local endpoint is not in the state the command needs
+    │   ├── MissingPackage            an optional package is not installed
     │   ├── InvalidId                 a malformed identifier
     │   ├── InvalidRequest            a request that cannot be read; MissingField
     │   ├── NotConfigured             no service is known
@@ -90,6 +91,16 @@ class UsageError(FuncxError):
 
     code = "usage_error"
     http_status = 400
+
+
+class MissingPackage(UsageError):
+    """Something needs a package that is not installed here."""
+
+    code = "missing_package"
+
+    def __init__(self, package: str, what: str, instead: str = "") -> None:
+        self.package = package
+        super().__init__(f"{what} {package} is not installed here: pip install {package}. {instead}".rstrip())
 
 
 class ConfigError(UsageError):

@@ -19,6 +19,8 @@ from funcx_core.protocol.ranges import MOST_CALLS, read_range
 from funcx_core.protocol.task import DEFAULT_OPTIONS, Call, TaskOptions
 
 MAX_NAME: Final = 256
+MAX_ABOUT: Final = 4 * 1024 * 1024
+"""Bytes of what a client writes about a map."""
 
 
 class RangeCall(Call, frozen=True, array_like=True, gc=False):
@@ -35,7 +37,8 @@ class RangeCall(Call, frozen=True, array_like=True, gc=False):
 class SubmitMap(msgspec.Struct, frozen=True, tag="submit_map"):
     """Run these ranges of a map, which is made by the first message that names it. Answered by one `Accepted`.
 
-    Everything but `request` and `ranges` is the same in all messages of a map.
+    Everything but `request`, `ranges` and `about` is the same in all messages of a map. `about` is the client's own, such as what the
+    parameters of its calls are; the service keeps that of the message that makes the map, and never opens it.
     """
 
     request: int
@@ -46,6 +49,7 @@ class SubmitMap(msgspec.Struct, frozen=True, tag="submit_map"):
     ranges: list[RangeCall]
     name: str = ""
     options: TaskOptions = DEFAULT_OPTIONS
+    about: bytes = b""
 
 
 def check_ranges(ranges: Sequence[RangeCall], function_id: FunctionId) -> None:

@@ -61,11 +61,21 @@ class MapRoute(Route, frozen=True):
     map_id: MapId = MapId("")
     function_id: FunctionId = FunctionId("")
     name: str = ""
+    about: bytes = b""
 
     def message(self, request: int, ranges: list[RangeCall]) -> SubmitMap:
-        """Return what submits these."""
+        """Return what submits these. The first message makes the map, and brings what is written about it."""
+        about = self.about if ranges and ranges[0].start == 0 else b""
         return SubmitMap(
-            request, self.map_id, self.endpoint_id, self.group_id, self.function_id, ranges, self.name, self.options
+            request,
+            self.map_id,
+            self.endpoint_id,
+            self.group_id,
+            self.function_id,
+            ranges,
+            self.name,
+            self.options,
+            about,
         )
 
 

@@ -42,8 +42,14 @@ class Range:
         self.future = future
 
 
-def feed(stream: TaskStream, route: MapRoute, calls: Iterator[tuple[Any, ...]], sizes: RangeSizes) -> Iterator[Range]:
-    """Submit the calls and yield their ranges, each when it is on its way.
+def feed(
+    stream: TaskStream,
+    route: MapRoute,
+    calls: Iterator[tuple[Any, ...]],
+    sizes: RangeSizes,
+    pack: Callable[[list[tuple[Any, ...]]], bytes] = pack_range,
+) -> Iterator[Range]:
+    """Submit the calls and yield their ranges, each when it is on its way. `pack` makes the payload of some of them.
 
     Raises:
         SerializationError: an argument cannot be sent.
@@ -56,7 +62,7 @@ def feed(stream: TaskStream, route: MapRoute, calls: Iterator[tuple[Any, ...]], 
     while held:
         following = list(itertools.islice(calls, sizes.next()))
         # A range is held back until it is known whether another one follows: the last one says how large the map is.
-        call = RangeCall(new_task_id(), route.function_id, pack_range(held), start, len(held), is_last=not following)
+        call = RangeCall(new_task_id(), route.function_id, pack(held), start, len(held), is_last=not following)
         future = stream.submit_range(call, route)
         if sizes.is_measured:
             future.add_done_callback(listen)

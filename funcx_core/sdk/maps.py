@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -17,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from funcx_core.errors import FuncxError, TaskCancelled, TaskPending, UsageError
-from funcx_core.ids import EndpointId, GroupId, MapId, TaskId, new_group_id, new_map_id, parse_id
+from funcx_core.ids import EndpointId, FunctionId, GroupId, MapId, TaskId, new_group_id, new_map_id, parse_id
 from funcx_core.protocol.payload import VALUE
 from funcx_core.protocol.task import TaskError, TaskOptions, TaskResult, TaskState
 from funcx_core.sdk.futures import FuncXFuture
@@ -29,6 +30,7 @@ from funcx_core.sdk.registry import FunctionRegistry
 from funcx_core.sdk.stream import TaskStream
 from funcx_core.sdk.trust import Reader
 from funcx_core.sdk.web import WebClient
+from funcx_core.serialize.ranges import pack_range
 
 AHEAD: Final = 32
 """Ranges whose results are fetched before it is their turn."""
@@ -95,20 +97,25 @@ class FuncXMap:
 
     Attributes:
         map_id: what the service knows it by.
+        endpoint_id: where its calls run.
+        range_count: how many tasks of it are known here.
         name: what its maker called it.
     """
 
-    def __init__(self, access: MapAccess, map_id: MapId, group_id: GroupId, name: str, reader: Reader) -> None:
+    def __init__(self, access: MapAccess, route: MapRoute) -> None:
         """Made by `funcx.map` and `FuncXClient.get_map`."""
-        self.map_id = map_id
-        self.name = name
+        self.endpoint_id = route.endpoint_id
+        self.map_id = route.map_id
+        self.name = route.name
         self._access = access
-        self._reader = reader
-        self._group_id = group_id
+        self._reader = route.reader
+        self._group_id = route.group_id
         self._spans: dict[int, list[Range]] = {}
         self._newest = 0
         self._calls = 0
         self._held = 0
+        self.range_count = 0
+        self._listener: Callable[[Range], None] | None = None
 
     # --- results -----------------------------------------------------------------------------------------------
 
@@ -247,13 +254,31 @@ class FuncXMap:
         """Take note of a range."""
         members = self._spans.setdefault(one.start, [])
         members.append(one)
+        self.range_count += 1
         if len(members) == 1:
             self._calls += len(one.positions)
         if one.future is not None:
             one.future.add_done_callback(lambda future: self._bound(one, future))
 
+    def ranges(self) -> list[Range]:
+        """Return the ranges that are known here, those of a span in the order in which they were made."""
+        return [one for span in list(self._spans.values()) for one in span]
+
+    def about(self) -> bytes:
+        """Return what was written about the map when it was made; empty if that is nothing."""
+        return base64.b64decode(self._request("GET", "about")["about"])
+
+    def follow(self, listener: Callable[[Range], None]) -> None:
+        """Have `listener` called with each range when it has ended, also with those to come, on any thread. It must not block."""
+        self._listener = listener
+        for one in self.ranges():
+            if one.future is not None:
+                self._tell_of_end(one, one.future)
+        self._fetch(sorted(self._spans))
+
     def look_for_ranges(self) -> None:
         """Learn of ranges that the service has made."""
+        before = self._newest
         while True:
             page = self._request("GET", "ranges", query=f"after={self._newest}")["ranges"]
             for found in page:
@@ -263,7 +288,9 @@ class FuncXMap:
                     positions = range(found["size"]) if found["positions"] is None else found["positions"]
                     self.add(Range(found["task_id"], found["start"], positions, None))
             if not page:
-                return
+                break
+        if self._listener is not None and self._newest > before:
+            self._fetch(sorted(self._spans))
 
     def raise_refusal(self) -> None:
         """Raise why the service did not take a range, if there is one."""
@@ -300,6 +327,14 @@ class FuncXMap:
         futures = self._watch(missing)
         for one, future in zip(missing, futures, strict=True):
             one.future = future
+            self._tell_of_end(one, future)
+
+    def _tell_of_end(self, one: Range, future: FuncXFuture) -> None:
+        listener = self._listener
+        if listener is not None:
+            # The range is told of with the future that has its outcome, whatever becomes of the one that it has.
+            ended = Range(one.task_id, one.start, one.positions, future)
+            future.add_done_callback(lambda _: listener(ended))
 
     def _opened(self, outcome: TaskResult) -> Any:
         value, error = self._reader.open(outcome)
@@ -357,13 +392,40 @@ class MapMaker:
         """Submit the calls as a new map; see `FuncXClient.map`."""
         if not iterables:
             raise UsageError("There is nothing to map over: map(fn, items).")
+        calls = zip(*iterables, strict=False)
+        return self.submit(fn, calls, endpoint_id=endpoint_id, chunksize=chunksize, name=name, options=options)
+
+    def submit(
+        self,
+        fn: Callable[..., Any],
+        calls: Iterator[tuple[Any, ...]],
+        *,
+        endpoint_id: EndpointId,
+        chunksize: int | str,
+        name: str,
+        options: TaskOptions,
+        about: bytes = b"",
+        pack: Callable[[list[tuple[Any, ...]]], bytes] = pack_range,
+    ) -> FuncXMap:
+        """Submit the calls as a new map.
+
+        Args:
+            fn: the function.
+            calls: for each call what `pack` takes: for the usual one, its positional arguments.
+            endpoint_id: where to.
+            chunksize: calls per task, or ``"auto"``.
+            name: a name for people.
+            options: of the tasks.
+            about: kept by the service, for whoever finds the map later.
+            pack: makes the payload of a range.
+        """
         sizes = RangeSizes(chunksize)
         function_id = self._registry.function_id(fn)
         reader = self.access.reader_of(endpoint_id)
-        route = MapRoute(endpoint_id, new_group_id(), options, reader, new_map_id(), function_id, name)
-        made = FuncXMap(self.access, route.map_id, route.group_id, name, reader)
+        route = MapRoute(endpoint_id, new_group_id(), options, reader, new_map_id(), function_id, name, about)
+        made = FuncXMap(self.access, route)
         try:
-            for one in feed(self.access.stream, route, zip(*iterables, strict=False), sizes):
+            for one in feed(self.access.stream, route, calls, sizes, pack):
                 made.add(one)
             self.access.stream.flush()
             made.raise_refusal()
@@ -379,6 +441,14 @@ class MapMaker:
         known = MapId(parse_id(map_id, "map id"))
         row = self.access.web.get("maps", known)
         reader = self.access.reader_of(row["endpoint_id"])
-        found = FuncXMap(self.access, known, GroupId(row["task_group_id"]), row["name"], reader)
+        route = MapRoute(
+            endpoint_id=EndpointId(row["endpoint_id"]),
+            group_id=GroupId(row["task_group_id"]),
+            reader=reader,
+            map_id=known,
+            function_id=FunctionId(row["function_id"]),
+            name=row["name"],
+        )
+        found = FuncXMap(self.access, route)
         found.look_for_ranges()
         return found

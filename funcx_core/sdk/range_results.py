@@ -24,6 +24,20 @@ class Failed:
         self._task_id = task_id
         self._reader = reader
 
+    @property
+    def code(self) -> str:
+        """The stable code of why, see `funcx_core.errors`; ``remote_task_error`` for an exception of the function."""
+        return str(getattr(self._error, "code", "remote_task_error"))
+
+    @property
+    def line(self) -> str:
+        """Why, in one line: ``ValueError: x is negative``."""
+        error = self._error
+        if isinstance(error, BaseException):
+            return f"{type(error).__name__}: {error}".rstrip(": ")
+        name = error.type_name.rpartition(".")[2]
+        return f"{name}: {error.message}".rstrip(": ") if name else error.message
+
     def exception(self) -> BaseException:
         """Return why."""
         if isinstance(self._error, BaseException):

@@ -95,6 +95,7 @@ _V2: Final[list[tuple[str, type[Guard]]]] = [
     ("blobs/{blob_id}/content", blobs.Content),
     ("maps", maps.Maps),
     ("maps/{map_id}", maps.OneMap),
+    ("maps/{map_id}/about", maps.About),
     ("maps/{map_id}/ranges", maps.Ranges),
     ("maps/{map_id}/results", maps.Results),
     ("maps/{map_id}/failures", maps.Failures),

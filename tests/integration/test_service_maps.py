@@ -12,7 +12,7 @@ import pytest
 from funcx_core.ids import call_id, new_group_id, new_map_id, new_task_id, split_call_id
 from funcx_core.protocol.client import Accepted, Refused, Watch
 from funcx_core.protocol.handoff import CancelRequested, More
-from funcx_core.protocol.maps import RangeCall, SubmitMap
+from funcx_core.protocol.maps import MAX_ABOUT, RangeCall, SubmitMap
 from funcx_core.protocol.payload import CALLS
 from funcx_core.protocol.ranges import Failure, Head, Segment, a_range, read_listed, read_range, write_outcomes
 from funcx_core.protocol.task import TaskError, TaskResult, TaskState
@@ -198,6 +198,21 @@ async def test_a_map_that_is_submitted_in_parts_and_twice(service: TestedService
     found = await service.get(f"maps/{map_id}")
     assert (found["size"], found["counts"]["submitted"], found["counts"]["ranges"]) == (3, 3, 2)
     assert (await service.request("POST", "maps", {**body, "payloads": ["9"], "start": 3})).code == 409
+
+
+async def test_what_is_written_about_a_map_is_read_by_its_owner_only(service: TestedService) -> None:
+    body = {
+        "map_id": new_map_id(),
+        "endpoint_id": await service.an_endpoint(),
+        "function_id": await service.a_function(),
+        "payloads": ["1"],
+    }
+    too_much = base64.b64encode(bytes(MAX_ABOUT + 1)).decode()
+    assert (await service.request("POST", "maps", {**body, "about": too_much})).code == 413
+    await service.post("maps", {**body, "about": base64.b64encode(b"x = 1").decode()})
+    assert (await service.get(f"maps/{body['map_id']}/about"))["about"] == base64.b64encode(b"x = 1").decode()
+    assert "about" not in await service.get(f"maps/{body['map_id']}")
+    assert (await service.request("GET", f"maps/{new_map_id()}/about")).code == 404
 
 
 async def test_a_map_over_the_stream(service: TestedService) -> None:

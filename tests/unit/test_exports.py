@@ -19,6 +19,8 @@ NAMES = {
         "ShellFunction",
         "ShellResult",
         "__version__",
+        "get_grid",
+        "grid",
         "map",
         "set_file_logger",
         "set_stream_logger",

@@ -56,6 +56,7 @@ class MapBody(msgspec.Struct, frozen=True, kw_only=True):
     map_id: str | None = None
     task_group_id: str | None = None
     name: str = ""
+    about: bytes = b""
     options: TaskOptions = DEFAULT_OPTIONS
     chunksize: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_RANGE)] = 0
     start: Index = 0
@@ -107,6 +108,17 @@ class OneMap(ApiHandler):
         known = _map_id(map_id)
         await self.context.operations.maps.delete(self.user, known)
         self.reply({"map_id": known, "deleted": True})
+
+
+class About(ApiHandler):
+    """GET maps/{id}/about."""
+
+    @operation(Scope.READ)
+    async def get(self, map_id: str) -> None:
+        """Reply with what the client that made a map wrote about it, in base64; the service does not know what it means."""
+        known = _map_id(map_id)
+        about = await self.context.operations.maps.about(self.user, known)
+        self.reply({"map_id": known, "about": about})
 
 
 class RangesQuery(msgspec.Struct, frozen=True):
@@ -252,6 +264,7 @@ def message_of(body: MapBody) -> SubmitMap:
         ranges=ranges_of(map_id, function_id, body),
         name=body.name,
         options=body.options,
+        about=body.about,
     )
 
 

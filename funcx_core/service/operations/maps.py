@@ -6,10 +6,10 @@ import time
 from functools import partial
 from typing import Final
 
-from funcx_core.errors import InvalidRequest, MapNotFound
+from funcx_core.errors import InvalidRequest, MapNotFound, PayloadTooLarge
 from funcx_core.ids import MapId, UserId
 from funcx_core.protocol.client import Rejection, Submit
-from funcx_core.protocol.maps import MAX_NAME, RangeCall, SubmitMap, check_ranges
+from funcx_core.protocol.maps import MAX_ABOUT, MAX_NAME, RangeCall, SubmitMap, check_ranges
 from funcx_core.protocol.task import Call, TaskOptions
 from funcx_core.service.checks import check_id
 from funcx_core.service.operations.tasks import Tasks
@@ -41,6 +41,8 @@ class Maps:
             raise InvalidRequest(f"'{message.map_id}' cannot be a map's id: its last 32 bits must be 0.")
         if len(message.name) > MAX_NAME:
             raise InvalidRequest(f"The map's name has {len(message.name)} characters; at most {MAX_NAME} are allowed.")
+        if len(message.about) > MAX_ABOUT:
+            raise PayloadTooLarge(len(message.about), MAX_ABOUT, "record of the map's parameters")
         check_ranges(message.ranges, message.function_id)
         submit = Submit(message.request, message.endpoint_id, message.group_id, list(message.ranges), message.options)
         return await self._tasks.submit(user, submit, keep=partial(self._keep, user.user_id, message))
@@ -56,6 +58,7 @@ class Maps:
             ranges,
             message.name,
             options,
+            message.about,
         )
         return await self._store.submit(owner_id, accepted, time.time_ns())
 
@@ -70,6 +73,11 @@ class Maps:
         if found is None:
             raise MapNotFound(map_id)
         return found
+
+    async def about(self, user: User, map_id: MapId) -> bytes:
+        """Return what the client that made a map of the user wrote about it."""
+        await self.get(user, map_id)
+        return await self._store.about(map_id)
 
     async def counts(self, user: User, map_id: MapId) -> MapCounts:
         """Return how many calls of a map of the user are in which state."""

@@ -25,7 +25,10 @@ _of_map = ranges.c.map == sa.select(maps.c.number).where(maps.c.map_id == sa.bin
 _is_first = ranges.c.positions.is_(None)
 _at_most = sa.bindparam("at_most", type_=sa.Integer)
 
-_map = sa.select(maps).where(maps.c.map_id == sa.bindparam("map_id"), maps.c.owner_id == sa.bindparam("owner_id"))
+_map = sa.select(*(column for column in maps.c if column is not maps.c.about)).where(
+    maps.c.map_id == sa.bindparam("map_id"), maps.c.owner_id == sa.bindparam("owner_id")
+)
+_about = sa.select(maps.c.about).where(maps.c.map_id == sa.bindparam("map_id"))
 _maps = (
     sa.select(maps.c.map_id)
     .where(maps.c.owner_id == sa.bindparam("owner_id"))
@@ -122,6 +125,11 @@ def map_row(connection: sa.Connection, owner_id: UserId, map_id: MapId) -> MapRo
         received_at=row.received_at,
         is_cancelled=row.cancelled_at is not None,
     )
+
+
+def map_about(connection: sa.Connection, map_id: MapId) -> bytes:
+    """Return what its client wrote about a map."""
+    return bytes(connection.scalar(_about, {"map_id": map_id}) or b"")
 
 
 def map_counts(connection: sa.Connection, map_id: MapId) -> MapCounts:

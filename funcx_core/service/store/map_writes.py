@@ -281,14 +281,16 @@ def _ensure_map(transaction: Transaction, owner_id: UserId, message: SubmitMap, 
     ).fetchone()
     if found is None:
         made = transaction.run(
-            "INSERT INTO maps (map_id, owner_id, endpoint_id, group_id, function_id, options, name, received_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (message.map_id, *wanted, received_at),
+            "INSERT INTO maps (map_id, owner_id, endpoint_id, group_id, function_id, options, name, received_at, about)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (message.map_id, *wanted, received_at, message.about or None),
         )
         return made.lastrowid or 0, False
     *known, number, cancelled_at = found
     if tuple(known) != wanted:
         raise Conflict(f"Map '{message.map_id}' was made with another function, endpoint or options. Use a new id.")
+    if message.about:  # The message that has it was refused at first, and another one made the map.
+        transaction.run("UPDATE maps SET about = ? WHERE number = ? AND about IS NULL", (message.about, number))
     return number, cancelled_at is not None
 
 

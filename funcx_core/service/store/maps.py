@@ -26,6 +26,10 @@ class MapStore(ABC):
         """Return a map of this owner."""
 
     @abstractmethod
+    async def about(self, map_id: MapId) -> bytes:
+        """Return what its client wrote about a map; empty if that is nothing."""
+
+    @abstractmethod
     async def counts(self, map_id: MapId) -> MapCounts:
         """Return how many calls of a map are in which state."""
 

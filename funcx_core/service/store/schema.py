@@ -235,6 +235,7 @@ maps = sa.Table(
     sa.Column("size", _BigInteger),
     sa.Column("received_at", _BigInteger, nullable=False),
     sa.Column("cancelled_at", _BigInteger),
+    sa.Column("about", sa.LargeBinary),  # large, and read by itself
 )
 sa.Index("maps_by_owner", maps.c.owner_id, maps.c.received_at)
 

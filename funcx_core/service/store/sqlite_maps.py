@@ -44,6 +44,11 @@ class SqliteMaps(MapStore):
         found: MapRow | None = await self._read(map_reads.map_row, owner_id, map_id)
         return found
 
+    async def about(self, map_id: MapId) -> bytes:
+        """Return what its client wrote about a map."""
+        found: bytes = await self._read(map_reads.map_about, map_id)
+        return found
+
     async def counts(self, map_id: MapId) -> MapCounts:
         """Return how many calls are in which state."""
         found: MapCounts = await self._read(map_reads.map_counts, map_id)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from funcx_core.errors import Conflict
@@ -88,6 +89,15 @@ class TestSubmit:
         assert await store.maps.find(BOB.user_id, map_id) is None
         assert await store.maps.newest(ALICE.user_id, at_most=5) == [map_id]
         assert await store.count_open(ALICE.user_id) == 2
+
+    async def test_what_a_client_writes_about_a_map_is_kept_once(self, store: SqliteStore) -> None:
+        map_id = new_map_id()
+        messages = [a_message(a_call_range(start, 1), map_id=map_id) for start in range(3)]
+        for message, about in zip(messages, (b"", b"x = 1, 2, 3", b"other"), strict=True):
+            await store.maps.submit(ALICE.user_id, msgspec.structs.replace(message, about=about), NOW)
+        assert await store.maps.about(map_id) == b"x = 1, 2, 3"
+        plain, _ = await a_map(store, 1)
+        assert await store.maps.about(plain) == b""
 
     async def test_what_is_said_twice_counts_once(self, store: SqliteStore) -> None:
         map_id, ranges = await a_map(store, 10, 5)

@@ -1,0 +1,86 @@
+import threading
+
+import pytest
+
+from funcx_core.errors import QueueFull, UsageError
+from funcx_core.sdk.grids.keeper import Keeper
+
+
+class Grid:
+    """Has as many answers to come as are listed."""
+
+    def __init__(self, *answers, again=()):
+        self.answers = list(answers)
+        self.again = list(again)
+        self.asked = threading.Event()
+
+    def collect(self):
+        self.asked.set()
+        return bool(self.answers) and self.answers.pop(0)
+
+    def run_again(self):
+        answer = self.again.pop(0) if self.again else False
+        if isinstance(answer, Exception):
+            raise answer
+        self.answers = [True] if answer else []
+        return answer
+
+
+class View:
+    def __init__(self, error=None):
+        self.told = []
+        self.error = error
+
+    def update(self, *, is_final):
+        self.told.append(is_final)
+        if self.error is not None:
+            raise self.error
+
+
+def test_views_are_told_last_when_nothing_is_to_come():
+    grid, view = Grid(True, True), View()
+    keeper = Keeper(grid)
+    keeper.show(view)
+    keeper.news()
+    assert keeper.wait(30)
+    assert view.told[-1]
+    assert not any(view.told[:-1])
+    assert keeper.wait(30)
+    assert view.told.count(True) == 1
+
+
+def test_waiting_ends_after_the_last_retry():
+    grid = Grid(again=[True, QueueFull("wait", retry_after=0.01), True, False])
+    assert Keeper(grid).wait(30)
+    assert grid.again == []
+
+
+def test_what_stops_the_retries_is_raised_where_somebody_waits():
+    keeper = Keeper(Grid(again=[UsageError("The endpoint is gone.")]))
+    with pytest.raises(UsageError, match="is gone"):
+        keeper.wait(30)
+
+
+def test_a_view_that_fails_stops_nobody(caplog):
+    broken, whole = View(RuntimeError("no display")), View()
+    keeper = Keeper(Grid(True))
+    keeper.views.append(broken)
+    keeper.show(whole)
+    keeper.news()
+    assert keeper.wait(30)
+    assert whole.told[-1]
+    assert "cannot be shown here" in caplog.text
+
+
+def test_waiting_may_end_earlier():
+    gate = threading.Event()
+
+    class Held(Grid):
+        def collect(self):
+            return not gate.is_set()
+
+    keeper = Keeper(Held())
+    assert not keeper.wait(0.01)
+    gate.set()
+    keeper.news()
+    assert keeper.wait(30)
