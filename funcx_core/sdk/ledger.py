@@ -113,13 +113,18 @@ Queued = tuple[FuncXFuture, Call] | Function
 
 
 class Ledger:
-    """Belongs to the stream's thread, except for `queue`, to which any thread may append."""
+    """Belongs to the stream's thread, except for `queue`, to which any thread may append.
+
+    Attributes:
+        is_watched: somebody is about to look at the queue, or will be: who appends to it need not say so.
+    """
 
     def __init__(self, *, most_calls: int = MOST_CALLS) -> None:
         self.queue: deque[Queued] = deque()
         self.open: dict[TaskId, FuncXFuture] = {}
         self.unanswered: dict[int, Request] = {}
         self.acknowledged = 0
+        self.is_watched = True
         self._numbers = itertools.count(1)
         self._most_calls = min(most_calls, MOST_CALLS)
         self._cancels: dict[TaskId, bool] = {}  # asked for, and the task has not ended
