@@ -9,7 +9,7 @@ from funcx_core.protocol.task import EventKind
 from funcx_jupyter.desk import Desk
 from funcx_jupyter.display import words
 from funcx_jupyter.display.tables import Text
-from funcx_jupyter.errors import CellInterrupted, MagicArgumentError
+from funcx_jupyter.errors import MagicArgumentError
 from funcx_jupyter.session.asynchronous import show_in_background
 from funcx_jupyter.session.attach import Attacher, watched_of
 from funcx_jupyter.session.cell_task import CellTask
@@ -45,15 +45,9 @@ def wait(desk: Desk, *names: str) -> Text:
 
 def _ended(task: CellTask) -> BaseException | None:
     """Return what the task raised, after all it has shown is shown; take its outputs if it succeeded."""
-    try:
-        task.wait_until_shown()
-        if (error := task.exception()) is None:
-            task.result()
-    except KeyboardInterrupt:
-        short = words.short_id(task.task_id)
-        raise CellInterrupted(
-            f"Stopped waiting. Task {short} goes on; `%funcx cancel {short}` stops it.", task.task_id
-        ) from None
+    task.wait_until_shown()
+    if (error := task.exception()) is None:
+        task.result()
     return error
 
 

@@ -16,9 +16,11 @@ from funcx_jupyter.verb_lines import Verb, read
 
 def status(desk: Desk) -> Table:
     """List the tasks of this kernel."""
-    for record in desk.session.tasks.values():
-        if not record.state.is_terminal:
-            record.state = TaskState(desk.session.connection.task(record.task_id)["status"])
+    still_open = [record for record in desk.session.tasks.values() if not record.state.is_terminal]
+    known = desk.session.connection.states([record.task_id for record in still_open]) if still_open else {}
+    for record in still_open:
+        said = str(known.get(record.task_id, {}).get("status", ""))
+        record.state = TaskState(said) if said in set(TaskState) else record.state  # It may be deleted by now.
     rows = [
         (words.short_id(record.task_id), words.STATES[record.state], record.endpoint, record.cell[:60], record.task_id)
         for record in reversed(desk.session.tasks.values())

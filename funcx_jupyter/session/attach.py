@@ -99,6 +99,8 @@ class Attacher:
         return self._session.tasks[submission.task_id].state
 
     def _follow(self, submission: Submission, known: dict[str, Any]) -> Finished:
+        if self._session.wait_for_handle(submission.task_id):
+            known = self._known(submission.task_id)
         watched = self._watch(submission, known, Mailbox())
         return Following(self._session, watched, self._screen()).run(self._namespace)
 

@@ -13,7 +13,7 @@ from funcx_core.ids import TaskId
 from funcx_core.protocol.task import TaskState
 from funcx_core.sdk.futures import FuncXFuture
 from funcx_jupyter.display import words
-from funcx_jupyter.errors import NotAValue
+from funcx_jupyter.errors import CellInterrupted, NotAValue
 from funcx_jupyter.session.followed import Followed
 from funcx_jupyter.session.following import Screen, presentable
 from funcx_jupyter.session.outcome import Finished, end_state, open_outcome
@@ -137,9 +137,22 @@ class CellTask:
 
     def wait_until_shown(self) -> None:
         """Wait for the end, and until all that the task has shown is on the screen."""
-        self._future.exception()
+        try:
+            self._future.exception()
+        except CancelledError:
+            return
+        except KeyboardInterrupt:
+            short = words.short_id(self.task_id)
+            raise CellInterrupted(
+                f"Stopped waiting. Task {short} goes on; `%funcx cancel {short}` stops it.", self.task_id
+            ) from None
         if self._shown is not None:
             self._shown.wait(_PATIENCE)
+
+    def show_again(self) -> None:
+        """Show the task's header line here, too, where it can be changed in place."""
+        if self._show is not None:
+            self._show()
 
     def _end_state(self) -> TaskState:
         if self._future.is_to_be_fetched:

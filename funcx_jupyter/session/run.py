@@ -52,8 +52,22 @@ class CellRun:
 
     def start(self, namespace: dict[str, Any], place: CellPlace, screen: BackgroundScreen) -> CellTask:
         """Return a handle on the cell's task at once; what it prints and shows appears as it comes."""
+        if (known := self._known_handle(place, screen)) is not None:
+            return known
         watched = self._begin(place, screen, Mailbox(self._session.background.news))
         return show_in_background(self._session, watched, screen, namespace, self._options.name)
+
+    def _known_handle(self, place: CellPlace, screen: BackgroundScreen) -> CellTask | None:
+        """Return the handle that this very cell has returned before, if its task still runs."""
+        self._session.recall.open(place.notebook)
+        running = self._session.running_twin(self._describe(place)) if self._options.cache else None
+        handle = None if running is None else self._session.asynchronous.get(running.task_id)
+        if running is None or handle is None:
+            return None
+        self._tell(running, screen)
+        if screen.is_live:
+            handle.show_again()
+        return handle
 
     def _begin(self, place: CellPlace, screen: Screen, mailbox: Mailbox) -> Watched:
         self._session.recall.open(place.notebook)
@@ -120,16 +134,19 @@ class CellRun:
         return future
 
     def _attached(self, running: Submission, screen: Screen, mailbox: Mailbox) -> Watched:
-        age = words.lasting(time.time() - running.at)
-        short = words.short_id(running.task_id)
-        screen.notice(
-            f"This cell is already running as {short} ({age}). Attached to it. Use --no-cache to submit again."
-        )
+        self._tell(running, screen)
+        self._session.wait_for_handle(running.task_id)
         future = self._session.connection.watch(running.task_id, running.group_id, running.endpoint_id, mailbox)
         self._session.recognise(running)
         renamed = {running.filename: self._prepared.spec.filename}
         followed = msgspec.structs.replace(self._followed(running), renamed=renamed)
         return Watched(followed, future, mailbox, self._header(running))
+
+    def _tell(self, running: Submission, screen: Screen) -> None:
+        age, short = words.lasting(time.time() - running.at), words.short_id(running.task_id)
+        screen.notice(
+            f"This cell is already running as {short} ({age}). Attached to it. Use --no-cache to submit again."
+        )
 
     def _followed(self, submission: Submission) -> Followed:
         return Followed(

@@ -145,6 +145,17 @@ class Session:
                 TaskRecord(task_id=submission.task_id, endpoint=submission.endpoint, cell=title, name=submission.name)
             )
 
+    def wait_for_handle(self, task_id: TaskId) -> bool:
+        """If an asynchronous cell of this kernel shows the task still, wait until it has; whether it did.
+
+        The stream tells one listener of a task, so nobody else is to listen before that.
+        """
+        handle = self.asynchronous.get(task_id)
+        if handle is None or handle.done():
+            return False
+        handle.wait_until_shown()
+        return True
+
     def ended(self, task_id: TaskId, state: TaskState, seconds: float = 0.0, *, is_shown: bool = True) -> None:
         """A task has ended. `seconds`: how long it ran. `is_shown`: the user has seen its output and its end."""
         if record := self.tasks.get(task_id):

@@ -126,6 +126,23 @@ def test_it_can_be_stopped_and_waiting_can_be_left(notebook, tmp_path):
     assert notebook.run("long.cancelled(), long.cancel()").result["text/plain"] == "(True, False)"
 
 
+def test_once_more_while_it_runs_is_the_same_task(notebook, tmp_path):
+    go_on = tmp_path / "go-on"
+    source = f"%%funcx -a -n again\n{until(go_on)}print('once')\n5"
+    cell = notebook.run(source, cell_id="cell-again")
+    notebook.run("known = again")
+    twice = notebook.run(source, cell_id="cell-again")
+    assert twice.outputs[0].data["text/plain"].startswith("This cell is already running as ")
+    assert notebook.run("again is known").result["text/plain"] == "True"
+    notebook.run(f"import threading, pathlib\nthreading.Timer(1, pathlib.Path({str(go_on)!r}).touch).start()")
+    blocking = notebook.run(source.replace(" -a", ""), cell_id="cell-again")
+    assert blocking.text() == "once\n"
+    assert blocking.result["text/plain"] == "5"
+    assert notebook.run("known.result(5)").result["text/plain"] == "5"
+    assert block(cell)["text/plain"] == "once\n5"
+    assert notebook.run("%funcx attach again").text() == "once\n"
+
+
 def test_under_capture_nothing_is_changed_later(notebook):
     cell = notebook.run("%%capture taken\n%%funcx -a -n held\nprint('inside')")
     assert cell.kinds == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from subprocess import PIPE, Popen
 from typing import Any
 
@@ -97,6 +98,9 @@ class FakeConnection:
 
     def task(self, task_id: str) -> dict[str, Any]:
         return {"task_id": task_id, "status": "running"}
+
+    def states(self, task_ids: Sequence[TaskId]) -> dict[str, dict[str, Any]]:
+        return {task_id: self.task(task_id) for task_id in task_ids}
 
     def events(self, task_id: str) -> list[dict[str, Any]]:
         return [{"seq": 1, "kind": "stdout", "at": 0, "body": "printed\n"}]
