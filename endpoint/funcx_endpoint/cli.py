@@ -13,6 +13,7 @@ from funcx_core.errors import ConfigError
 from funcx_core.logs import Level
 from funcx_endpoint import lifecycle
 from funcx_endpoint.account.cli import login, logout, whoami
+from funcx_endpoint.control.cli import hold, release
 from funcx_endpoint.folder import EndpointFolder, all_endpoints, endpoint_folder
 from funcx_endpoint.manual.help import complete_help
 from funcx_endpoint.name_argument import name_argument
@@ -57,7 +58,7 @@ def main(context: click.Context, *, debug: bool) -> None:
         logs.configure(None, console=True, level=Level.DEBUG, process="funcx-endpoint")
 
 
-for _command in (init, configure, show_templates, delete, login, logout, whoami, completion):
+for _command in (init, configure, show_templates, delete, login, logout, whoami, completion, hold, release):
     main.add_command(_command)
 
 

@@ -4,14 +4,32 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
+from funcx_core.errors import FuncxError
 from funcx_endpoint import lifecycle
+from funcx_endpoint.control.client import ask
+from funcx_endpoint.control.messages import (
+    Answer,
+    AskBlocks,
+    AskManagers,
+    AskQueue,
+    Blocks,
+    ManagerReport,
+    Managers,
+    Question,
+    Queue,
+    QueueReport,
+)
 from funcx_endpoint.folder import EndpointFolder, LastError, Status
 from funcx_endpoint.lifecycle import State, Summary
 
+T = TypeVar("T", bound=Answer)
+PATIENCE: Final = 2.0
+"""Seconds that a busy agent is given for each answer."""
+MOST_LINES: Final = 10
 TAIL_BYTES: Final = 2000
 TAIL_LINES: Final = 10
 _ERROR_FILES: Final = ("*.stderr", "*.err")
@@ -26,13 +44,19 @@ class BlockErrors(msgspec.Struct, frozen=True):
 
 
 class EndpointReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One endpoint. `agent` is there while it runs; `block_errors` while something is wrong."""
+    """One endpoint. `agent` and what follows it are there while it runs; `block_errors` while something is wrong.
+
+    `blocks`: where each is in its life, by id; `managers`: what there is on each node; `queue`: whose tasks there are.
+    """
 
     id: str | None
     state: str
     detail: str
     name: str
     agent: Status | None
+    blocks: dict[str, str]
+    managers: list[ManagerReport]
+    queue: list[QueueReport]
     last_error: LastError | None
     block_errors: BlockErrors | None
 
@@ -48,6 +72,9 @@ def report(folder: EndpointFolder) -> EndpointReport:
         detail=row.detail,
         name=row.name,
         agent=agent,
+        blocks=_asked(folder, AskBlocks(), Blocks({})).states if agent else {},
+        managers=_asked(folder, AskManagers(), Managers([])).managers if agent else [],
+        queue=_asked(folder, AskQueue(), Queue([])).lanes if agent else [],
         last_error=last_error,
         block_errors=block_errors(folder.scripts) if _is_in_trouble(row, agent, last_error) else None,
     )
@@ -67,6 +94,8 @@ def lines(found: EndpointReport) -> list[str]:
             f"  tasks     {agent.running_tasks} with managers, {agent.waiting_tasks} waiting for one",
             f"  results   {agent.unacknowledged_results} not yet acknowledged by the service",
         ]
+    shown += [_manager_line(manager) for manager in found.managers]
+    shown += _queue_lines(found.queue)
     if found.last_error is not None:
         at = datetime.fromtimestamp(found.last_error.at).astimezone()
         shown.append(f"  last error, {at:%Y-%m-%d %H:%M:%S}: {found.last_error.message}")
@@ -79,6 +108,40 @@ def lines(found: EndpointReport) -> list[str]:
 def _by_container(containers: dict[str, int]) -> str:
     parts = [f"{count} in {container or 'none'}" for container, count in sorted(containers.items())]
     return f" (containers: {', '.join(parts)})" if parts else ""
+
+
+def _asked(folder: EndpointFolder, question: Question, nothing: T) -> T:
+    """Ask the agent; it may have ended meanwhile, or be on a file system without sockets."""
+    try:
+        return ask(folder.path, question, type(nothing), timeout=PATIENCE)
+    except FuncxError:
+        return nothing
+
+
+def _manager_line(manager: ManagerReport) -> str:
+    facts = [f"block {manager.block_id}", f"{manager.leased} tasks in {manager.slots} of {manager.workers} workers"]
+    if manager.container:
+        facts.append(f"container {manager.container}")
+    if manager.seconds_left is not None:
+        facts.append(f"ends in {manager.seconds_left / 60:.0f} min")
+    if manager.is_kept_free:
+        facts.append("kept free for a large task")
+    if manager.is_held:
+        facts.append("on hold")
+    elif not manager.is_open:
+        facts.append("takes nothing now")
+    return f"  manager   {manager.manager_id} on {manager.hostname}: {', '.join(facts)}"
+
+
+def _queue_lines(queue: list[QueueReport]) -> list[str]:
+    if not queue or (len(queue) == 1 and not queue[0].priority):
+        return []
+    shown = [
+        f"  queue     {one.waiting} waiting and {one.leased} with managers, of user {one.owner or '-'}, priority {one.priority}"
+        for one in queue[:MOST_LINES]
+    ]
+    left = len(queue) - MOST_LINES
+    return [*shown, f"  queue     and of {left} more"] if left > 0 else shown
 
 
 def block_errors(folder: Path) -> BlockErrors | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -21,12 +22,26 @@ from funcx_core.ids import BlockId, FunctionId, ManagerId, TaskId
 from funcx_core.protocol.endpoint import Cancel, GiveBack, Results, TaskBatch
 from funcx_core.protocol.functions import FunctionCache
 from funcx_core.protocol.manager import Drain, ManagerHeartbeat, ManagerRefused, ManagerRegister
-from funcx_core.protocol.task import Function, Lease, Task, TaskError, TaskResult, TaskState, TaskTimes
+from funcx_core.protocol.resources import Resources
+from funcx_core.protocol.task import Function, Lease, Task, TaskError, TaskOptions, TaskResult, TaskState, TaskTimes
 from funcx_endpoint.interchange.effects import Bury, Deliver, Fetch, Finished, Forget, Report, ToManager, Window
+from funcx_endpoint.interchange.shapes import Routing
 from funcx_endpoint.interchange.state import Interchange
 
 THRESHOLD = 10.0
 LARGE = b"rb\nreference"
+OPTIONS = [
+    None,
+    None,
+    None,
+    TaskOptions(priority=9),
+    TaskOptions(walltime=60),
+    TaskOptions(container_id="c1"),
+    TaskOptions(container_id="c2", resources=Resources(cores=2)),
+    TaskOptions(resources=Resources(cores=3)),
+    TaskOptions(resources=Resources(accelerators=2), priority=-3),
+    TaskOptions(resources=Resources(memory_gb=1.5), walltime=200),
+]
 FUNCTIONS = [Function(FunctionId(f"f{n}"), f"f{n}", b"body") for n in range(3)]
 SECONDS = {"f0": 0.0, "f1": 0.01, "f2": 1.0}
 
@@ -47,11 +62,14 @@ class ManagerModel:
 class InterchangeMachine(RuleBasedStateMachine):
     managers = Bundle("managers")
 
-    @initialize(window=st.sampled_from([None, 5]))
-    def begin(self, window):
+    @initialize(window=st.sampled_from([None, 5]), is_hard=st.booleans(), prefetch=st.sampled_from([None, 0, 1]))
+    def begin(self, window, is_hard, prefetch):
+        self.routing = Routing(is_hard=is_hard, prefetch=prefetch)
         self.now = 100.0
         self.numbers = itertools.count(1)
-        self.machine = Interchange(heartbeat_period=1, heartbeat_threshold=THRESHOLD, window=window)
+        self.machine = Interchange(
+            heartbeat_period=1, heartbeat_threshold=THRESHOLD, window=window, routing=self.routing
+        )
         self.models: dict[ManagerId, ManagerModel] = {}
         self.burials: list[ManagerId] = []
         self.unsettled: list[tuple[ManagerId | None, int]] = []
@@ -119,6 +137,7 @@ class InterchangeMachine(RuleBasedStateMachine):
                     for task in tasks:
                         assert task.function_id in model.functions, "a task came without its function"
                         assert task.task_id not in model.held, "a manager got a lease twice"
+                        self.check_place(model, task)
                         assert task.payload != LARGE or task.lease in self.fetched, "a task came before its arguments"
                         model.held[task.task_id] = task
                 case Cancel(task_ids=task_ids):
@@ -129,6 +148,17 @@ class InterchangeMachine(RuleBasedStateMachine):
                     model.held.clear()
                 case Drain():
                     pass
+
+    def check_place(self, model, task):
+        """Each task is begun only where its wishes can be met."""
+        options = task.options or TaskOptions()
+        wanted = options.resources or Resources()
+        assert (wanted.cores or 0) <= model.capacity, "more processors than the node has"
+        assert (wanted.accelerators or 0) <= model.facts["accelerators"], "more accelerators than the node has"
+        assert model.facts["container"] in {"", options.container_id or ""}, "a manager of another container"
+        left = model.ends_at - self.now
+        assert left > 0, "begun in a block that has ended"
+        assert options.walltime is None or options.walltime <= left, "begun where there is no time for it"
 
     def say(self, model, message):
         self.perform(self.machine.receive(model.manager_id, message, now=self.now, stamp=self.stamp))
@@ -143,12 +173,20 @@ class InterchangeMachine(RuleBasedStateMachine):
 
     # --- managers ------------------------------------------------------------------------------------------------
 
-    @rule(target=managers, capacity=st.integers(1, 3))
-    def register(self, capacity):
+    @rule(
+        target=managers,
+        capacity=st.integers(1, 4),
+        seconds_left=st.sampled_from([None, None, 20.0, 300.0]),
+        container=st.sampled_from(["", "", "c1"]),
+        accelerators=st.integers(0, 2),
+    )
+    def register(self, capacity, seconds_left, container, accelerators):
         if len(self.models) > 5:
             return multiple()
         manager_id = ManagerId(f"m{next(self.numbers)}")
-        self.models[manager_id] = ManagerModel(manager_id, capacity)
+        self.models[manager_id] = model = ManagerModel(manager_id, capacity)
+        model.ends_at = math.inf if seconds_left is None else self.now + seconds_left
+        model.facts = {"seconds_left": seconds_left, "container": container, "accelerators": accelerators}
         self.say(self.models[manager_id], self.registration(manager_id, capacity))
         return manager_id
 
@@ -162,10 +200,11 @@ class InterchangeMachine(RuleBasedStateMachine):
             pid=1,
             python_version="",
             version="",
-            cores=1,
-            memory_bytes=1,
+            cores=capacity,
+            memory_bytes=capacity * 10**9,
             session=session,
             held=list(held),
+            **self.models[manager_id].facts,
         )
 
     def alive(self, manager_id):
@@ -285,9 +324,14 @@ class InterchangeMachine(RuleBasedStateMachine):
         function=st.sampled_from(FUNCTIONS),
         again=st.booleans(),
         payload=st.sampled_from([b"p", LARGE]),
+        options=st.sampled_from(OPTIONS),
+        owner=st.sampled_from(["ann", "ann", "bob", "cid"]),
     )
-    def lease(self, number, function, again, payload):
-        tasks = [Task(TaskId(f"t{next(self.numbers)}"), 1, function.function_id, payload) for _ in range(number)]
+    def lease(self, number, function, again, payload, options, owner):  # noqa: PLR0917 - drawn by name
+        tasks = [
+            Task(TaskId(f"t{next(self.numbers)}"), 1, function.function_id, payload, options, owner)
+            for _ in range(number)
+        ]
         if again and self.lost:
             old = self.lost.pop()
             if old.task_id not in self.leased:
@@ -370,16 +414,65 @@ class InterchangeMachine(RuleBasedStateMachine):
             assert self.leased.keys() <= known, "the forwarder waits for a lease that nobody has"
 
     @invariant()
+    def nothing_is_given_twice(self):
+        """What the tasks of a manager ask for is there, with a slot for each that does not say."""
+        if not hasattr(self, "machine"):
+            return
+        for record in self.machine.managers:
+            held = [held for held in self.machine._held.values() if held.manager is record]
+            wide = [one for one in held if one.width > 1]
+            if wide:
+                assert sum(one.width for one in held) <= record.capacity, "slots were given twice"
+            wishes = [one.task.options.resources for one in held if one.task.options and one.task.options.resources]
+            assert sum(wish.cores or 0 for wish in wishes) <= record.capacity
+            assert sum(wish.accelerators or 0 for wish in wishes) <= record.node.accelerators
+            if self.routing.is_hard:
+                assert len({(one.task.options or TaskOptions()).container_id or "" for one in held}) <= 1
+
+    @invariant()
+    def a_manager_is_kept_free_for_one_that_waits(self):
+        if hasattr(self, "machine"):
+            lanes = self.machine._backlog.lanes()
+            kept = [record for record in self.machine._managers.values() if record.reserved_for is not None]
+            assert all(record.reserved_for in lanes for record in kept), "a manager is kept free for nobody"
+
+    @invariant()
     def leases_fit_capacity(self):
         if hasattr(self, "machine"):
             for record in self.machine.managers:
                 unknown = record.counts.get("f2", 0)
                 assert unknown <= record.capacity, "a long task waits behind another one"
 
+    def serve_everybody(self):
+        """With good managers that work on, every waiting task is served, whoever has however many."""
+        for model in self.models.values():
+            model.dead = True
+            self.perform(self.machine.manager_ended(model.manager_id))
+        while self.burials:
+            self.perform(self.machine.manager_lost(self.burials.pop(), frozenset(), stamp=self.stamp))
+        good = [ManagerModel(ManagerId(name), 4) for name in ("good1", "good2")]
+        for model in good:
+            self.models[model.manager_id] = model
+            model.ends_at = math.inf
+            model.facts = {"seconds_left": None, "container": "", "accelerators": 2}
+            self.say(model, self.registration(model.manager_id, 4))
+        for _ in range(10_000):
+            while self.unsettled:
+                self.perform(self.machine.settled(*self.unsettled.pop(0)))
+            model = next((model for model in good if model.held), None)
+            if model is None:
+                break
+            task = model.held.pop(next(iter(model.held)))
+            self.say(model, Results([self.result(task)]))
+        fetching = sum(held.is_fetching for held in self.machine._held.values())
+        assert self.machine.waiting == fetching, "a task is never served"
+
     def teardown(self):
         """Whatever happened: when every manager is gone and a session is open, nothing stays behind."""
         if not hasattr(self, "machine"):
             return
+        if not self.machine.is_draining and self.machine.window:
+            self.serve_everybody()
         if not self.online:
             self.lose_nothing_more()
         for manager_id, model in self.models.items():

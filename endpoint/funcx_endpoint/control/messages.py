@@ -56,8 +56,22 @@ class Blocks(msgspec.Struct, frozen=True, tag="blocks"):
     states: dict[str, str]
 
 
+class AskQueue(msgspec.Struct, frozen=True, tag="queue"):
+    """Whose tasks are there? Answered with `Queue`."""
+
+
 class ManagerReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One manager. `leased`: tasks that it has; `is_held`: it is given nothing more."""
+    """One manager.
+
+    Attributes:
+        leased: tasks that it has.
+        is_held: somebody asked that it be given nothing more.
+        slots: how many of its workers' places these tasks take.
+        container: id of the container of the tasks that it was given last; empty for none.
+        seconds_left: until its block ends; None if it does not.
+        is_open: it may be given tasks.
+        is_kept_free: it is given nothing until a large task fits.
+    """
 
     manager_id: str
     block_id: str
@@ -65,6 +79,26 @@ class ManagerReport(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     leased: int
     is_held: bool
+    slots: int = 0
+    container: str = ""
+    seconds_left: float | None = None
+    is_open: bool = True
+    is_kept_free: bool = False
+
+
+class QueueReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Tasks of one owner, who has no name here, and one priority: how many wait, and how many managers have."""
+
+    owner: str
+    priority: int
+    waiting: int
+    leased: int
+
+
+class Queue(msgspec.Struct, frozen=True, tag="queue"):
+    """Tasks by owner and priority, those with most first."""
+
+    lanes: list[QueueReport]
 
 
 class Managers(msgspec.Struct, frozen=True, tag="managers"):
@@ -79,8 +113,8 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     message: str
 
 
-Question = AskStatus | AskBlocks | AskManagers | ScaleOut | ScaleIn | Hold
-Answer = Told | Blocks | Managers | Failed
+Question = AskStatus | AskBlocks | AskManagers | AskQueue | ScaleOut | ScaleIn | Hold
+Answer = Told | Blocks | Managers | Queue | Failed
 
 questions: Final = msgspec.json.Decoder(Question)
 answers: Final = msgspec.json.Decoder(Answer)

@@ -13,18 +13,19 @@ from funcx_endpoint.control.messages import (
     Answer,
     AskBlocks,
     AskManagers,
+    AskQueue,
     AskStatus,
     Blocks,
     Hold,
-    ManagerReport,
     Managers,
     Question,
+    Queue,
     ScaleIn,
     ScaleOut,
     Told,
 )
+from funcx_endpoint.interchange.breakdown import get_status_report, manager_report, queue_report
 from funcx_endpoint.interchange.effects import Effect
-from funcx_endpoint.interchange.records import ManagerRecord
 from funcx_endpoint.interchange.state import Interchange
 
 
@@ -44,7 +45,7 @@ class Answers:
         self._status = status
         self._perform = perform
 
-    def answer(self, question: Question) -> Answer:
+    def answer(self, question: Question) -> Answer:  # noqa: PLR0911 - one return for each question
         """Return the answer. A refusal is raised as a `FuncxError`."""
         match question:
             case AskStatus():
@@ -52,7 +53,9 @@ class Answers:
             case AskBlocks():
                 return self._states(self._blocks.state.block_ids)
             case AskManagers():
-                return Managers([_report(record) for record in self._interchange.managers])
+                return Managers(get_status_report(self._interchange))
+            case AskQueue():
+                return Queue(queue_report(self._interchange))
             case Hold(manager_id=manager_id, hold=hold):
                 return self._held(manager_id, hold=hold)
             case ScaleOut(number=number):
@@ -66,7 +69,7 @@ class Answers:
             raise UsageError(f"There is no manager {manager_id}. There are: {', '.join(records) or 'none'}.")
         record = records[manager_id]
         self._perform(self._interchange.hold_manager(record.manager_id, hold=hold))
-        return Managers([_report(record)])
+        return Managers([manager_report(record, self._interchange.now)])
 
     def _scaled_out(self, number: int) -> Blocks:
         if number < 1:
@@ -90,14 +93,3 @@ class Answers:
     def _states(self, block_ids: list[BlockId]) -> Blocks:
         phases = {block_id: self._blocks.state.phase(block_id) for block_id in block_ids}
         return Blocks({block_id: phase.value for block_id, phase in phases.items() if phase is not None})
-
-
-def _report(record: ManagerRecord) -> ManagerReport:
-    return ManagerReport(
-        manager_id=record.manager_id,
-        block_id=record.block_id,
-        hostname=record.hostname,
-        workers=record.capacity,
-        leased=record.leased,
-        is_held=record.is_held,
-    )

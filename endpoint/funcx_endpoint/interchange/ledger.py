@@ -104,6 +104,28 @@ class Ledger:
         """Results that the service has not acknowledged."""
         return len(self._ended)
 
+    @property
+    def now(self) -> float:
+        """The latest time that it was told."""
+        return self._now
+
+    def get_total_live_workers(self) -> int:
+        """Return the workers of all managers that are there."""
+        return self.workers
+
+    def get_total_tasks_outstanding(self) -> int:
+        """Return how many tasks wait or run."""
+        return len(self._held)
+
+    def get_outstanding_breakdown(self) -> list[tuple[str, int, bool]]:
+        """Return the tasks in the queue and at each manager, and whether it takes more."""
+        queue = [("interchange", self.waiting, not self.is_draining)]
+        return [*queue, *((str(record.manager_id), record.leased, record.is_open) for record in self.managers)]
+
+    def open_leases(self) -> Iterable[Held]:
+        """Return every lease that waits or runs."""
+        return self._held.values()
+
     def open_tasks(self) -> Iterator[Task]:
         """Return every task that waits or runs."""
         return (held.task for held in self._held.values())

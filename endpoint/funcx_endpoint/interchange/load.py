@@ -23,13 +23,11 @@ class LoadOf:
 
     def breakdown(self) -> list[tuple[str, int, bool]]:
         """Return the tasks in the queue and at each manager, and whether it takes more."""
-        state = self._state
-        queue = [("interchange", state.waiting, not state.is_draining)]
-        return [*queue, *((str(record.manager_id), record.leased, record.is_open) for record in state.managers)]
+        return self._state.get_outstanding_breakdown()
 
     def workers(self) -> int:
         """Return the workers of all managers."""
-        return self._state.workers
+        return self._state.get_total_live_workers()
 
 
 def _container(task: Task) -> str:

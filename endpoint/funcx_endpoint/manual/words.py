@@ -50,6 +50,8 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("funcx-endpoint status theta", "for people"),
         ("funcx-endpoint status theta --json", "for scripts"),
     ),
+    "hold": (("funcx-endpoint hold theta 3f2a9c", "what it has goes on; `status` shows the managers"),),
+    "release": (("funcx-endpoint release theta 3f2a9c", "it is given tasks again"),),
     "stop": (
         ("funcx-endpoint stop theta", "running tasks get the `grace` of its configuration"),
         ("funcx-endpoint stop theta --drain", "running tasks end, however long they take"),

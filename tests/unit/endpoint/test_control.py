@@ -153,7 +153,17 @@ def test_no_blocks_and_unknown_blocks_are_refused(answers: Answers) -> None:
 def test_a_manager_is_held_and_let_go(answers: Answers) -> None:
     def manager(*, is_held: bool) -> Managers:
         return Managers(
-            [ManagerReport(manager_id="m", block_id="0", hostname="h", workers=2, leased=0, is_held=is_held)]
+            [
+                ManagerReport(
+                    manager_id="m",
+                    block_id="0",
+                    hostname="h",
+                    workers=2,
+                    leased=0,
+                    is_held=is_held,
+                    is_open=not is_held,
+                )
+            ]
         )
 
     assert answers.answer(AskManagers()) == manager(is_held=False)
