@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import copy
+import gc
 import json
 import os
+import pickle
 import re
 import signal
 import socket
@@ -285,6 +288,18 @@ def test_shutdown_waits_for_its_tasks_and_leaves_nothing(tmp_path, monkeypatch):
     assert not left_of(folder)
     with pytest.raises(RuntimeError, match="after shutdown"):
         executor.submit(double, 1)
+
+
+def test_a_copy_has_the_settings_and_one_that_is_dropped_ends_with_its_last_task():
+    executor = HighThroughputExecutor(max_workers_per_node=1, label="dropped")
+    future = executor.submit(pause, 0.5)
+    twin = pickle.loads(pickle.dumps(copy.copy(executor)))
+    assert (twin.label, twin.outstanding) == ("dropped", 0)
+    (folder,) = folders()
+    del executor
+    gc.collect()
+    assert future.result(30) == 0.5
+    eventually(lambda: not folder.exists(), "everything ends by itself", timeout=20)
 
 
 def test_shutdown_need_not_wait_and_cancels_what_has_not_started():

@@ -105,13 +105,13 @@ def test_a_provider_that_cannot_travel_is_named(tmp_path: Path) -> None:
 
 
 def test_folders_of_executors_that_died_with_their_agents_are_swept_away() -> None:
-    first = AgentProcess(HighThroughputExecutor())
+    first = AgentProcess("a")
     path = first.folder.path
     owner = (path / "owner.json").read_bytes()
     stale = path.parent / "1-stale"
     stale.mkdir()
     (stale / "owner.json").write_bytes(owner.replace(f'"pid":{os.getpid()}'.encode(), b'"pid":4194303'))
-    second = AgentProcess(HighThroughputExecutor())
+    second = AgentProcess("b")
     assert {path, second.folder.path} == set(path.parent.iterdir())
     first.end()
     second.end()

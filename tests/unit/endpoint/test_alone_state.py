@@ -218,3 +218,11 @@ def test_a_task_that_runs_for_a_while_is_told() -> None:
     session = a_session("t1")
     running = Transition(a_task("t1").task_id, 1, TaskState.RUNNING, 0)
     assert session.result_message(RESULTS, Transitions([running])) == [Started([running.task_id])]
+
+
+def test_a_result_of_an_attempt_that_was_given_up_does_not_count() -> None:
+    session = a_session("t1")
+    session.result_message(RESULTS, GiveBack(unstarted=[a_lease("t1")]))
+    assert session.result_message(RESULTS, Results([a_result("t1")])) == [SendAck(RESULTS, [a_lease("t1")])]
+    assert session.late_results == 1
+    assert session.outstanding == 1

@@ -37,9 +37,8 @@ _OWNER: Final = "owner.json"
 class AgentProcess:
     """One agent, from the folder it is started in to the removal of that folder."""
 
-    def __init__(self, executor: HighThroughputExecutor) -> None:
-        self._executor = executor
-        self._label = executor.label
+    def __init__(self, label: str) -> None:
+        self._label = label
         self._process: subprocess.Popen[bytes] | None = None
         self._lifeline = -1
         self.keys = KeyPair.generate()
@@ -56,13 +55,13 @@ class AgentProcess:
         assert self._process is not None  # noqa: S101 - asked for after `start`
         return self._process.pid
 
-    def start(self, forwarder: EndpointRegistration) -> None:
-        """Start it; it connects to `forwarder`.
+    def start(self, executor: HighThroughputExecutor, forwarder: EndpointRegistration) -> None:
+        """Start it with the settings of `executor`; it connects to `forwarder`.
 
         Raises:
             ConfigError: a setting cannot be handed to it.
         """
-        handover.give(self.folder.path, self._executor, forwarder)
+        handover.give(self.folder.path, executor, forwarder)
         self._ready, ready = os.pipe()
         lifeline, self._lifeline = os.pipe()
         # The path to the caller's own modules goes along: what arguments and functions are made of is found there.

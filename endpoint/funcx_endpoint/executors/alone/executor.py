@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from funcx_endpoint.executors.alone.calls import Calls
     from funcx_endpoint.executors.high_throughput import HighThroughputExecutor
 
-_opening: Final = threading.Lock()
+_LIVE: Final = frozenset({"_is_shut_down", "_opening", "_work"})
+"""What an executor has besides its settings, once it works."""
 
 
 class StandaloneExecutor(Executor):
@@ -216,6 +217,10 @@ class StandaloneExecutor(Executor):
         """Return the agent's report about itself, as of now. Raises as `status` does."""
         return self._running().standalone.ask(AskStatus(), Told).status
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy has the settings. It works by itself, when it is started.
+        return {name: value for name, value in self.__dict__.items() if name not in _LIVE}
+
     # --- inside ----------------------------------------------------------------------------------------------------
 
     @property
@@ -240,11 +245,12 @@ class StandaloneExecutor(Executor):
         from funcx_endpoint.executors.alone.calls import Calls  # noqa: PLC0415
         from funcx_endpoint.executors.alone.process import Standalone  # noqa: PLC0415
 
-        with _opening:
+        # Of this executor alone: starting takes seconds.
+        with self.__dict__.setdefault("_opening", threading.Lock()):
             work = self._work
             if work is None or work.standalone.is_forked:
                 standalone = Standalone(self._settings)
-                standalone.start()
+                standalone.start(self._settings)
                 work = Calls(standalone)
                 # An executor is a frozen setting, too.
                 object.__setattr__(self, "_work", work)

@@ -71,7 +71,7 @@ class Standalone:
     """One executor at work. All methods without another word may be called from any thread.
 
     Args:
-        executor: its settings.
+        executor: its settings. It is not kept: an executor that nobody uses any more can go.
 
     Attributes:
         is_forked: whether this process is a forked child of the one that made this, where it is of no use.
@@ -81,7 +81,7 @@ class Standalone:
         self.is_forked = False
         self._label = executor.label
         self._ports = in_range(executor.interchange_port_range)
-        self._agent = AgentProcess(executor)
+        self._agent = AgentProcess(executor.label)
         self._session = Session(heartbeat_period=HEARTBEAT, heartbeat_threshold=THRESHOLD)
         self._endpoint_id = new_endpoint_id()
         self._group_id = new_group_id()
@@ -103,7 +103,7 @@ class Standalone:
         self._listening = threading.Event()
         self._thread = threading.Thread(target=self._run, name="funcx-executor", daemon=True)
 
-    def start(self) -> None:
+    def start(self, executor: HighThroughputExecutor) -> None:
         """Start thread and agent, and return when there are workers, or a block waits for its machine.
 
         Raises:
@@ -114,7 +114,7 @@ class Standalone:
         _open.add(self)
         try:
             self._listening.wait()
-            self._agent.start(self.connection_info)
+            self._agent.start(executor, self.connection_info)
             self._post(self._watch_agent)
             self._agent.wait_until_ready()
         except BaseException:
