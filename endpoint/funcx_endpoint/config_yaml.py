@@ -27,6 +27,7 @@ from funcx_core.errors import ConfigError
 from funcx_endpoint import strategies
 from funcx_endpoint.config import ALSO_TAKEN, SETTINGS, Config
 from funcx_endpoint.executors import HighThroughputExecutor
+from funcx_endpoint.providers import KubernetesProvider
 from funcx_endpoint.providers.gone import what_became_of
 from funcx_endpoint.settings import refuse_unknown
 
@@ -148,7 +149,8 @@ def _types(key: str) -> dict[str, Any]:
 
     match key:
         case "provider":
-            return {name: getattr(providers, name) for name in providers.__all__}
+            found = {name: getattr(providers, name) for name in providers.__all__}
+            return {**found, "KubernetesProvider": KubernetesProvider}
         case "strategy":
             return {one.__name__: one for one in (strategies.SimpleStrategy, strategies.KubeSimpleStrategy)}
         case "launcher":

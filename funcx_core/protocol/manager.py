@@ -41,7 +41,8 @@ class ManagerRegister(msgspec.Struct, frozen=True, kw_only=True, tag="manager_re
         accelerators: GPUs and their kin that its tasks may use, all together.
         seconds_left: how long its block may still run by the rules of its batch system; None if that is not limited.
         nodes: how many it has to give, each to one task at a time; 1 for its own, on which all its tasks run.
-        container: id of the only container whose tasks it runs; empty if it is bound to none.
+        container: id of the only container whose tasks it runs, because it runs in that itself; empty: only tasks without one;
+            None for any.
         container_kinds: kinds of containers that it can start, such as ``podman``; None if it was not asked.
     """
 
@@ -59,7 +60,7 @@ class ManagerRegister(msgspec.Struct, frozen=True, kw_only=True, tag="manager_re
     held: list[Lease] = []
     accelerators: int = 0
     seconds_left: float | None = None
-    container: str = ""
+    container: str | None = None
     container_kinds: list[str] | None = None
     nodes: int = 1
 

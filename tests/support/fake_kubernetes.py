@@ -92,6 +92,7 @@ class FakeKubernetes:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="fake-kubernetes", daemon=True)
         self._ready = threading.Event()
+        self._all: list[Pod] = []
         self.port = 0
 
     def __enter__(self) -> Self:
@@ -105,11 +106,11 @@ class FakeKubernetes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for pod in list(self.pods.values()):
-            pod.end(signal.SIGKILL)
         self._loop.call_soon_threadsafe(self._closing.set)
-        self._thread.join(10)
+        self._thread.join(2 * GRACE + 10)
         self._loop.close()
+        for pod in self._all:
+            pod.end(signal.SIGKILL)
 
     @property
     def kubeconfig(self) -> Path:
@@ -148,11 +149,13 @@ class FakeKubernetes:
                 )
             pod = Pod(body, process, log)
         self.pods[name] = pod
+        self._all.append(pod)
         return pod
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_until_complete(self._work())
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
 
     async def _work(self) -> None:
         self._closing = asyncio.Event()

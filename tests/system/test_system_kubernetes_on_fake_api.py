@@ -67,6 +67,16 @@ def test_tasks_run_in_pods_that_come_and_go_with_them(cluster, fabric):
     fabric.stop_endpoint("pods")
 
 
+def test_tasks_of_a_container_run_in_pods_of_its_image(cluster, fabric):
+    start(fabric, "images")
+    client = fabric.client()
+    container = client.register_container("docker://sklearn:1", "docker")
+    with fabric.executor("images") as plain, fabric.executor("images", container_id=container) as contained:
+        both = [(plain.submit(image), contained.submit(image)) for _ in range(4)]
+        assert {(one.result(90), other.result(90)) for one, other in both} == {("lab:1", "sklearn:1")}
+    fabric.stop_endpoint("images")
+
+
 def test_a_pod_that_is_deleted_under_load_loses_only_what_it_ran(cluster, fabric, tmp_path):
     ledger = Ledger(tmp_path / "ledger")
     start(fabric, "deleted")

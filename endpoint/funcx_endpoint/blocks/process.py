@@ -30,9 +30,20 @@ CANCEL_AGAIN: Final = 10.0
 class BlockRunner:
     """The blocks of one agent. All methods belong to the agent's loop."""
 
-    def __init__(self, executor: HighThroughputExecutor, provider: Any, *, folder: Path, settings: Path) -> None:
+    def __init__(
+        self,
+        executor: HighThroughputExecutor,
+        provider: Any,
+        *,
+        folder: Path,
+        settings: Path,
+        image_of: Callable[[str], str] = str,
+    ) -> None:
+        """`image_of` returns the image for a kind of block, or raises a `LookupError` that says why there is none."""
         self._executor = executor
         self._provider = BlockProvider(provider)
+        self._image_of = image_of
+        self._has_kinds = self._provider.has_kinds and getattr(executor.strategy, "by_kind", False)
         self._folder = folder
         self._settings = settings
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="blocks")
@@ -134,16 +145,20 @@ class BlockRunner:
     async def _in_thread(self, call: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)
 
-    def _command(self, block_id: BlockId) -> str:
+    def _command(self, block_id: BlockId, kind: str) -> str:
         template = self._executor.launch_cmd or LAUNCH_COMMAND
-        return template.format(
+        command = template.format(
             python=shlex.quote(sys.executable), settings=shlex.quote(str(self._settings)), block_id=block_id
         )
+        return f"{command} --container {shlex.quote(kind)}" if self._has_kinds else command
 
     async def _submit(self, block_id: BlockId, kind: str) -> None:
         loop = asyncio.get_running_loop()
         try:
-            job = await self._in_thread(self._provider.submit, self._command(block_id), f"funcx.block-{block_id}", kind)
+            image = self._image_of(kind) if self._has_kinds and kind != ANY_KIND else ""
+            job = await self._in_thread(
+                self._provider.submit, self._command(block_id, kind), f"funcx.block-{block_id}", image
+            )
         except Exception as error:  # noqa: BLE001 - providers raise whatever their tools make them raise
             _log.warning("block %s was not taken: %s", block_id, error, extra={"block_id": block_id})
             self._perform(self.state.failed(block_id, f"The provider refused the block: {error}", now=loop.time()))

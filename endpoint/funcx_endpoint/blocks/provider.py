@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from funcx_endpoint.blocks.records import ANY_KIND, ProviderState
+from funcx_endpoint.blocks.records import ProviderState
 from funcx_endpoint.manager.block_time import STARTED_VARIABLE
 
 TAIL_BYTES: Final = 2000
@@ -61,10 +61,15 @@ class BlockProvider:
         """Seconds between two questions about a job, at most."""
         return 1.0 if self.is_local else float(getattr(self._provider, "status_polling_interval", 60))
 
-    def submit(self, command: str, name: str, kind: str = ANY_KIND) -> str | None:
-        """Ask for a block; return the provider's name for it, or None if there is no room."""
-        of_kind = {"task_type": kind} if kind != ANY_KIND and getattr(self._provider, "has_kinds", False) else {}
-        job = self._provider.submit(command, 1, job_name=name, **of_kind)
+    @property
+    def has_kinds(self) -> bool:
+        """Whether a block can be made of an image of its own."""
+        return bool(getattr(self._provider, "has_kinds", False))
+
+    def submit(self, command: str, name: str, image: str = "") -> str | None:
+        """Ask for a block, of an image of its own if one is named; return the provider's name for it, or None if there is no room."""
+        own = {"task_type": image} if image else {}
+        job = self._provider.submit(command, 1, job_name=name, **own)
         return None if job is None else str(job)
 
     def cancel(self, job: str) -> None:

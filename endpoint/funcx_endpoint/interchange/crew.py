@@ -119,7 +119,7 @@ class Crew(Upstream):
                 pid=message.pid,
                 node=_node(message, self._routing.node),
                 ends_at=math.inf if message.seconds_left is None else now + message.seconds_left,
-                bound=message.container or None,
+                bound=message.container,
             )
         refused = self._refused_now() if self._largest.learn(known.node) else []
         self._is_particular |= known.is_particular

@@ -100,7 +100,13 @@ class Agent:
         self._loop = asyncio.get_running_loop()
         self._context: zmq.Context[Any] = zmq.Context()
         self._provider = executor.provider or _local_provider()
-        self._blocks = BlockRunner(executor, self._provider, folder=folder.scripts, settings=folder.manager_settings)
+        self._blocks = BlockRunner(
+            executor,
+            self._provider,
+            folder=folder.scripts,
+            settings=folder.manager_settings,
+            image_of=self._image_of,
+        )
         self._state = Interchange(
             heartbeat_period=executor.heartbeat_period,
             heartbeat_threshold=executor.heartbeat_threshold,
@@ -115,7 +121,8 @@ class Agent:
             on_message=self._from_manager,
             on_ended=self._manager_ended,
         )
-        self._scaler = Scaler(executor, self._provider, self._blocks, LoadOf(self._state))
+        self._load = LoadOf(self._state)
+        self._scaler = Scaler(executor, self._provider, self._blocks, self._load)
         registrar = Registrar(config, endpoint_id=endpoint_id, name=folder.name, public_key=keys.public)
         self._uplink = Uplink(
             self._context,
@@ -366,6 +373,9 @@ class Agent:
         self._perform(self._state.manager_lost(manager_id, started, stamp=time.time_ns()))
         self._blocks.manager_left(record.block_id, manager_id)
         self._look()
+
+    def _image_of(self, kind: str) -> str:
+        return self._load.image(kind)
 
     # --- large values ----------------------------------------------------------------------------------------------
 

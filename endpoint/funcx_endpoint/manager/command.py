@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         if settings.launcher:
             settings = _on_all_nodes(settings)
-        run(_run(ManagerProcess(settings, block_id, manager_id)))
+        run(_run(ManagerProcess(settings, block_id, manager_id, options.container)))
     except Exception:  # noqa: BLE001 - the one of this process: whatever it was is in its log
         _log.exception("the manager ends by an error of its own")
         sys.exit(CRASH_EXIT)
@@ -56,4 +56,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="funcx_endpoint.manager", description="One manager of a funcX endpoint.")
     parser.add_argument("--settings", required=True, help="file that the endpoint's agent wrote")
     parser.add_argument("--block-id", required=True, help="the block that this manager is part of")
+    parser.add_argument(
+        "--container", help="id of the container in which it runs itself, whose tasks it takes; empty for none"
+    )
     return parser.parse_args(arguments)

@@ -34,8 +34,10 @@ class ContainerSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Kinds:
     """The kinds of workers that there may be. A kind is the location of a container, or `PLAIN`."""
 
-    def __init__(self, settings: ContainerSettings | None) -> None:
+    def __init__(self, settings: ContainerSettings | None, own: str = "") -> None:
+        """`own`: id of the container in which the manager runs, with all its workers; empty for none."""
         self._settings = settings
+        self._own = own
         self._images: dict[str, ContainerImage] = {}
         self.idle_seconds = settings.idle_seconds if settings is not None else 0.0
         self.default = PLAIN
@@ -69,7 +71,7 @@ class Kinds:
             LookupError: there is none here; says why.
         """
         image = wanted(task, function)
-        if image is None:
+        if image is None or (self._own and image.container_id == self._own):
             return self.default
         if not image.kind:
             raise LookupError(

@@ -67,8 +67,12 @@ _log = logging.getLogger(__name__)
 class ManagerProcess:
     """One manager. `run` returns when it has ended. It is the foreman of its crew."""
 
-    def __init__(self, settings: ManagerSettings, block_id: BlockId, manager_id: ManagerId) -> None:
+    def __init__(
+        self, settings: ManagerSettings, block_id: BlockId, manager_id: ManagerId, container: str | None = None
+    ) -> None:
+        """`container`: id of the container that this manager is in and whose tasks it takes; empty for none; None for any."""
         self._settings = settings
+        self._container = container
         self._block_id = block_id
         self._id = manager_id
         self._epoch = time.time_ns()
@@ -84,6 +88,7 @@ class ManagerProcess:
                 walltime=settings.walltime,
                 hostname=self._hostname,
                 containers=settings.containers,
+                container=container or "",
                 is_local=self._is_local,
                 block_ends_at=None if self._seconds_left is None else self._began + self._seconds_left,
                 block_seconds=settings.block_seconds or self._seconds_left or 0.0,
@@ -164,6 +169,7 @@ class ManagerProcess:
                 accelerators=_number(self._settings.accelerators),
                 session=session,
                 held=held,
+                container=self._container,
                 container_kinds=self._machine.container_kinds,
                 seconds_left=self._left(),
                 nodes=len(self._settings.nodes) or 1,

@@ -20,6 +20,7 @@ class Rules(msgspec.Struct, frozen=True):
         launcher: what starts programs on several nodes, see `launchers`.
         containers: how tasks run in containers; None if they do not.
         is_local: whether the agent's process is watched on this host, so that silence never means its end.
+        container: id of the container in which the manager itself runs; empty for none.
         block_ends_at: when the manager's block ends, in monotonic seconds; None if that is not known.
         block_seconds: how long the block may run altogether, if it ends.
     """
@@ -31,6 +32,7 @@ class Rules(msgspec.Struct, frozen=True):
     hostname: str = ""
     containers: ContainerSettings | None = None
     is_local: bool = True
+    container: str = ""
     block_ends_at: float | None = None
     block_seconds: float = 0.0
     nodes: tuple[str, ...] = ()

@@ -78,7 +78,7 @@ class Manager:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._slots = [Slot(index) for index in range(rules.workers)]
-        self._kinds = Kinds(rules.containers)
+        self._kinds = Kinds(rules.containers, rules.container)
         self._roster = Roster(self._slots, self._kinds)
         self._holdings = Holdings(self._slots, self._kinds, NodePool(rules.nodes, rules.launcher))
         self._session = Session(rules.heartbeat_threshold)

@@ -84,7 +84,7 @@ def test_the_form_of_early_versions_and_addresses(read):
         ("engine:\n  worker_debug: sure", "line 2: worker_debug is 'sure'; true or false is needed."),
         (
             "engine:\n  provider: {type: KubernetesProvider, image: 3}",
-            "KubernetesProvider cannot be made: TypeCheckError",
+            "line 2: image is 3; the name of an image is needed.",
         ),
         ("engine: 3", "line 1: a mapping is needed"),
         ("a: 1\na: 2", "line 2: 'a' is there twice, first in line 1."),
@@ -117,9 +117,11 @@ def test_without_pyyaml_the_message_says_what_to_install(read, monkeypatch):
 
 
 def test_a_provider_that_needs_another_package_says_which(read, monkeypatch):
-    monkeypatch.setattr("parsl.providers.kubernetes.kube._kubernetes_enabled", False)
-    with pytest.raises(
-        ConfigError,
-        match=r"line 2: KubernetesProvider cannot be made: a package is missing\. Run: pip install kubernetes",
-    ):
+    monkeypatch.setattr("parsl.providers.aws.aws._boto_enabled", False)
+    missing = r"line 2: AWSProvider cannot be made: a package is missing\. Run: pip install boto3"
+    with pytest.raises(ConfigError, match=missing):
+        read("engine:\n  provider: {type: AWSProvider, image_id: x, key_name: y}")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    ours = r"line 2: KubernetesProvider needs a package\. Run: pip install 'funcx-workbench\[kubernetes\]'"
+    with pytest.raises(ConfigError, match=ours):
         read("engine:\n  provider: {type: KubernetesProvider, image: x}")

@@ -102,6 +102,8 @@ class KubernetesProvider:
     ) -> None:
         if importlib.util.find_spec("kubernetes") is None:
             raise ConfigError("KubernetesProvider needs a package. Run: pip install 'funcx-workbench[kubernetes]'")
+        if not isinstance(image, str) or not image:
+            raise ConfigError(f"image is {image!r}; the name of an image is needed.")
         self.image = image
         self.namespace = namespace
         self.nodes_per_block = nodes_per_block
