@@ -1,0 +1,5 @@
+"""Blocks as pods of a Kubernetes cluster, where the first release had them."""
+
+from funcx_endpoint.providers.kubernetes import KubernetesProvider
+
+__all__ = ["KubernetesProvider"]
