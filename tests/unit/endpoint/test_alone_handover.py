@@ -18,6 +18,7 @@ from funcx_core.protocol.endpoint import EndpointRegistration
 from funcx_endpoint.executors import HighThroughputExecutor
 from funcx_endpoint.executors.alone import handover
 from funcx_endpoint.executors.alone.agent import AgentProcess
+from funcx_endpoint.strategies import SimpleStrategy
 
 FORWARDER = EndpointRegistration(
     endpoint_id=EndpointId("e"),
@@ -77,6 +78,12 @@ def test_settings_arrive_and_results_may_be_as_large_as_a_message(tmp_path: Path
     assert executor.max_workers_per_node == 3
     assert executor.available_accelerators == ["0", "1"]
     assert (executor.max_result, executor.max_large_result) == (handover.MOST_INLINE, 0)
+
+
+def test_a_strategy_arrives_and_serves_there(tmp_path: Path) -> None:
+    executor = handed_over(tmp_path, HighThroughputExecutor(strategy=SimpleStrategy(threshold=7, max_idletime=300)))
+    assert isinstance(executor.strategy, SimpleStrategy)
+    assert (executor.strategy.threshold, executor.strategy.max_idletime) == (7, 300)
 
 
 def test_a_lower_limit_of_results_stays(tmp_path: Path) -> None:
