@@ -84,7 +84,7 @@ class BlocksForStrategies:
 
     def get_total_tasks_outstanding(self) -> int:
         """Return how many tasks wait or run."""
-        return self._ask(lambda: self._view.load(by_kind=False).tasks)
+        return self._ask(lambda: sum(number for _, number, _ in self._view.breakdown()))
 
     def get_outstanding_by_type(self) -> dict[str, int]:
         """Return how many tasks wait or run for each container; those without one have an empty name."""

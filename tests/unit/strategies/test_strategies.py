@@ -161,6 +161,7 @@ async def test_a_strategy_of_ones_own_scales_from_its_thread():
     assert set(await on_thread(lambda: blocks.scale_in(1))) < {"1", "2"}
     assert await on_thread(lambda: blocks.scale_in(block_ids=["0"])) == ["0"]
     assert await on_thread(blocks.get_total_live_workers) == 4
+    assert await on_thread(blocks.get_total_tasks_outstanding) == 3
     assert await on_thread(blocks.get_outstanding_breakdown) == [("interchange", 3, True)]
     with pytest.raises(TypeError, match="block_ids is one text"):
         blocks.scale_in(block_ids="0")
