@@ -32,14 +32,16 @@ def of_task(record: TaskRecord) -> Text:
     if record.sent is None:
         return _lines(head, ("in", "not kept any more"))
     spec, options = record.sent.spec, record.sent.options
-    limit = "" if options.walltime is None else f", stopped after {options.walltime:g} s"
+    limit = "none" if options.walltime is None else f"{options.walltime:g} s"
+    losses = f"run again up to {options.retry_on_loss} times" if options.retry_on_loss else "not run again"
     return _lines(
         head,
         ("in", ", ".join(spec.names) or "nothing"),
         ("imports", ", ".join(alias.module for alias in spec.modules) or "none"),
         ("out", ", ".join(spec.outputs) or "nothing"),
         ("size", words.size(record.sent.size)),
-        ("losses", f"run again up to {options.retry_on_loss} times{limit}"),
+        ("limit", limit),
+        ("if lost", losses),
         ("time", f"{words.span(record.seconds)} s" if record.seconds else "not known"),
         ("id", record.task_id),
     )

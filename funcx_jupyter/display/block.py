@@ -23,7 +23,11 @@ TAIL: Final = 48 * 1024
 MOST_RICH: Final = 8 * 1024 * 1024
 """Characters of figures and tables; the oldest after the beginning go first."""
 _TEXT: Final = {EventKind.STDOUT: "stdout", EventKind.STDERR: "stderr", EventKind.LOG: "stderr"}
-_PRE: Final = "margin: 0; white-space: pre-wrap; font-family: var(--jp-code-font-family, monospace)"
+_PRE: Final = (
+    "margin: 0; padding: 0 0 0 var(--jp-code-padding, 0); white-space: pre-wrap; font-family: var(--jp-code-font-family, monospace); "
+    "font-size: var(--jp-code-font-size, inherit); line-height: var(--jp-code-line-height, inherit)"
+)
+"""As a front end shows what a cell prints: in Lab's own variables, elsewhere in what is usual there."""
 _STDERR: Final = f"{_PRE}; background: var(--jp-rendermime-error-background, #fdd)"
 
 

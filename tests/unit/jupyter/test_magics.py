@@ -302,7 +302,7 @@ def test_explain_says_what_went_with_a_task_and_how_long_it_took(run, magics):
     assert "ran `r = m.sqrt(x)` on local: done." in told
     assert "in:      x" in told
     assert "imports: math" in told
-    assert "losses:  run again up to 2 times, stopped after 30 s" in told
+    assert "limit:   30 s\nif lost: run again up to 2 times" in told
     assert " s the last time, on local" in run("%%funcx --explain -o r\nr = m.sqrt(x)").out
 
 
