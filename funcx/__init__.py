@@ -9,7 +9,7 @@ from funcx_core.sdk.client import FuncXClient
 from funcx_core.sdk.executor import FuncXExecutor
 from funcx_core.sdk.futures import FuncXFuture
 from funcx_core.sdk.loggers import set_file_logger, set_stream_logger
-from funcx_core.sdk.mapping import get_grid, grid
+from funcx_core.sdk.mapping import get_grid, grid, provenance
 from funcx_core.sdk.mapping import map_calls as map  # noqa: A004 - `funcx.map`, as the builtin is called
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "get_grid",
     "grid",
     "map",
+    "provenance",
     "set_file_logger",
     "set_stream_logger",
 ]

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from funcx_core.errors import FuncxError, TaskNotFound
 from funcx_core.protocol.task import TaskState
-from funcx_jupyter import explain, place_verbs, task_verbs
+from funcx_jupyter import explain, place_verbs, record_verbs, task_verbs
 from funcx_jupyter.desk import Desk
 from funcx_jupyter.display import words
 from funcx_jupyter.display.tables import Table, Text
@@ -85,6 +85,7 @@ VERBS: Final[dict[str, Verb]] = {
     "monitor": Verb(monitor, ("[GROUP]",)),
     "panel": Verb(monitor, ("[GROUP]",)),
     "task": Verb(task_verbs.task, ("TASK",)),
+    "provenance": Verb(record_verbs.provenance, ("TASK", "[--json FILE]", "[--ro-crate FOLDER]")),
     "help": Verb(help_, ("[VERB]",)),
 }
 

@@ -71,6 +71,10 @@ class CellOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         value: the pickle of the last expression's value; None if it stayed behind.
         left_behind: why it stayed behind, for people.
         hostname: where the cell ran.
+        python_version: of that Python.
+        platform: operating system, release and architecture there, in words.
+        packages: what the cell used that does not come with Python: version of each package, by the name it is imported as; empty
+            where the package does not say.
     """
 
     sizes: list[int] = []
@@ -79,6 +83,9 @@ class CellOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     value: bytes | None = None
     left_behind: str = ""
     hostname: str = ""
+    python_version: str = ""
+    platform: str = ""
+    packages: dict[str, str] = {}
 
 
 spec_decoder: Final[Decoder[CellSpec]] = Decoder(CellSpec)

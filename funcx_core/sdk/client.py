@@ -17,9 +17,7 @@ from funcx_core.errors import NotFound, UsageError
 from funcx_core.ids import new_group_id, parse_id
 from funcx_core.protocol.client import Limits, Throttle
 from funcx_core.sdk.access import connection_for
-from funcx_core.sdk.client_endpoints import EndpointMethods
-from funcx_core.sdk.client_functions import FunctionMethods
-from funcx_core.sdk.client_grids import GridMethods
+from funcx_core.sdk.client_provenance import ProvenanceMethods
 from funcx_core.sdk.greeting import Greeting
 from funcx_core.sdk.settings import Authorizer
 from funcx_core.sdk.throttling import ThrottledBaseClient
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
     from funcx_core.sdk.login_manager.protocol import LoginManagerProtocol
 
 
-class FuncXClient(FunctionMethods, GridMethods, EndpointMethods, ThrottledBaseClient):
+class FuncXClient(ProvenanceMethods, ThrottledBaseClient):
     """Registers functions, submits tasks and fetches results. Safe from any thread.
 
     >>> client = FuncXClient()

@@ -1,4 +1,4 @@
-"""`funcx.map` and `funcx.grid`: the functions for those who want no client object."""
+"""`funcx.map`, `funcx.grid` and their kin: the functions for those who want no client object."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from funcx_core.protocol.resources import Resources
     from funcx_core.sdk.grids.grid import Grid
     from funcx_core.sdk.maps import FuncXMap
+    from funcx_core.sdk.provenance.record import Provenance
     from funcx_core.sdk.settings import Settings
 
 _clients: dict[Settings, FuncXClient] = {}
@@ -129,6 +130,21 @@ def get_grid(grid: str, *, client: FuncXClient | None = None) -> Grid:
         client: the client to use; one for this service is made, and kept, if it is None.
     """
     return (client or _usual_client()).get_grid(grid)
+
+
+def provenance(
+    task: Any, *, function: Callable[..., Any] | None = None, client: FuncXClient | None = None
+) -> Provenance:
+    """Return how the result of a task came to be: code, inputs, environment, place and times. What is not known is said, too.
+
+    >>> funcx.provenance(future).to_ro_crate("crate")
+
+    Args:
+        task: its id, its future, or a task of a notebook.
+        function: what it ran, for the source.
+        client: the client to use; one for this service is made, and kept, if it is None.
+    """
+    return (client or _usual_client()).get_provenance(task, function=function)
 
 
 def _usual_client() -> FuncXClient:

@@ -40,6 +40,10 @@ class Connection(Protocol):
 
     address: str
 
+    @property
+    def client(self) -> Any:
+        """The SDK's client, for questions."""
+
     def limits(self) -> Limits:
         """Return what the service accepts."""
 

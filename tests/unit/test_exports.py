@@ -22,6 +22,7 @@ NAMES = {
         "get_grid",
         "grid",
         "map",
+        "provenance",
         "set_file_logger",
         "set_stream_logger",
     },

@@ -24,6 +24,7 @@ from funcx_core.cells.sources import remember_text
 from funcx_core.cells.spec import Bundle, CellOutcome, CellSpec, FigureStyle, spec_decoder
 from funcx_core.errors import ResultNotSerializable, ResultTooLarge
 from funcx_core.protocol.codec import encode
+from funcx_endpoint.worker.packages import packages_of
 
 
 class Shell(Protocol):
@@ -119,7 +120,15 @@ def _outcome(spec: CellSpec, arrivals: Arrivals, value: Any, shown: Bundle | Non
     room = min(spec.value_limit, spec.result_limit - len(values))
     pickled, why_not = (None, "") if value is None or spec.silent else _pickle_value(value, arrivals, room)
     return CellOutcome(
-        sizes=sizes, values=values, shown=shown, value=pickled, left_behind=why_not, hostname=platform.node()
+        sizes=sizes,
+        values=values,
+        shown=shown,
+        value=pickled,
+        left_behind=why_not,
+        hostname=platform.node(),
+        python_version=platform.python_version(),
+        platform=platform.platform(),
+        packages=packages_of(arrivals.namespace.values(), (alias.module for alias in spec.modules)),
     )
 
 

@@ -1,0 +1,21 @@
+"""The verbs of `%funcx` about what becomes of results: where they come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from funcx_jupyter.desk import Desk
+from funcx_jupyter.display.tables import Text
+from funcx_jupyter.provenance import known_here
+
+
+def provenance(desk: Desk, name: str, *, json: str = "", ro_crate: str = "") -> Any:
+    """Show how a result came to be; --json writes it to a file, --ro-crate to a folder that archives understand."""
+    from funcx_core.sdk.provenance.gather import gather  # noqa: PLC0415 - the magics load faster without it
+
+    task_id = desk.session.find_task(name)
+    record = gather(desk.session.connection.client, task_id, known=known_here(task_id, desk.session))
+    written = [record.save(Path(json).expanduser())] if json else []
+    written += [record.to_ro_crate(Path(ro_crate).expanduser())] if ro_crate else []
+    return Text("\n".join(f"Wrote {path}." for path in written)) if written else record
