@@ -33,11 +33,13 @@ class Chunk(msgspec.Struct, frozen=True, tag="chunk"):
     Attributes:
         functions: those this worker has not seen.
         variables: of the environment, for these tasks alone.
+        processors: that these tasks are bound to, instead of those of the worker; empty for those.
     """
 
     tasks: list[Dealt]
     functions: list[Function] = []
     variables: dict[str, str] = {}
+    processors: list[int] = []
 
 
 class Recall(msgspec.Struct, frozen=True, tag="recall"):

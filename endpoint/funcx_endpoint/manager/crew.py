@@ -131,8 +131,9 @@ class Crew:
             worker.stderr_tail += f"The worker was not there after {START_SECONDS:.0f} s.\n".encode()
             worker.kill()
 
-    def send(self, index: int, chunk: Chunk) -> None:
+    def send(self, index: int, chunk: Chunk, places: int = 1) -> None:
         """Send a chunk, and see to it from now on that its tasks stay within their limits."""
+        self._workers[index].places = places
         self._workers[index].send(chunk)
         if self._looks is None and self._limits:
             self._looks = self._loop.call_later(LOOK_SECONDS, self._enforce_limits)
@@ -164,7 +165,7 @@ class Crew:
     def _enforce_limits(self) -> None:
         self._looks = None
         for worker in self._workers.values():
-            worker.enforce(self._limits)
+            worker.enforce(self._limits.of(worker.places))
         if self._foreman.is_busy():
             self._looks = self._loop.call_later(LOOK_SECONDS, self._enforce_limits)
 

@@ -75,6 +75,8 @@ def _fill(cut: Cut, waiting: deque[Held], pace: Pace, most: int) -> None:
     seconds = cut.seconds or 0.0
     while waiting and len(helds) < most:
         held = waiting[0]
+        if held.is_special:
+            break
         function = held.function
         expected = pace.expected(function.function_id)
         room -= len(held.task.payload)

@@ -54,6 +54,8 @@ class DealChunk(msgspec.Struct, frozen=True):
 
     worker: int
     chunk: Chunk
+    places: int = 1
+    """How many workers' places its tasks have."""
 
 
 class TakeBack(msgspec.Struct, frozen=True):

@@ -64,6 +64,9 @@ class Held:
         is_reported: whether its user was told that it runs.
         kind: of the worker that it needs, see `worker_map`.
         events: how many events it had.
+        width: how many workers' places it takes, its own worker's included.
+        is_special: it has more than a worker's share, of which it must be told.
+        lent: the other workers whose places it has.
         nodes: those of the block that it has for itself, where tasks are given nodes.
         overtaken: how many others that came later were given theirs first.
     """
@@ -77,6 +80,9 @@ class Held:
     is_reported: bool = False
     kind: str = ""
     events: int = 0
+    width: int = 1
+    is_special: bool = False
+    lent: tuple[int, ...] = ()
     nodes: tuple[str, ...] = ()
     overtaken: int = 0
 

@@ -29,6 +29,7 @@ from funcx_endpoint.manager.effects import DealChunk, Effect, SendRecall, TakeBa
 from funcx_endpoint.manager.held import Held
 from funcx_endpoint.manager.nodes import NodePool
 from funcx_endpoint.manager.pace import Pace
+from funcx_endpoint.manager.room import Room
 from funcx_endpoint.manager.slots import Slot
 
 STUCK_SECONDS: Final = 0.025
@@ -51,10 +52,12 @@ class Refused(msgspec.Struct, frozen=True):
 class Holdings:
     """What is held, in `slots` and waiting for one."""
 
-    def __init__(self, slots: list[Slot], kinds: Kinds, pool: NodePool) -> None:
+    def __init__(self, slots: list[Slot], kinds: Kinds, pool: NodePool, room: Room | None = None) -> None:
         self._slots = slots
         self._kinds = kinds
         self._pool = pool
+        self._room = room
+        self._special = 0  # how many such are held
         self._held: dict[TaskId, Held] = {}
         self._waiting: dict[str, deque[Held]] = {kinds.default: deque()}
         """By the kind of worker that they wait for; the kind that was served least lately stands first."""
@@ -111,6 +114,8 @@ class Holdings:
                 impossible.append(Held(task, function, at).refused(fault))
             else:
                 held = Held(task, function, at, kind=default)
+                if task.options is not None and task.options.resources is not None:
+                    self._note_room(held)
                 if function.container is None and (task.options is None or task.options.container is None):
                     waiting.append(held)
                 elif (result := self._wait_contained(held)) is not None:
@@ -130,6 +135,7 @@ class Holdings:
 
     def release(self, held: Held) -> Held:
         """Hold it no longer."""
+        self._special -= held.is_special
         del self._held[held.task.task_id]
         return held
 
@@ -173,6 +179,7 @@ class Holdings:
             if held is None or held.worker != slot.index or held.task.attempt != result.attempt:
                 continue
             del known[result.task_id]
+            self._special -= held.is_special
             del dealt[held.number]
             ended.append(held.stamped(result))
             function_id, times = held.function.function_id, result.times
@@ -213,14 +220,55 @@ class Holdings:
         return self._deal_chunks(waiting, slots, now)
 
     def _deal_chunks(self, waiting: deque[Held], slots: list[Slot], now: float) -> Iterator[Effect]:
+        lent = self._lent()
         while waiting:
-            slot, alike = choose_slot(slots, now)
+            free = [slot for slot in slots if slot.index not in lent] if lent else slots
+            if waiting[0].is_special:
+                chunk = self._deal_special(waiting, free, lent, now)
+                if chunk is None:
+                    break
+                yield chunk
+                lent = self._lent()
+                continue
+            slot, alike = choose_slot(free, now)
             if slot is None:
                 break
             cut = cut_chunk(waiting, self._pace, share=-(-len(waiting) // alike), ahead=bool(slot.dealt))
             if cut is None:
                 break
             yield DealChunk(slot.index, _numbered(slot, cut, now))
+
+    def _note_room(self, held: Held) -> None:
+        room = self._room
+        if room is None or self._pool.gives_nodes or not room.is_special(held.task.options):
+            return
+        held.width, held.is_special = room.width(held.task.options), True
+        self._special += 1
+
+    def _lent(self) -> set[int]:
+        """Return the workers whose places others have. Worked out anew each time, so that none is ever left behind."""
+        if not self._special:
+            return set()
+        return {index for slot in self._slots for held in slot.dealt.values() for index in held.lent}
+
+    def _deal_special(self, waiting: deque[Held], slots: list[Slot], lent: set[int], now: float) -> DealChunk | None:
+        """Deal the first task to a worker, with places of others; None until there are enough that idle."""
+        room, held = self._room, waiting[0]
+        slot = next((slot for slot in slots if slot.is_idle), None)
+        if room is None or slot is None or held.task.options is None:
+            return None
+        others = [one.index for one in self._slots if one.is_idle and one is not slot and one.index not in lent]
+        if len(others) < held.width - 1:
+            return None
+        waiting.popleft()
+        held.lent = tuple(others[: held.width - 1])
+        places = {slot.index, *held.lent}
+        chunk = structs.replace(
+            _numbered(slot, _alone(held), now),
+            variables=room.variables(places, held.task.options),
+            processors=room.processors(places),
+        )
+        return DealChunk(slot.index, chunk, held.width)
 
     def _deal_singly(self, waiting: deque[Held], slots: list[Slot], now: float) -> Iterator[Effect]:
         """Deal one task to each worker, which is its only one."""

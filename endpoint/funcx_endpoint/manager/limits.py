@@ -16,6 +16,13 @@ class Limits(msgspec.Struct, frozen=True):
     memory: int | None = None
     processes: int | None = None
 
+    def of(self, places: int) -> Limits:
+        """Return what a worker may use that has the places of so many."""
+        if places == 1:
+            return self
+        memory, processes = self.memory, self.processes
+        return Limits(memory and memory * places, processes and processes * places)
+
     def __bool__(self) -> bool:
         return self.memory is not None or self.processes is not None
 

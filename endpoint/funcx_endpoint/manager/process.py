@@ -35,6 +35,7 @@ from funcx_core.protocol.manager import (
 )
 from funcx_core.protocol.task import EventKind, TaskEvent, TaskResult
 from funcx_core.protocol.worker import Chunk
+from funcx_endpoint.interchange.shapes import Node
 from funcx_endpoint.manager.block_time import seconds_left
 from funcx_endpoint.manager.crew import Crew
 from funcx_endpoint.manager.death import Death
@@ -53,6 +54,7 @@ from funcx_endpoint.manager.effects import (
 from funcx_endpoint.manager.environment_report import EnvironmentReport
 from funcx_endpoint.manager.journal import Journal
 from funcx_endpoint.manager.memory import memory_bytes, memory_free
+from funcx_endpoint.manager.room import Room
 from funcx_endpoint.manager.rules import Rules
 from funcx_endpoint.manager.settings import ManagerSettings
 from funcx_endpoint.manager.state import Manager
@@ -80,6 +82,9 @@ class ManagerProcess:
         self._is_local = settings.agent_host == self._hostname
         self._seconds_left = seconds_left(os.environ, settings.block_seconds, time.time())
         self._began = time.monotonic()
+        self._cores = _least(settings.cores, len(os.sched_getaffinity(0)))
+        self._memory = _least(settings.memory, memory_bytes())
+        self._accelerators = _number(settings.accelerators)
         self._machine = Manager(
             Rules(
                 workers=settings.workers,
@@ -94,6 +99,13 @@ class ManagerProcess:
                 block_seconds=settings.block_seconds or self._seconds_left or 0.0,
                 nodes=tuple(settings.nodes),
                 launcher=settings.launcher,
+                room=Room(
+                    node=Node(settings.workers, self._cores, self._memory, self._accelerators),
+                    accelerators=settings.accelerators,
+                    cpu_affinity=settings.cpu_affinity,
+                    available=sorted(os.sched_getaffinity(0)),
+                    inherited=dict(os.environ),
+                ),
             )
         )
         self._journal = Journal(Path(settings.endpoint_dir) / "leases" / self._id, settings.workers)
@@ -164,9 +176,9 @@ class ManagerProcess:
                 pid=os.getpid(),
                 python_version=platform.python_version(),
                 version=metadata.version("funcx-workbench"),
-                cores=_least(self._settings.cores, len(os.sched_getaffinity(0))),
-                memory_bytes=_least(self._settings.memory, memory_bytes()),
-                accelerators=_number(self._settings.accelerators),
+                cores=self._cores,
+                memory_bytes=self._memory,
+                accelerators=self._accelerators,
                 session=session,
                 held=held,
                 container=self._container,
@@ -326,8 +338,8 @@ class ManagerProcess:
                 self._enrol()
             case End(reason=reason):
                 self._end(reason)
-            case DealChunk(worker=index, chunk=chunk):
-                self._deal(index, chunk)
+            case DealChunk(worker=index, chunk=chunk, places=places):
+                self._deal(index, chunk, places)
             case _:
                 self._crew.perform(effect)
 
@@ -347,7 +359,7 @@ class ManagerProcess:
             _log.warning("the journal can be written again", extra={"manager_id": self._id})
             self._perform(self._machine.journal_works(time.monotonic()))
 
-    def _deal(self, worker: int, chunk: Chunk) -> None:
+    def _deal(self, worker: int, chunk: Chunk, places: int) -> None:
         try:
             self._journal.dealt(worker, chunk)
         except OSError as error:
@@ -356,7 +368,7 @@ class ManagerProcess:
             self._perform(self._machine.not_dealt(worker, numbers, time.monotonic()))
         else:
             trace_tasks(_log, "dealt", (dealt.task.task_id for dealt in chunk.tasks), worker=worker)
-            self._crew.send(worker, chunk)
+            self._crew.send(worker, chunk, places)
 
     # --- the end ------------------------------------------------------------------------------------------------
 

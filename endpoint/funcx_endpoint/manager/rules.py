@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from funcx_endpoint.manager.containers import ContainerSettings
+from funcx_endpoint.manager.room import Room
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -18,6 +19,7 @@ class Rules(msgspec.Struct, frozen=True):
         hostname: of this node, for errors.
         nodes: of the block, where one manager gives tasks whole ones; empty where each runs on this node.
         launcher: what starts programs on several nodes, see `launchers`.
+        room: how the node is divided among workers; None if every task has a worker's share.
         containers: how tasks run in containers; None if they do not.
         is_local: whether the agent's process is watched on this host, so that silence never means its end.
         container: id of the container in which the manager itself runs; empty for none.
@@ -37,3 +39,4 @@ class Rules(msgspec.Struct, frozen=True):
     block_seconds: float = 0.0
     nodes: tuple[str, ...] = ()
     launcher: str = ""
+    room: Room | None = None

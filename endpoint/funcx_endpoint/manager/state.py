@@ -80,7 +80,7 @@ class Manager:
         self._slots = [Slot(index) for index in range(rules.workers)]
         self._kinds = Kinds(rules.containers, rules.container)
         self._roster = Roster(self._slots, self._kinds)
-        self._holdings = Holdings(self._slots, self._kinds, NodePool(rules.nodes, rules.launcher))
+        self._holdings = Holdings(self._slots, self._kinds, NodePool(rules.nodes, rules.launcher), rules.room)
         self._session = Session(rules.heartbeat_threshold)
         self._watch = Watch(rules.walltime)
         self._block_end = BlockEnd(rules.block_ends_at, rules.block_seconds)

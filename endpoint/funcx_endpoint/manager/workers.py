@@ -77,6 +77,7 @@ class WorkerProcess:
         self.ender: subprocess.Popen[bytes] | None = None
         self.stderr_tail = b""
         self.excess: Excess | None = None
+        self.places = 1
         self.killed: list[int] = []
 
     def start(self) -> None:

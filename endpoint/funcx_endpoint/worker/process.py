@@ -119,6 +119,9 @@ class Worker:
             self._listen_for_recalls()
         if chunk.variables:
             os.environ.update(chunk.variables)  # What surrounds tasks is put right after each: there is one here.
+        own = os.sched_getaffinity(0) if chunk.processors else None
+        if own is not None:
+            os.sched_setaffinity(0, chunk.processors)
         todo = self._todo
         while not self._retires:
             try:
@@ -130,6 +133,8 @@ class Worker:
                 self._run_one(dealt)
             else:
                 self._missing.append(dealt.number)
+        if own is not None:
+            os.sched_setaffinity(0, own)
         self._flush()
         if self._missing:
             self._send(Returned(self._missing, missing=True))
