@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 from hypothesis import settings
@@ -16,6 +17,18 @@ from tests.support.fabric import Fabric
 settings.register_profile("developer", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "developer")
+
+
+_ONE_WORKER_A_FILE: Final = frozenset({"chaos", "integration", "notebooks", "system"})
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let each file of tests with real processes run on one worker: what its tests share is started once."""
+    for item in items:
+        folders = item.path.relative_to(item.config.rootpath).parts
+        if item.get_closest_marker("xdist_group") is None and _ONE_WORKER_A_FILE.intersection(folders):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(autouse=True)
