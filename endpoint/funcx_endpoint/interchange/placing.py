@@ -184,6 +184,8 @@ class Placing:
             return options.walltime <= left
         expected = self._run_times.expected(head.task.function_id)
         longest = manager.node.seconds
+        if longest is not None:
+            longest = min(longest, max(one.lasts for one in self._managers))
         if expected is None or (longest is not None and expected + LEAST_TIME > longest):
             expected = 0.0  # Not known, or it would never fit: then it is tried while there is time at all.
         return expected + LEAST_TIME <= left

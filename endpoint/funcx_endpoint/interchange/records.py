@@ -41,6 +41,7 @@ class ManagerRecord:
         capacity: slots, that is tasks of one slot that it runs at a time.
         node: its node, divided into slots.
         ends_at: when its block ends by the rules of its batch system, by the monotonic clock; `math.inf` for never.
+        lasts: seconds from its first registration to `ends_at`: what is left of a new block when its managers are there.
         bound: the only container whose tasks it runs (empty: only tasks without one); None if it may run any.
         container: the container of the tasks that it was given last; empty for none.
         counts: how many leases it holds, by function.
@@ -82,6 +83,7 @@ class ManagerRecord:
         "is_gone",
         "is_held",
         "last_heard",
+        "lasts",
         "leased",
         "load",
         "manager_id",
@@ -124,6 +126,7 @@ class ManagerRecord:
         self.node = node or Node(capacity)
         self.widths: dict[Shape, int] = {}
         self.ends_at = ends_at
+        self.lasts = ends_at - now
         self.bound = bound
         self.container = bound or ""
         self.reserved_for: Lane | None = None

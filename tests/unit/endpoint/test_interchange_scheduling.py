@@ -225,6 +225,23 @@ def test_it_is_known_how_long_a_function_takes(endpoint):
     assert endpoint.on("new") == ["b"]
 
 
+def test_a_task_that_fits_no_new_block_once_its_manager_is_there_is_tried():
+    endpoint = Endpoint(Routing(node=Node(1, seconds=60.0)))
+    endpoint.manager("first", 1, seconds_left=57.0)
+    endpoint.submit("a", "b")
+    endpoint.finish("a", seconds=54)
+    assert endpoint.running() == ["b"], "no block has 59 s left when its manager registers"
+
+
+def test_a_task_waits_for_a_block_like_the_best_one():
+    endpoint = Endpoint(Routing(node=Node(1, seconds=60.0)))
+    endpoint.manager("good", 1, seconds_left=59.5)
+    endpoint.submit("a", "b", "c")
+    endpoint.finish("a", seconds=54)
+    endpoint.manager("slow", 1, seconds_left=57.0)
+    assert (endpoint.on("good"), endpoint.on("slow")) == (["b"], [])
+
+
 def test_a_block_that_ends_now_is_given_nothing(endpoint):
     endpoint.manager("old", 1, seconds_left=60.0)
     endpoint.perform(endpoint.machine.tick(now=57.0, stamp=1))
