@@ -10,6 +10,7 @@ import pytest
 
 from funcx import MPIFunction
 from funcx_core import errors
+from funcx_endpoint.executors import HighThroughputExecutor
 from tests.support.fabric import Fabric, eventually
 from tests.support.ledger import Ledger
 from tests.support.slurm import Slurm, endpoint_config, require_slurm
@@ -182,3 +183,19 @@ def test_blocks_that_cannot_start_are_told_with_their_words(endpoint, fabric, ca
         eventually(lambda: "no such module" in caplog.text, "the user is warned", timeout=30)
         assert not future.done(), "tasks wait until somebody mends the endpoint"
         assert future.cancel()
+
+
+def test_an_executor_with_no_service_runs_on_nodes_and_leaves_no_job(slurm, monkeypatch):
+    from parsl.launchers import SrunLauncher
+    from parsl.providers import SlurmProvider
+
+    for name, value in slurm.environment.items():
+        monkeypatch.setenv(name, value)
+    provider = SlurmProvider(
+        "debug", nodes_per_block=2, init_blocks=1, max_blocks=1, walltime="00:05:00", launcher=SrunLauncher()
+    )
+    with HighThroughputExecutor(provider=provider, max_workers_per_node=2, passthrough=False) as executor:
+        futures = [executor.submit(where) for _ in range(8)]
+        assert len({future.result(90) for future in futures}) == 2
+        assert (executor.connected_workers, len(slurm.jobs("RUNNING"))) == (4, 1)
+    slurm.wait_for_jobs(0)
