@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
@@ -13,11 +14,21 @@ import pytest
 
 from funcx_core.errors import ContainerFailed, ContainerUnavailable
 from funcx_core.ids import TaskId
+from funcx_core.protocol.blob import read_reference
 from funcx_core.protocol.endpoint import Cancel, GiveBack
 from funcx_core.protocol.task import ContainerImage, EventKind
+from funcx_endpoint.large import LargeFolder
 from funcx_endpoint.manager.containers import ContainerSettings
 from funcx_endpoint.processes import command, identity, with_arguments
-from tests.support.containers import a_docker, a_root_tree, binds_of_this_python, needs
+from tests.support.containers import (
+    a_docker,
+    a_root_tree,
+    binds_of_this_python,
+    mounts_of_this_python,
+    needs,
+    podman_conf,
+    podman_refuses,
+)
 from tests.support.fake_interchange import FakeInterchange
 
 DOCKER = ContainerSettings(kind="docker", image="the-image")
@@ -43,6 +54,10 @@ def die() -> None:
 
 def pids() -> tuple[int, int]:
     return os.getpid(), os.getppid()
+
+
+def much() -> bytes:
+    return b"x" * 50_000
 
 
 def environment() -> dict[str, str]:
@@ -71,19 +86,19 @@ async def a_running_task(interchange: FakeInterchange, **options: Any) -> TaskId
     return task_id
 
 
-async def is_like_any_other(interchange: FakeInterchange) -> None:
+async def is_like_any_other(interchange: FakeInterchange, **options: Any) -> None:
     """Output arrives, a task is stopped by signals, and a death is seen with its cause."""
-    await interchange.run(stdout_of_c)
+    await interchange.run(stdout_of_c, **options)
     await interchange.until(
         lambda: any(e.kind is EventKind.STDOUT and b"container" in e.body for e in interchange.events)
     )
-    stuck = await a_running_task(interchange, interrupt_grace=0.2)
+    stuck = await a_running_task(interchange, interrupt_grace=0.2, **options)
     interchange.send(Cancel([stuck]))
     assert (await interchange.ends(stuck)).state == "cancelled"
-    lost = await interchange.ends(interchange.submit(die))
+    lost = await interchange.ends(interchange.submit(die, **options))
     assert isinstance(lost, GiveBack)
     assert lost.details["signal"] == signal.SIGKILL
-    await interchange.run(where)
+    await interchange.run(where, **options)
 
 
 @needs("ch-run")
@@ -135,7 +150,23 @@ async def test_a_runtime_that_is_not_there_fails_the_tasks_that_need_it(intercha
         await interchange.run(where, container=ContainerImage("1", "docker", "x"))
 
 
-# --- a runtime whose containers are not below its client ----------------------------------------------------------
+@needs("ch-run")
+async def test_each_task_has_a_container_of_its_own_and_large_values_leave_it(
+    interchange: FakeInterchange, tmp_path: Path
+) -> None:
+    tree = a_root_tree(tmp_path / "root")
+    containers = charliecloud(image=str(tree), is_single_use=True)
+    LargeFolder(tmp_path / "large").open(frozenset())  # As the agent does.
+    await interchange.start_manager(workers=2, containers=containers, max_result=1000, max_large_result=100_000)
+    tasks = [interchange.submit(pids) for _ in range(4)]
+    assert len({(await interchange.value(task))[0] for task in tasks}) == 4
+    task_id = interchange.submit(much)
+    await interchange.until(lambda: task_id in interchange.results)
+    reference = read_reference(interchange.results[task_id].value)
+    assert LargeFolder(tmp_path / "large").result(reference.blob_id).stat().st_size == reference.size
+
+
+# --- runtimes whose containers are not below its client ----------------------------------------------------------
 
 
 @needs("unshare")
@@ -163,6 +194,35 @@ def environ(pid: int) -> bytes:
         return Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
         return b""
+
+
+@needs("podman")
+async def test_a_worker_in_podman_is_like_any_other_and_ends_with_its_manager(
+    interchange: FakeInterchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONTAINERS_CONF", str(podman_conf(tmp_path)))
+    tree = a_root_tree(tmp_path / "root")
+    if said := podman_refuses(tree):
+        pytest.skip(f"podman runs nothing here: {said}")
+    containers = ContainerSettings(kind="podman", options=mounts_of_this_python())
+    manager = await interchange.start_manager(workers=2, containers=containers)
+    container = ContainerImage("1", "docker", str(tree))
+    assert (await interchange.run(where, container=container))[0] == "the small root tree\n"
+    assert (await interchange.run(where))[0] == "outside"
+    await is_like_any_other(interchange, container=container)
+    await a_running_task(interchange, container=container)
+    assert await _containers_of(tmp_path)
+    manager.terminate()
+    manager.wait(60)
+    assert await _containers_of(tmp_path) == []
+
+
+async def _containers_of(folder: Path) -> list[str]:
+    listing = await asyncio.create_subprocess_exec(
+        "podman", "ps", "--all", "--format", "{{.Names}} {{.Mounts}}", stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await listing.communicate()
+    return [line for line in said.decode().splitlines() if line.startswith("funcx-worker-") and str(folder) in line]
 
 
 @needs("unshare")

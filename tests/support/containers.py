@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -46,6 +47,28 @@ def binds_of_this_python() -> list[str]:
     """Return what to tell ch-run so that this Python is in a root tree."""
     binds = [f"--bind={place}:{place}" for place in _of_this_python()]
     return [*binds, "--set-env=PATH=/bin", f"--set-env=USER={getpass.getuser()}"]
+
+
+def mounts_of_this_python() -> list[str]:
+    """Return what to tell podman so that this Python is in a root tree."""
+    mounts = [f"--mount=type=bind,source={place},target={place},readonly" for place in _of_this_python()]
+    return [*mounts, "--env=PATH=/bin", "--network=none"]
+
+
+def podman_conf(folder: Path) -> Path:
+    """Write what lets podman run where its usual runtime and limits cannot be had; for `CONTAINERS_CONF`."""
+    runtime = next((name for name in ("runc", "crun") if shutil.which(name)), "crun")
+    conf = folder / "containers.conf"
+    limits = '["nofile=1024:1024", "nproc=1000:1000"]'
+    conf.write_text(f'[engine]\nruntime = "{runtime}"\n[containers]\ndefault_ulimits = {limits}\n')
+    return conf
+
+
+def podman_refuses(tree: Path) -> str:
+    """Return why podman runs nothing on this machine; empty if it does."""
+    line = ["podman", "run", "--rm", *mounts_of_this_python(), "--rootfs", str(tree), "/usr/bin/true"]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    return done.stderr.strip() if done.returncode else ""
 
 
 _DOCKER = """#!{python}

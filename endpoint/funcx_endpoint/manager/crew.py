@@ -37,6 +37,7 @@ from funcx_endpoint.manager.printed import Printed
 from funcx_endpoint.manager.settings import ManagerSettings
 from funcx_endpoint.manager.usage import LOOK_SECONDS
 from funcx_endpoint.manager.workers import CLIENT_SECONDS, WorkerProcess
+from funcx_endpoint.worker.handover import remove_stray
 from funcx_endpoint.worker.isolation import kill_children, reap
 from funcx_endpoint.worker.page import STARTED
 
@@ -92,6 +93,8 @@ class Crew:
         """Bind to the running loop."""
         self._loop = asyncio.get_running_loop()
         self._printed.open()
+        if self._settings.containers is not None:
+            remove_stray()
 
     # --- from the machine ---------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ import socket
 import struct
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,8 @@ from funcx_endpoint.worker.settings import WorkerSettings
 _SETTINGS_BYTES: Final = 64 * 1024
 _PEER: Final = struct.Struct("3i")
 _NO_MANAGER: Final = 70
+_PREFIX: Final = "funcx-worker-"
+_STRAY_SECONDS: Final = 60.0
 _HIGH: Final = 200
 """Where a task that closes what it knows of does not come by."""
 
@@ -38,7 +41,9 @@ class Handover:
 
     def __init__(self, name: str) -> None:
         # A socket's path is short, so it cannot be in the endpoint's folder.
-        self.folder = Path(tempfile.mkdtemp(prefix="funcx-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self._mark = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(self._mark, fcntl.LOCK_EX)
         self._path = self.folder / name
         self._life, self._others_life = os.pipe2(os.O_CLOEXEC)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -80,14 +85,38 @@ class Handover:
     def close(self) -> None:
         """The worker has ended, or is to: it does not live longer than this."""
         self.stop()
-        for descriptor in (self._life, self._others_life):
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
-        # Only empty folders are here: what is bound on them is so in the container alone.
+        for descriptor in (self._life, self._others_life, self._mark):
+            os.close(descriptor)
+        _remove(self.folder)
+
+
+def remove_stray(older_than: float = _STRAY_SECONDS) -> None:
+    """Remove what managers left that were killed: folders of this user that nobody holds a lock on any more."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
-            for place in self.folder.iterdir():
-                place.rmdir()
-            self.folder.rmdir()
+            known = folder.stat()
+            if known.st_uid == os.geteuid() and time.time() - known.st_mtime > older_than and _is_free(folder):
+                _remove(folder)
+
+
+def _is_free(folder: Path) -> bool:
+    mark = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(mark)
+    return True
+
+
+def _remove(folder: Path) -> None:
+    # Only a socket and empty folders are here: what is bound on these is so in the container alone.
+    with contextlib.suppress(OSError):
+        for one in folder.iterdir():
+            if one.is_dir():
+                one.rmdir()
+            else:
+                one.unlink()
+        folder.rmdir()
 
 
 def take(path: str) -> WorkerSettings:
