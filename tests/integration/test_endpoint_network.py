@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.support.chaosproxy import ChaosProxy
 from tests.support.fabric import ENDPOINT_CONFIG, Fabric, eventually
+from tests.support.partition import agent_behind_proxies
 
 TASKS = 300
 
@@ -29,25 +27,6 @@ with open(os.open(changed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") a
     json.dump(content, file)
 sys.argv = ["funcx_endpoint.manager"]
 main(["--settings", changed, "--block-id", block_id])
-"""
-
-AGENT_BEHIND_PROXY = """
-import json
-import msgspec
-from funcx_endpoint.registration import Registrar
-
-_register = Registrar.register
-
-
-def _behind_proxy(self):
-    found = _register(self)
-    with open("{folder}/targets", "w") as file:
-        json.dump([found.tasks_port, found.results_port, found.commands_port], file)
-    tasks, results, commands = json.load(open("{folder}/ports"))
-    return msgspec.structs.replace(found, tasks_port=tasks, results_port=results, commands_port=commands)
-
-
-Registrar.register = _behind_proxy
 """
 
 
@@ -74,8 +53,8 @@ def run_through(fabric: Fabric, ledger: Path, trouble) -> None:
     assert set(runs.values()) == {1}, "a task ran twice"
 
 
-def config(extra: str = "", **fields: float) -> str:
-    return ENDPOINT_CONFIG.format(**{"workers": 2, "period": 0.3, "threshold": 3.0, **fields}) + extra
+def config() -> str:
+    return ENDPOINT_CONFIG.format(workers=2, period=0.3, threshold=3.0)
 
 
 def test_resets_between_manager_and_agent_lose_and_repeat_nothing(new_fabric, tmp_path):
@@ -112,24 +91,8 @@ def test_resets_between_manager_and_agent_lose_and_repeat_nothing(new_fabric, tm
         assert log.read_text().count("enrolling") == enrolled
 
 
-@contextmanager
-def agent_behind_proxies(fabric: Fabric, folder: Path) -> Iterator[list[ChaosProxy]]:
-    """Start the endpoint `local` with a proxy before each of the forwarder's three ports."""
-    targets = folder / "targets"
-    with ExitStack() as stack:
-        proxies = [
-            stack.enter_context(ChaosProxy(lambda index=index: ("127.0.0.1", json.loads(targets.read_text())[index])))
-            for index in range(3)
-        ]
-        (folder / "ports").write_text(json.dumps([proxy.port for proxy in proxies]))
-        fabric.configure_endpoint("local", config(AGENT_BEHIND_PROXY.format(folder=folder), threshold=1.0))
-        fabric.endpoint_names = ("local",)
-        fabric.start_endpoint("local")
-        yield proxies
-        fabric.stop_endpoint("local")
-
-
 def test_a_bad_network_between_agent_and_service_loses_nothing(new_fabric, tmp_path):
+    """F26: resets, and silence in both directions and in each one."""
     fabric: Fabric = new_fabric(endpoints=())
     with agent_behind_proxies(fabric, tmp_path) as proxies:
 
@@ -139,13 +102,22 @@ def test_a_bad_network_between_agent_and_service_loses_nothing(new_fabric, tmp_p
                     proxy.reset()
                 time.sleep(0.4)
 
+        def silence(seconds, direction):
+            def trouble(futures):
+                for proxy in proxies:
+                    proxy.blackhole(direction)
+                time.sleep(seconds)
+                for proxy in proxies:
+                    proxy.pass_on()
+
+            return trouble
+
+        workers = fabric.pids("worker")
         run_through(fabric, tmp_path / "resets", resets)
-
-        def silence(futures):
-            for proxy in proxies:
-                proxy.blackhole()
-            time.sleep(5)
-            for proxy in proxies:
-                proxy.pass_on()
-
-        run_through(fabric, tmp_path / "silence", silence)
+        run_through(fabric, tmp_path / "silence", silence(5, "both"))
+        run_through(fabric, tmp_path / "deaf", silence(2, "back"))
+        run_through(fabric, tmp_path / "dumb", silence(2, "forth"))
+        assert fabric.pids("worker") == workers, "workers work on"
+        # The next one is seen to be online at once, and not a heartbeat later.
+        proxies[2].reset()
+        eventually(lambda: fabric.is_online("local"), "it is online again", timeout=10)

@@ -1,6 +1,6 @@
 """A TCP proxy that misbehaves on demand, for tests: it runs in a thread of its own and needs no rights.
 
-Modes: ``pass`` forwards; ``blackhole`` keeps connections open and forwards nothing, so that neither side learns of it; ``reset`` ends
+Modes: ``pass`` forwards; ``blackhole`` keeps connections open and forwards nothing, or nothing in one direction, so that neither side learns of it; ``reset`` ends
 every connection with RST and then passes; ``refuse`` does so with new ones too until the mode changes; ``delay`` and
 ``throttle`` forward late or slowly.
 """
@@ -15,13 +15,14 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 CHUNK: Final = 16 * 1024
 _RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER with a time of 0: closing drops what is unsent and sends RST."""
 
 Target = tuple[str, int]
+Direction = Literal["forth", "back", "both"]
 
 
 class ChaosProxy:
@@ -34,6 +35,7 @@ class ChaosProxy:
         self._connections: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._mode = "pass"
+        self._swallows: Direction = "both"
         self._delay = 0.0
         self._rate = 0.0
         self.accepted = 0
@@ -79,8 +81,9 @@ class ChaosProxy:
         self._set("refuse")
         self.reset()
 
-    def blackhole(self) -> None:
-        """Swallow everything; connections stay open."""
+    def blackhole(self, direction: Direction = "both") -> None:
+        """Swallow what goes forth to the target, what comes back, or both; connections stay open."""
+        self._swallows = direction
         self._set("blackhole")
 
     def delay(self, seconds: float) -> None:
@@ -140,17 +143,17 @@ class ChaosProxy:
         self._connections.add(pair)
         try:
             async with asyncio.TaskGroup() as both:
-                both.create_task(self._pump(reader, far_writer))
-                both.create_task(self._pump(far_reader, writer))
+                both.create_task(self._pump(reader, far_writer, "forth"))
+                both.create_task(self._pump(far_reader, writer, "back"))
         finally:
             self._connections.discard(pair)
             for one in pair:
                 _abort(one)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Direction) -> None:
         with contextlib.suppress(OSError):
             while chunk := await reader.read(CHUNK):
-                if self._mode == "blackhole":
+                if self._mode == "blackhole" and self._swallows in {way, "both"}:
                     continue
                 if self._mode == "delay":
                     await asyncio.sleep(self._delay)
