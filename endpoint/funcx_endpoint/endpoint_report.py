@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from funcx_core.errors import FuncxError
+from funcx_core.protocol.endpoint import EndpointStatus
 from funcx_endpoint import lifecycle
 from funcx_endpoint.control.client import ask
 from funcx_endpoint.control.messages import (
@@ -16,12 +17,14 @@ from funcx_endpoint.control.messages import (
     AskBlocks,
     AskManagers,
     AskQueue,
+    AskStatus,
     Blocks,
     ManagerReport,
     Managers,
     Question,
     Queue,
     QueueReport,
+    Told,
 )
 from funcx_endpoint.folder import EndpointFolder, LastError, Status
 from funcx_endpoint.lifecycle import State, Summary
@@ -65,6 +68,10 @@ def report(folder: EndpointFolder) -> EndpointReport:
     """Return how an endpoint is."""
     row = lifecycle.summary(folder)
     agent = folder.status() if row.state in {State.RUNNING, State.DISCONNECTED} else None
+    if agent is not None:
+        agent = _as_of_now(folder, agent)
+        if row.state is State.RUNNING:
+            row = msgspec.structs.replace(row, detail=lifecycle.trouble(agent))
     last_error = folder.last_error()
     return EndpointReport(
         id=row.id,
@@ -108,6 +115,12 @@ def lines(found: EndpointReport) -> list[str]:
 def _by_container(containers: dict[str, int]) -> str:
     parts = [f"{count} in {container or 'none'}" for container, count in sorted(containers.items())]
     return f" (containers: {', '.join(parts)})" if parts else ""
+
+
+def _as_of_now(folder: EndpointFolder, found: Status) -> Status:
+    """Return the agent's word with what it says when asked: on a full disk its file stays as it was."""
+    told = _asked(folder, AskStatus(), Told(EndpointStatus(state=found.state, detail=found.detail))).status
+    return msgspec.structs.replace(found, state=told.state, detail=told.detail)
 
 
 def _asked(folder: EndpointFolder, question: Question, nothing: T) -> T:

@@ -17,6 +17,9 @@ from funcx_core.ids import EndpointId, new_endpoint_id, parse_id
 from funcx_endpoint.processes import Identity, identity
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+UNACKED_RESULTS: Final = "unacked_results"
+_EARLIER_RESULTS: Final = "results"
+"""What that folder was called at first."""
 LARGE: Final = "large"
 """Name of the folder for large values in an endpoint's, see `funcx_endpoint.large`."""
 RESERVED: Final = frozenset({"service", "config.py"})
@@ -68,7 +71,7 @@ class EndpointFolder:
         self.lock = path / "agent.lock"
         self.stop_request = path / "stop.json"
         self.manager_settings = path / "managers.json"
-        self.results = path / "results"
+        self.results = path / UNACKED_RESULTS
         self.leases = path / "leases"
         self.large = path / LARGE
         self.scripts = path / "blocks"
@@ -89,6 +92,9 @@ class EndpointFolder:
         private_dir(self.path)
         self.path.chmod(0o700)
         self.logs.mkdir(mode=0o700, exist_ok=True)
+        earlier = self.path / _EARLIER_RESULTS
+        if earlier.is_dir() and not self.results.exists():
+            earlier.rename(self.results)
 
     def endpoint_id(self) -> EndpointId | None:
         """Return the endpoint's id, or None if it was never started."""

@@ -107,8 +107,12 @@ def summary(folder: EndpointFolder) -> Summary:
         return Summary(
             id=endpoint_id, state=State.DISCONNECTED, detail="not connected to the service", name=folder.name
         )
-    detail = "" if status.state == "ok" else f"{status.state}: {status.detail}"
-    return Summary(id=endpoint_id, state=State.RUNNING, detail=detail, name=folder.name)
+    return Summary(id=endpoint_id, state=State.RUNNING, detail=trouble(status), name=folder.name)
+
+
+def trouble(status: Status) -> str:
+    """Return what is wrong with an endpoint that runs; empty if nothing is."""
+    return "" if status.state == "ok" else f"{status.state}: {status.detail}"
 
 
 def require(folder: EndpointFolder) -> None:

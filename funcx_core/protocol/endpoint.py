@@ -109,7 +109,10 @@ class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):
 
 
 class EndpointStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """An endpoint's own report of itself, shown to people and used by pickers. Counts are of now."""
+    """An endpoint's own report of itself, shown to people and used by pickers. Counts are of now.
+
+    The next one follows within `heartbeat_period` seconds, or the endpoint is not well.
+    """
 
     workers: int = 0
     idle_workers: int = 0
@@ -122,6 +125,7 @@ class EndpointStatus(msgspec.Struct, frozen=True, kw_only=True):
     hostname: str = ""
     python_version: str = ""
     version: str = ""
+    heartbeat_period: float = 0.0
     extra: dict[str, Any] = {}
 
 

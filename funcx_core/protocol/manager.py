@@ -18,7 +18,16 @@ import msgspec
 
 from funcx_core.ids import BlockId, ManagerId
 from funcx_core.protocol.codec import Decoder
-from funcx_core.protocol.endpoint import Cancel, Events, GiveBack, Heartbeat, Results, TaskBatch, Transitions
+from funcx_core.protocol.endpoint import (
+    PROTOCOL_VERSION,
+    Cancel,
+    Events,
+    GiveBack,
+    Heartbeat,
+    Results,
+    TaskBatch,
+    Transitions,
+)
 from funcx_core.protocol.environment import Environment
 from funcx_core.protocol.task import Lease
 
@@ -63,6 +72,7 @@ class ManagerRegister(msgspec.Struct, frozen=True, kw_only=True, tag="manager_re
     container: str | None = None
     container_kinds: list[str] | None = None
     nodes: int = 1
+    protocol_version: int = PROTOCOL_VERSION
 
 
 class ManagerRegistered(msgspec.Struct, frozen=True, tag="manager_registered"):
@@ -83,7 +93,7 @@ class ReportsAck(msgspec.Struct, frozen=True, tag="reports_ack"):
 class ManagerRefused(msgspec.Struct, frozen=True, tag="manager_refused"):
     """The interchange gave this manager up: stop its workers and end. Its late results were kept if they still counted.
 
-    With the code ``register`` it only does not know the connection: register again.
+    With the code ``register`` it only does not know the connection: register again. With ``version_mismatch`` it never had it.
     """
 
     code: str

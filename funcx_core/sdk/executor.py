@@ -283,11 +283,13 @@ class FuncXExecutor(Executor):
         """Make the stream, once for each process: a forked child has one of its own."""
         with self._opening:
             if self._stream is None or self._registry is None or self._stream.is_forked:
+                warnings = EndpointWarnings(self.funcx_client)
                 self._stream = TaskStream(
                     self.funcx_client.settings,
                     batch_size=self.batch_size,
                     on_transfer=self._on_transfer,
-                    on_waiting=EndpointWarnings(self.funcx_client).look,
+                    on_waiting=warnings.look,
+                    on_met=warnings.meet,
                 )
                 self._registry = FunctionRegistry(self._stream.register)
                 # The stream of an executor that is dropped without shutdown() ends with its last task.

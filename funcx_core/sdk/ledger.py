@@ -129,12 +129,20 @@ class Ledger:
         self._most_calls = min(most_calls, MOST_CALLS)
         self._cancels: dict[TaskId, bool] = {}  # asked for, and the task has not ended
         self._last_seq: dict[TaskId, int] = {}
+        self._endpoints: set[EndpointId] = set()
+        self._known_endpoints: set[EndpointId] = set()
         self._unusable: dict[FunctionId, FuncxError] = {}
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits to be sent or acknowledged and no task is open."""
         return not self.queue and not self.unanswered and not self.open
+
+    def new_endpoints(self) -> set[EndpointId]:
+        """Return the endpoints to which something was sent for the first time since the last call."""
+        new = self._endpoints - self._known_endpoints
+        self._known_endpoints |= new
+        return new
 
     def waiting_at(self) -> set[EndpointId]:
         """Return the endpoints of the oldest open tasks that are not known to run."""
@@ -167,6 +175,7 @@ class Ledger:
             future, call = front  # type: ignore[misc]
             if request is None:
                 request = Request(next(self._numbers), future.route)
+                self._endpoints.add(future.route.endpoint_id)
             elif future.route is not request.route or size + len(call.payload) > MOST_BYTES:
                 break
             queue.popleft()

@@ -55,6 +55,7 @@ class TaskStream:
         on_connection: called with True when the stream is connected, and with False when it is not any more.
         on_transfer: called as large values go up and down, on the thread that waits for that.
         on_waiting: called, on a thread of its own, with the endpoints of tasks that have waited for a while.
+        on_met: called likewise, once, with each endpoint that was sent something.
 
     Attributes:
         is_forked: whether this process is a forked child of the one that made the stream, where it is of no use.
@@ -69,12 +70,13 @@ class TaskStream:
         on_connection: Callable[[bool], None] | None = None,
         on_transfer: OnProgress | None = None,
         on_waiting: Callable[[set[EndpointId]], None] | None = None,
+        on_met: Callable[[set[EndpointId]], None] | None = None,
     ) -> None:
         self.transfer = Transfer(lambda: settings, on_progress=on_transfer)
         self.is_forked = False
         self._settings = settings
         self._connect_timeout = connect_timeout
-        self._hooks = (on_connection, on_waiting)
+        self._hooks = (on_connection, on_waiting, on_met)
         self._ledger = Ledger(most_calls=batch_size)
         self._queue = self._ledger.queue
         self._conditions = Conditions()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from funcx_core.errors import FuncxError, RemoteProtocolError, ServiceUnavailable, TryAgainLater
+from funcx_core.errors import FuncxError, RemoteProtocolError, ServiceUnavailable, StorageFull, TryAgainLater
 from funcx_core.ids import EndpointId
 from funcx_core.protocol.client import (
     Accepted,
@@ -45,10 +45,11 @@ logger = logging.getLogger("funcx")
 
 
 class Hooks(msgspec.Struct, frozen=True):
-    """Who is called: about connections, and (on a thread of its own) about endpoints where tasks wait."""
+    """Who is called: about connections, and (on a thread of its own) about endpoints where tasks wait, and about each of them once."""
 
     on_connection: Callable[[bool], None] | None = None
     on_waiting: Callable[[set[EndpointId]], None] | None = None
+    on_met: Callable[[set[EndpointId]], None] | None = None
 
 
 class StreamThread(threading.Thread):
@@ -73,6 +74,7 @@ class StreamThread(threading.Thread):
         self._hooks = hooks
         self._connect_timeout = connect_timeout
         self._loop = new_loop()
+        self._said_full = False
         self._hung_up = asyncio.Event()
         self._wire: Wire | None = None
 
@@ -172,6 +174,8 @@ class StreamThread(threading.Thread):
             before = oldest
             await asyncio.sleep(pause)
             oldest = next(iter(self._ledger.open), None)
+            if self._hooks.on_met is not None and (met := self._ledger.new_endpoints()):
+                await self._loop.run_in_executor(None, self._hooks.on_met, met)
             if oldest is None or oldest != before:
                 pause = _FIRST_LOOK
                 continue
@@ -235,6 +239,7 @@ class StreamThread(threading.Thread):
             case TaskResults():
                 self._ledger.results(message)
             case Accepted():
+                self._said_full = False
                 self.send_all(self._ledger.accepted(message))
                 if self._wire is not None:
                     self._wire.go_on()
@@ -243,6 +248,7 @@ class StreamThread(threading.Thread):
             case TaskStates():
                 self._guarded(self._ledger.states, message)
             case Refused():
+                self._say_once(message)
                 refused = self._ledger.refused(message)
                 if self._wire is not None:
                     self._wire.retry_later(refused, message.retry_after)
@@ -250,6 +256,12 @@ class StreamThread(threading.Thread):
                 self.limits = message.limits
             case Poll():
                 self.send_all(list(self._ledger.watches()))
+
+    def _say_once(self, message: Refused) -> None:
+        """A full disk lasts until somebody does something about it; other reasons to wait pass by themselves."""
+        if message.code == StorageFull.code and not self._said_full:
+            self._said_full = True
+            logger.warning("%s What was submitted is kept here and sent again.", message.message)
 
     def _guarded(self, handle: Callable[[Any], None], message: Any) -> None:
         try:

@@ -200,7 +200,7 @@ def test_starting_and_stopping_twice(fresh_fabric):
     assert not [found for found in fresh_fabric.processes() if found.role != "service"]
     assert not fresh_fabric.is_online("local")
     assert fresh_fabric.endpoint_cli("stop", "local").stdout == "Endpoint 'local' was not running.\n"
-    assert not list((fresh_fabric.home / "local" / "results").iterdir())
+    assert not list((fresh_fabric.home / "local" / "unacked_results").iterdir())
 
 
 def test_two_starts_at_once_make_one_agent(fresh_fabric):

@@ -123,6 +123,10 @@ class BlockRunner:
         """A manager registered."""
         self._perform(self.state.manager_joined(block_id, manager_id))
 
+    def manager_refused(self, block_id: BlockId, reason: str) -> None:
+        """A manager came that is of no use."""
+        self._perform(self.state.manager_refused(block_id, reason, now=asyncio.get_running_loop().time()))
+
     def manager_left(self, block_id: BlockId, manager_id: ManagerId) -> None:
         """A manager is gone."""
         self._perform(self.state.manager_left(block_id, manager_id, now=asyncio.get_running_loop().time()))

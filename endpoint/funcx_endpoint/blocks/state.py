@@ -202,6 +202,14 @@ class Blocks:
         self._failures_of(block.kind).worked()
         return [] if back is None else self._end_surplus(block_id)
 
+    def manager_refused(self, block_id: BlockId, reason: str, *, now: float) -> list[Effect]:
+        """A manager of this block is of no use. A block that has no other one has failed."""
+        block = self._blocks.get(block_id)
+        if block is None or block.managers or block.phase is Phase.ENDING:
+            return []
+        self._failures_of(block.kind).failed(reason, now)
+        return self._end(block_id)
+
     def manager_left(self, block_id: BlockId, manager_id: ManagerId, *, now: float) -> list[Effect]:
         """A manager of this block ended or was given up. A block without managers is given up."""
         block = self._blocks.get(block_id)

@@ -33,7 +33,7 @@ from funcx_core.protocol.endpoint import (
     ResultsAck,
     TaskBatch,
 )
-from funcx_core.protocol.manager import Drained, FromManager, ManagerEnvironment, ManagerRegister
+from funcx_core.protocol.manager import Drained, FromManager, ManagerEnvironment, ManagerRefused, ManagerRegister
 from funcx_core.protocol.task import Lease, TaskError, TaskResult
 from funcx_core.transport.zmq import KeyPair
 from funcx_endpoint import processes
@@ -56,6 +56,7 @@ from funcx_endpoint.interchange.readiness import Readiness
 from funcx_endpoint.interchange.spool import NO_TOKEN, Spool
 from funcx_endpoint.interchange.state import Interchange
 from funcx_endpoint.interchange.uplink import SessionRefused, Uplink
+from funcx_endpoint.interchange.versions import MISMATCH, mismatch
 from funcx_endpoint.large import LargeFolder
 from funcx_endpoint.manager.settings import ManagerSettings
 from funcx_endpoint.ports import in_range
@@ -63,6 +64,7 @@ from funcx_endpoint.registration import Registrar
 
 _log = logging.getLogger(__name__)
 
+PYTHON: Final = platform.python_version()
 LONGEST_TICK: Final = 0.5
 OVERSLEPT: Final = 0.5
 """Seconds of delay of the agent itself (stopped, swapped out) that do not count as silence of its managers."""
@@ -330,6 +332,9 @@ class Agent:
     # --- managers --------------------------------------------------------------------------------------------------
 
     def _from_manager(self, manager_id: ManagerId, message: FromManager) -> None:
+        if isinstance(message, ManagerRegister) and (why := mismatch(message, PYTHON)):
+            self._refuse(message, why)
+            return
         self._perform(self._state.receive(manager_id, message, now=self._loop.time(), stamp=time.time_ns()))
         if isinstance(message, ManagerEnvironment) and self._environments.note(message.environment):
             self._uplink.environments(self._environments.known)
@@ -345,6 +350,13 @@ class Agent:
             )
             self._blocks.manager_joined(message.block_id, manager_id)
             self._look()
+
+    def _refuse(self, message: ManagerRegister, why: str) -> None:
+        ids = {"manager_id": message.manager_id, "block_id": message.block_id}
+        _log.error("a manager is refused: %s", why, extra=ids)
+        self._floor.send(message.manager_id, ManagerRefused(MISMATCH, why))
+        self._floor.forget(message.manager_id)
+        self._blocks.manager_refused(message.block_id, why)
 
     def _manager_ended(self, manager_id: ManagerId) -> None:
         self._perform(self._state.manager_ended(manager_id))
@@ -536,6 +548,7 @@ class Agent:
             detail=detail,
             hostname=socket.gethostname(),
             python_version=platform.python_version(),
+            heartbeat_period=self._config.heartbeat_period,
             version=__version__,
             extra={
                 "late_results": self._state.late_results,

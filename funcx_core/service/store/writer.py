@@ -39,6 +39,8 @@ QUICK_SECONDS: Final = 0.001
 WEIGHT_OF_OLD: Final = 0.8
 BUSY_SECONDS: Final = 5.0
 BUSY_PAUSE: Final = 0.02
+FULL_SECONDS: Final = 2.0
+"""Clients try again after so long when the disk is full: what they have is nowhere else yet."""
 
 _DISK_FULL: Final = ("disk is full", "disk I/O error")
 _BUSY: Final = ("database is locked", "database table is locked")
@@ -273,7 +275,8 @@ def _explain(error: Exception) -> Exception:
     text = str(cause) if isinstance(cause, sqlite3.Error) else ""
     no_space = isinstance(error, OSError) and error.errno in _NO_SPACE
     if no_space or any(sign in text for sign in _DISK_FULL):
-        return StorageFull("The service's disk is full; nothing was accepted. Free some space there and try again.")
+        text = "The service's disk is full; nothing was accepted. Free some space there and try again."
+        return StorageFull(text, retry_after=FULL_SECONDS)
     if any(sign in text for sign in _BUSY):
         return _DatabaseBusy()
     return error

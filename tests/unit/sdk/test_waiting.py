@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import platform
 
 import pytest
 
+from funcx_core import __version__
 from funcx_core.errors import ServiceUnavailable
-from funcx_core.sdk.waiting import EndpointWarnings, in_words
+from funcx_core.sdk.waiting import EndpointWarnings, difference, in_words
 
 
 def a_status(state="ok", detail="", status="online"):
@@ -53,3 +55,21 @@ def test_each_reason_is_told_once_until_it_is_gone(caplog):
         for _ in range(7):
             warnings.look(["e"])
     assert [record.message[-1] for record in caplog.records] == ["a", "b", "b"]
+
+
+@pytest.mark.parametrize(
+    ("details", "said"),
+    [
+        ({"python_version": platform.python_version(), "version": __version__}, ""),
+        ({}, ""),
+        ({"python_version": "3.5.2"}, f"runs Python 3.5.2, this is Python {platform.python_version()}. Functions"),
+        (
+            {"python_version": "3.5.2", "version": "99.0.0"},
+            f"Python {platform.python_version()} and funcX 99.0.0, this is funcX {__version__}. Functions",
+        ),
+    ],
+)
+def test_another_version_is_told_with_the_one_here(details, said):
+    found = difference({"status": "online", "name": "theta", "details": details})
+    assert said in found
+    assert bool(said) == bool(found)
