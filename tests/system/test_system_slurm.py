@@ -66,6 +66,19 @@ def nap(seconds):
     return seconds
 
 
+def where_once_all_have_begun(seen, gate):
+    import os
+    import pathlib
+    import time
+
+    node = os.environ["SLURMD_NODENAME"]
+    with pathlib.Path(seen).open("a") as file:
+        file.write(f"{node}\n")
+    while not pathlib.Path(gate).exists():
+        time.sleep(0.05)
+    return node
+
+
 def test_blocks_come_with_the_load_and_go_when_idle(endpoint, fabric, slurm):
     endpoint("scales", "init_blocks=0, max_blocks=2, walltime='00:05:00'", "max_workers_per_node=2, max_idletime=1,")
     assert slurm.jobs() == []
@@ -152,22 +165,25 @@ def test_cancelling_a_job_under_load_gives_back_what_has_not_started(endpoint, f
 def test_blocks_that_end_by_the_clock_lose_nothing(endpoint, fabric, slurm, tmp_path):
     ledger = Ledger(tmp_path / "ledger")
     # Slurm counts in minutes; what the managers know of it is what counts here.
-    endpoint("short", "init_blocks=1, min_blocks=1, max_blocks=1, walltime='00:00:06'")
+    endpoint("short", "init_blocks=1, min_blocks=1, max_blocks=1, walltime='00:00:14'")
     with fabric.executor("short") as executor:
-        names = [f"t{number}" for number in range(20)]
-        futures = [executor.submit(ledger.function, str(ledger.path), name, 0.6) for name in names]
-        assert [future.result(timeout=90) for future in futures] == names
+        names = [f"t{number}" for number in range(36)]
+        futures = [executor.submit(ledger.function, str(ledger.path), name, 0.5) for name in names]
+        assert [future.result(timeout=120) for future in futures] == names
     assert set(ledger.starts().values()) == {1}
     assert len(list(fabric.home.glob("short/logs/manager-*.log"))) >= 2
 
 
-def test_a_drained_node_finishes_what_it_has_and_gets_no_new_block(endpoint, fabric, slurm):
+def test_a_drained_node_finishes_what_it_has_and_gets_no_new_block(endpoint, fabric, slurm, tmp_path):
     endpoint("drained", "init_blocks=1, min_blocks=1, max_blocks=2")
     with fabric.executor("drained") as executor, contextlib.ExitStack() as undo:
         first = executor.submit(where).result(timeout=60)
         slurm.drain(first)
         undo.callback(slurm.resume, first)
-        futures = [executor.submit(where, 4) for _ in range(4)]
+        seen, gate = tmp_path / "seen", tmp_path / "gate"
+        futures = [executor.submit(where_once_all_have_begun, str(seen), str(gate)) for _ in range(4)]
+        eventually(lambda: seen.exists() and len(seen.read_text().split()) == 4, "all have begun", timeout=60)
+        gate.touch()
         assert len({future.result(timeout=60) for future in futures} - {first}) == 1, "the second block is elsewhere"
         slurm.run("scancel", *(job.id for job in slurm.jobs("RUNNING") if job.nodes == first))
         eventually(lambda: first not in {job.nodes for job in slurm.jobs()}, "the first block has ended", timeout=30)
