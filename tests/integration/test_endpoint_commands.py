@@ -66,11 +66,13 @@ def report(fabric, name):
     return json.loads(fabric.endpoint_cli("status", "--json", name).stdout)
 
 
-def sleepy(seconds):
+def wait_for_file(path):
     import time
+    from pathlib import Path
 
-    time.sleep(seconds)
-    return seconds
+    while not Path(path).exists():
+        time.sleep(0.05)
+    return "went on"
 
 
 def test_an_endpoint_of_a_yaml_file_with_an_id_that_was_given_lives_and_is_deleted(fabric, configured, environment):
@@ -126,15 +128,28 @@ def test_a_block_that_cannot_start_is_told_on_the_screen_with_what_it_printed(fa
     assert "last error" in shown
 
 
-def test_drain_waits_as_long_as_tasks_run(fabric, configured):
+def test_drain_waits_as_long_as_tasks_run(fabric, configured, tmp_path):
     name = configured("drain", more="grace: 0.1")
     fabric.endpoint_cli("start", name)
     with fabric.executor(name) as executor:
-        future = executor.submit(sleepy, 3)
+        future = executor.submit(wait_for_file, str(tmp_path / "go"))
         eventually(lambda: report(fabric, name)["agent"]["running_tasks"] == 1, "the task runs")
-        done = fabric.endpoint_cli("stop", "--drain", name)
-        assert "waiting for 1 running tasks" in done.stderr
-        assert future.result(20) == 3
+        stopping = subprocess.Popen(
+            [sys.executable, "-m", "funcx_endpoint.cli", "stop", "--drain", name],
+            env=fabric.environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert stopping.stderr is not None
+            assert "waiting for 1 running tasks" in stopping.stderr.readline()
+            (tmp_path / "go").touch()
+            assert stopping.wait(30) == 0
+        finally:
+            stopping.kill()
+            stopping.communicate()
+        assert future.result(20) == "went on"
 
 
 @pytest.mark.parametrize(("more", "flags"), [("", ["--log-to-console"]), ("detach_endpoint: false", [])])
