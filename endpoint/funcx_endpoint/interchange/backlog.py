@@ -18,7 +18,6 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, takewhile
 from typing import TYPE_CHECKING, Final
 
-from funcx_core.protocol.task import Task
 from funcx_endpoint.interchange.records import Held
 from funcx_endpoint.interchange.shapes import PLAIN, Shape, shape_of
 
@@ -135,14 +134,14 @@ class Backlog:
 
     # --- tasks come and go ---------------------------------------------------------------------------------------
 
-    def queue_for(self, task: Task) -> deque[Held]:
+    def queue_for(self, held: Held) -> deque[Held]:
         """Return the queue at whose end this task waits."""
-        return self._lane(task).queue
+        return self._lane(held).queue
 
     def put_back(self, tasks: list[Held]) -> None:
         """These came back unstarted: they wait before the others, in this order."""
         for held in reversed(tasks):
-            lane = self._lane(held.task)
+            lane = self._lane(held)
             lane.queue.appendleft(held)
             if held.charged:
                 self._accounts[lane.owner].clock -= held.charged
@@ -164,9 +163,11 @@ class Backlog:
             account.clock = max(account.clock, self._clock)
         return account
 
-    def _lane(self, task: Task) -> Lane:
-        options = task.options
+    def _lane(self, held: Held) -> Lane:
+        task, options = held.task, held.task.options
         key = PLAIN_LANE if options is None else (options.priority, shape_of(options))
+        if held.container:
+            key = key[0], key[1]._replace(container=held.container)
         return self._account(task.owner).lane(key)
 
     # --- whose turn it is ------------------------------------------------------------------------------------------

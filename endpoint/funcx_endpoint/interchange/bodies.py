@@ -35,6 +35,11 @@ class Bodies:
     def __contains__(self, function_id: FunctionId) -> bool:
         return function_id in self._bodies
 
+    def container_of(self, function_id: FunctionId) -> str:
+        """Return the id of the container in which a function runs; empty for none."""
+        image = self._bodies[function_id].container
+        return "" if image is None else image.container_id
+
     def named(self, function_ids: Iterable[FunctionId]) -> list[Function]:
         """Return these bodies."""
         return [self._bodies[function_id] for function_id in function_ids]

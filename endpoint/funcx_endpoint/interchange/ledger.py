@@ -256,7 +256,7 @@ class Ledger:
 
     def _deal(self) -> list[tuple[ManagerRecord, list[Held]]]:
         queue, managers = self._backlog.only, self._managers.values()
-        if queue is not None and not self._is_particular:
+        if queue is not None and not self._is_particular and not self._routing.is_hard:
             return deal(queue, managers, self._run_times, self._routing.prefetch)
         routing = self._routing
         round_ = Placing(

@@ -153,7 +153,7 @@ class Placing:
         manager.take(function_id, len(taken))
         manager.extra += (width - 1) * len(taken)
         options = taken[0].task.options
-        manager.container = "" if options is None else options.container_id or ""
+        manager.container = taken[0].container or ("" if options is None else options.container_id or "")
         self._backlog.lease(account, taken, self._run_times.expected(function_id))
         self._dealt.setdefault(id(manager), (manager, []))[1].extend(taken)
 

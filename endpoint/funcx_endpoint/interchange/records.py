@@ -228,6 +228,7 @@ class Held(msgspec.Struct):
         is_reported: the service was told that it waits for nodes.
         is_fetching: its arguments are on their way here; it is not in the queue before they are.
         cancel: how its manager was asked to stop it, if it was: whether by force.
+        container: id of the container of its function, where that matters and the task names none.
         width: slots that it takes of its manager.
         charged: seconds for which its owner was charged when it was leased on.
     """
@@ -239,5 +240,6 @@ class Held(msgspec.Struct):
     is_reported: bool = False
     is_fetching: bool = False
     cancel: bool | None = None
+    container: str = ""
     width: int = 1
     charged: float = 0.0

@@ -64,6 +64,7 @@ class Upstream(Ledger):
         held_now, bodies, backlog = self._held, self._bodies, self._backlog
         wait, owner, options, refusal = None, None, None, None
         refused: list[tuple[Held, str]] = []
+        is_hard = self._routing.is_hard
         for task in batch.tasks:
             task_id = task.task_id
             if task.function_id not in bodies:
@@ -78,9 +79,10 @@ class Upstream(Ledger):
                 effects.append(Fetch(task))
             else:
                 # Mostly a batch is one owner's, with the same options.
-                if wait is None or task.owner != owner or task.options is not options:
+                if wait is None or task.owner != owner or task.options is not options or is_hard:
                     owner, options = task.owner, task.options
-                    wait = backlog.queue_for(task).append
+                    self._note_container(held)
+                    wait = backlog.queue_for(held).append
                     refusal = self._largest.refusal(options)
                 if refusal is None:
                     wait(held)
@@ -96,13 +98,23 @@ class Upstream(Ledger):
             return effects + self._return_waiting()
         return effects + self._dispatch()
 
+    def _note_container(self, held: Held) -> None:
+        """Where a manager runs one container at a time, that of the function counts if the task names none."""
+        options = held.task.options
+        if self._routing.is_hard and (options is None or options.container_id is None):
+            held.container = self._bodies.container_of(held.task.function_id)
+
     def fetched(self, lease: Lease) -> list[Effect]:
         """The arguments of this lease are here."""
         held = self._fetching(lease)
         if held is None:
             return []
         held.is_fetching = False
-        self._backlog.queue_for(held.task).append(held)
+        refusal = self._largest.refusal(held.task.options)
+        if refusal is not None:
+            return [*self._refuse([(held, refusal)], held.arrived), *self._finish()]
+        self._note_container(held)
+        self._backlog.queue_for(held).append(held)
         return self._return_waiting() if self.is_draining else self._dispatch()
 
     def not_fetched(self, lease: Lease, error: TaskError, *, stamp: int) -> list[Effect]:

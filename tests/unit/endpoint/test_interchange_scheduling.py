@@ -7,7 +7,16 @@ import pytest
 from funcx_core.protocol.endpoint import Results, TaskBatch
 from funcx_core.protocol.manager import ManagerHeartbeat, ManagerRegister
 from funcx_core.protocol.resources import Resources
-from funcx_core.protocol.task import Function, Lease, Task, TaskOptions, TaskResult, TaskState, TaskTimes
+from funcx_core.protocol.task import (
+    ContainerImage,
+    Function,
+    Lease,
+    Task,
+    TaskOptions,
+    TaskResult,
+    TaskState,
+    TaskTimes,
+)
 from funcx_endpoint.interchange.effects import Deliver, ToManager
 from funcx_endpoint.interchange.shapes import Node, Routing
 from funcx_endpoint.interchange.state import Interchange
@@ -280,6 +289,29 @@ def test_hard_routing_runs_one_container_at_a_time_and_starves_none():
     assert set(endpoint.run_all()) == {"a1", "a2", "a3", "b", "p"}
 
 
+def test_hard_routing_knows_the_containers_of_functions():
+    endpoint = Endpoint(Routing(is_hard=True))
+    endpoint.manager("m", 4)
+    image = ContainerImage(container_id="c1", kind="podman", location="python")
+    contained = Function("h", "h", b"body", image)
+    tasks = [Task("in", 1, "h", b"payload"), Task("out", 1, "f", b"payload"), Task("in2", 1, "h", b"payload")]
+    endpoint.perform(endpoint.machine.tasks(TaskBatch(tasks, [*FUNCTIONS, contained]), now=0, stamp=5))
+    assert endpoint.running() == ["in", "in2"]
+    endpoint.finish("in", "in2")
+    assert endpoint.running() == ["out"]
+
+
+def test_hard_routing_keeps_what_has_no_container_away_too():
+    endpoint = Endpoint(Routing(is_hard=True))
+    endpoint.manager("m", 4)
+    endpoint.submit("a", container_id="c1")
+    endpoint.perform(endpoint.machine.tick(now=1.0, stamp=9))
+    endpoint.submit("p")
+    assert endpoint.running() == ["a"]
+    endpoint.finish("a")
+    assert endpoint.running() == ["p"]
+
+
 # --- ahead of the workers ------------------------------------------------------------------------------------------
 
 
@@ -331,6 +363,14 @@ def test_what_the_settings_do_not_say_is_learned_from_managers(endpoint):
     endpoint.manager("big", 8)
     endpoint.submit("again", resources=Resources(cores=8))
     assert endpoint.running() == ["again"]
+
+
+def test_large_arguments_do_not_let_a_task_past_what_nodes_have():
+    endpoint = Endpoint(Routing(node=Node(4, cores=4)))
+    task = Task("wide", 1, "f", b"rb\nreference", TaskOptions(resources=Resources(cores=8)))
+    endpoint.perform(endpoint.machine.tasks(TaskBatch([task], FUNCTIONS), now=0, stamp=5))
+    endpoint.perform(endpoint.machine.fetched(Lease("wide", 1)))
+    assert endpoint.ended["wide"].error.code == "resources_unavailable"
 
 
 def test_a_manager_that_is_larger_than_the_settings_say_is_used():
