@@ -10,6 +10,7 @@ import pytest
 from funcx import FuncXExecutor
 from funcx_core import errors
 from funcx_core.sdk.client import FuncXClient
+from tests.support.fabric import eventually
 
 pytestmark = pytest.mark.xdist_group("scheduling")
 
@@ -134,8 +135,14 @@ def test_everything_of_a_queue_is_run(ann):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.skipif("FUNCX_LONG_TESTS" not in os.environ, reason="takes minutes; set FUNCX_LONG_TESTS=1")
-def test_everything_of_a_very_long_queue_is_run_and_nobody_waits_for_its_end(ann, bob):
+def test_everything_of_a_very_long_queue_is_run_and_nobody_waits_for_its_end(shared, ann, bob):
     bob.submit(nap, 0).result(60)
+    (manager,) = json.loads(shared.endpoint_cli("status", "--json", "shared").stdout)["managers"]
+    shared.endpoint_cli("hold", "shared", manager["manager_id"])
     for many in run_many(ann, 100_000):
-        bob.submit(nap, 0).result(60)
+        ann.submit(nap, 0)
+        eventually(lambda: ann.task_count_submitted > 100_000, "all are committed", timeout=600)
+        short = bob.submit(nap, 0)
+        shared.endpoint_cli("release", "shared", manager["manager_id"])
+        short.result(60)
         assert not many[-1].done()
