@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from funcx_jupyter.library import cell, on, remote, start
-    from funcx_jupyter.widgets.front import EndpointPicker, TaskMonitor, TaskView
+    from funcx_jupyter.widgets.front import EndpointPicker, TaskMonitor, TaskView, Timeline
 
 __all__ = [
     "EndpointPicker",
     "TaskMonitor",
     "TaskView",
+    "Timeline",
     "cell",
     "load_ipython_extension",
     "on",

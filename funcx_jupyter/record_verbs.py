@@ -1,4 +1,4 @@
-"""The verbs of `%funcx` about what becomes of results: where they come from."""
+"""The verbs of `%funcx` about what has become of tasks: when they ran, and where their results come from."""
 
 from __future__ import annotations
 
@@ -19,3 +19,11 @@ def provenance(desk: Desk, name: str, *, json: str = "", ro_crate: str = "") -> 
     written = [record.save(Path(json).expanduser())] if json else []
     written += [record.to_ro_crate(Path(ro_crate).expanduser())] if ro_crate else []
     return Text("\n".join(f"Wrote {path}." for path in written)) if written else record
+
+
+def timeline(desk: Desk, *names: str, group: str = "") -> Any:
+    """Show when tasks waited and ran: those of this notebook, the named ones, or those of a group."""
+    from funcx_jupyter.widgets.timeline import Timeline  # noqa: PLC0415 - the magics load faster without it
+
+    tasks = [desk.session.find_task(name) for name in names] if names else None
+    return Timeline(tasks, group=group or None, session=desk.session)

@@ -85,6 +85,7 @@ VERBS: Final[dict[str, Verb]] = {
     "monitor": Verb(monitor, ("[GROUP]",)),
     "panel": Verb(monitor, ("[GROUP]",)),
     "task": Verb(task_verbs.task, ("TASK",)),
+    "timeline": Verb(record_verbs.timeline, ("[TASK...]", "[--group GROUP]")),
     "provenance": Verb(record_verbs.provenance, ("TASK", "[--json FILE]", "[--ro-crate FOLDER]")),
     "help": Verb(help_, ("[VERB]",)),
 }

@@ -264,6 +264,10 @@ class FuncXMap:
         """Return the ranges that are known here, those of a span in the order in which they were made."""
         return [one for span in list(self._spans.values()) for one in span]
 
+    def task_ids(self) -> list[str]:
+        """Return the ids of the tasks that ran its calls, run them or will, as far as they are known here."""
+        return [one.task_id for one in self.ranges()]
+
     def about(self) -> bytes:
         """Return what was written about the map when it was made; empty if that is nothing."""
         return base64.b64decode(self._request("GET", "about")["about"])

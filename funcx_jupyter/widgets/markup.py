@@ -70,6 +70,12 @@ def preformatted(content: str) -> str:
     return f'<pre style="{style}">{html.escape(content)}</pre>'
 
 
+def picture(kind: str, content: str, about: str) -> str:
+    """Return a picture of this MIME type, in base64. Who cannot see it reads `about`."""
+    source = f"data:{kind};base64,{content}"
+    return f'<img style="max-width: 100%" alt="{html.escape(about)}" src="{source}">'
+
+
 def details(summary: str, inner: str) -> str:
     """Return HTML that opens on a click, or a key."""
     return f"<details><summary>{html.escape(summary)}</summary>{inner}</details>"

@@ -35,6 +35,10 @@ class Shown:
         """Return the view; its `root` is a widget."""
         raise NotImplementedError
 
+    def _has_view(self) -> bool:
+        """Return whether what the view is made of is installed."""
+        return has_widgets()
+
     def _start(self) -> None:
         """It is in sight now: ask the service, and go on as long as it makes sense."""
         raise NotImplementedError
@@ -83,7 +87,7 @@ class Shown:
         self._is_shown = True
 
     def _open(self) -> None:
-        if self.view is None and has_widgets():
+        if self.view is None and self._has_view():
             self.view = self._make_view()
         if self.view is None:
             self.refresh()  # Nothing will change what is shown: it has to be right at once.

@@ -59,3 +59,17 @@ def test_the_provenance_of_a_cell_is_whole(notebook, tmp_path):
     assert ROCrate(crate).dereference("cell.py")["sha256"] == facts["code"]["sha256"]
     again = notebook.run(f"import funcx\nprint(funcx.provenance('{facts['task_id']}').code == p.code)")
     assert again.text() == "True\n"
+
+
+def test_a_timeline_of_the_notebook_is_a_widget_and_a_picture(notebook):
+    notebook.run("%%funcx local\nprint('first')")
+    shown = notebook.run("t = %funcx timeline\nt")
+    data = next(output.data for output in shown.outputs if output.output_type == "display_data")
+    assert data["application/vnd.jupyter.widget-view+json"]["model_id"]
+    assert "data:image/svg+xml;base64," in data["text/html"]
+    assert "tasks in" in notebook.run("t.refresh()\nprint(t._as_text())").text()
+    assert "local · 1" in notebook.run("print(t.to_svg())").text()
+    assert notebook.run("t.view.root.data['lanes']").result["text/plain"].startswith("['local · 1'")
+    notebook.run("t.freeze()")
+    empty = notebook.run("from funcx_jupyter import Timeline\nTimeline(3)")
+    assert empty.error[0] == "UsageError"

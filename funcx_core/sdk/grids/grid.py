@@ -89,6 +89,10 @@ class Grid:
         """What its maker called it."""
         return self._map.name
 
+    def task_ids(self) -> list[str]:
+        """Return the ids of the tasks that ran its points, run them or will."""
+        return self._map.task_ids()
+
     def __len__(self) -> int:
         return len(self.points)
 
