@@ -147,7 +147,8 @@ function render({ model, el }) {
 
   const width = () => canvas.clientWidth || 800;
   const middle = () => (sight.from + sight.to) / 2;
-  const tall = HEIGHT - TOP - BOTTOM;
+  const height = () => (sight.byTask ? HEIGHT : Math.min(HEIGHT, TOP + BOTTOM + Math.max(3, data.lanes.length) * 22));
+  const tall = () => height() - TOP - BOTTOM;
   const soon = () => { if (!frame) frame = requestAnimationFrame(draw); };
   const zoom = (factor, centre = middle()) => { sight.zoomTime(factor, centre); soon(); };
   const mode = (byTask) => { sight.byTask = byTask; sight.row = 0; sight.zoom = 1; choose(-1); soon(); };
@@ -161,16 +162,16 @@ function render({ model, el }) {
     frame = 0;
     const ratio = window.devicePixelRatio || 1;
     canvas.width = width() * ratio;
-    canvas.height = HEIGHT * ratio;
-    canvas.style.height = `${HEIGHT}px`;
+    canvas.height = height() * ratio;
+    canvas.style.height = `${height()}px`;
     const context = canvas.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const style = getComputedStyle(el);
     context.fillStyle = style.backgroundColor;
-    context.fillRect(0, 0, width(), HEIGHT);
+    context.fillRect(0, 0, width(), height());
     context.font = `11px ${style.fontFamily}`;
     const [text, line] = colours();
-    paint(canvasPen(context), data, sight, width(), HEIGHT, text, resolved(line));
+    paint(canvasPen(context), data, sight, width(), height(), text, resolved(line));
     lanes.setAttribute("aria-pressed", String(!sight.byTask));
     tasks.setAttribute("aria-pressed", String(sight.byTask));
   }
@@ -180,8 +181,8 @@ function render({ model, el }) {
   }
   function svg() {
     const parts = [], style = getComputedStyle(el), [text, line] = colours();
-    paint(svgPen(parts), data, sight, width(), HEIGHT, text, resolved(line));
-    const head = `<svg xmlns="http://www.w3.org/2000/svg" width="${width()}" height="${HEIGHT}" font-family="sans-serif" font-size="11">`;
+    paint(svgPen(parts), data, sight, width(), height(), text, resolved(line));
+    const head = `<svg xmlns="http://www.w3.org/2000/svg" width="${width()}" height="${height()}" font-family="sans-serif" font-size="11">`;
     return `${head}<rect width="100%" height="100%" fill="${style.backgroundColor}"/>${parts.join("")}</svg>`;
   }
   function take() {
@@ -197,7 +198,7 @@ function render({ model, el }) {
     if (document.activeElement !== canvas && el.getRootNode().activeElement !== canvas) return; // The page scrolls on.
     event.preventDefault();
     const factor = event.deltaY > 0 ? 1.2 : 1 / 1.2;
-    if (event.shiftKey) { sight.zoom = Math.max(1, sight.zoom / factor); sight.panRows(0, data, tall); return soon(); }
+    if (event.shiftKey) { sight.zoom = Math.max(1, sight.zoom / factor); sight.panRows(0, data, tall()); return soon(); }
     zoom(factor, sight.from + ((event.offsetX - LEFT) / (width() - LEFT - RIGHT)) * (sight.to - sight.from));
   }, { passive: false });
   canvas.addEventListener("pointerdown", (event) => {
@@ -207,9 +208,9 @@ function render({ model, el }) {
     drag = [event.offsetX, event.offsetY];
   });
   canvas.addEventListener("pointermove", (event) => {
-    if (!drag) return choose(found(data, sight, HEIGHT, width(), event.offsetX, event.offsetY));
+    if (!drag) return choose(found(data, sight, height(), width(), event.offsetX, event.offsetY));
     sight.panTime((drag[0] - event.offsetX) / (width() - LEFT - RIGHT));
-    sight.panRows((drag[1] - event.offsetY) / sight.size(data, tall), data, tall);
+    sight.panRows((drag[1] - event.offsetY) / sight.size(data, tall()), data, tall());
     drag = [event.offsetX, event.offsetY];
     soon();
   });
@@ -218,13 +219,13 @@ function render({ model, el }) {
   canvas.addEventListener("pointercancel", drop);
   canvas.addEventListener("dblclick", () => { sight.fit(data); soon(); });
   canvas.addEventListener("keydown", (event) => {
-    const page = tall / sight.size(data, tall);
+    const page = tall() / sight.size(data, tall());
     const moves = {
       ArrowLeft: () => sight.panTime(-0.1), ArrowRight: () => sight.panTime(0.1),
-      ArrowUp: () => sight.panRows(-Math.max(1, page / 10), data, tall), ArrowDown: () => sight.panRows(Math.max(1, page / 10), data, tall),
-      PageUp: () => sight.panRows(-page, data, tall), PageDown: () => sight.panRows(page, data, tall),
+      ArrowUp: () => sight.panRows(-Math.max(1, page / 10), data, tall()), ArrowDown: () => sight.panRows(Math.max(1, page / 10), data, tall()),
+      PageUp: () => sight.panRows(-page, data, tall()), PageDown: () => sight.panRows(page, data, tall()),
       "+": () => zoom(0.6), "=": () => zoom(0.6), "-": () => zoom(1 / 0.6), 0: () => sight.fit(data), Home: () => sight.fit(data),
-      "]": () => { sight.zoom *= 1.5; }, "[": () => { sight.zoom = Math.max(1, sight.zoom / 1.5); sight.panRows(0, data, tall); },
+      "]": () => { sight.zoom *= 1.5; }, "[": () => { sight.zoom = Math.max(1, sight.zoom / 1.5); sight.panRows(0, data, tall()); },
       n: () => choose(Math.min(data.ids.length - 1, chosen + 1)), p: () => choose(Math.max(0, chosen - 1)),
     };
     const move = event.ctrlKey || event.metaKey || event.altKey ? undefined : moves[event.key];
