@@ -13,11 +13,12 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 
-from funcx_core.errors import MissingPackage, TaskCancelled, TaskPending
+from funcx_core.errors import MissingPackage, TaskCancelled, TaskPending, TryAgainLater
 from funcx_core.ids import TaskId
 from funcx_core.sdk.grids import progress
 from funcx_core.sdk.grids.keeper import Keeper, View
@@ -248,8 +249,10 @@ class Grid:
         """Take in what has come; returns whether something is still to come."""
         with self._lock:
             self._announce()
-            while self._ended:
-                self._take(self._ended.popleft())
+            with suppress(TryAgainLater):  # A large value cannot be fetched now.
+                while self._ended:
+                    self._take(self._ended[0])
+                    self._ended.popleft()
             return bool(self._open)
 
     def run_again(self) -> bool:
@@ -291,13 +294,15 @@ class Grid:
         if ended.task_id not in self._known:
             self._announce()
         one, turn = self._known[ended.task_id]
-        if self._open.pop(one.task_id, None) is None:
+        if one.task_id not in self._open:
             return
         points = _points_of(one)
         future = ended.future
         assert future is not None  # noqa: S101 - it is told of with the future that has ended
+        results = _results(ended, len(points))
+        del self._open[one.task_id]
         run = Run(TaskId(ended.task_id), len(points), future.times)
-        self._outcomes.ended(points, turn, _results(ended, len(points)), run)
+        self._outcomes.ended(points, turn, results, run)
 
     def _outcome(self, point: int) -> Outcome:
         return self._outcomes[point]

@@ -50,6 +50,7 @@ class Keeper:
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
         self._is_running = False
+        self._untold = True
         self._error: BaseException | None = None
 
     def news(self) -> None:
@@ -62,7 +63,7 @@ class Keeper:
             if self._is_running:
                 self._news.set()
                 return
-            self._is_running = True
+            self._is_running = self._untold = True
             self._error = None
         threading.Thread(target=self._run, name="funcx grid", daemon=True).start()
 
@@ -70,6 +71,7 @@ class Keeper:
         """Tell this one, too."""
         with self._lock:
             self.views.append(view)
+            self._untold = True
         self.start()
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -98,11 +100,18 @@ class Keeper:
                 time.sleep(_GATHER_SECONDS)
         except BaseException as caught:  # noqa: BLE001 - whoever waits gets it
             error = caught
-        self._tell(is_final=True)
+        while not self._is_over(error):
+            self._tell(is_final=True)
+
+    def _is_over(self, error: BaseException | None) -> bool:
+        """End, unless a view came meanwhile: it has to hear that nothing more comes."""
         with self._idle:
-            self._is_running, self._error = False, error
+            if self._untold:
+                return False
             self.views.clear()
+            self._is_running, self._error = False, error
             self._idle.notify_all()
+            return True
 
     def _go_on(self) -> bool:
         self._news.clear()
@@ -117,6 +126,7 @@ class Keeper:
     def _tell(self, *, is_final: bool) -> None:
         with self._lock:
             views = list(self.views)
+            self._untold = self._untold and not is_final
         for view in views:
             try:
                 view.update(is_final=is_final)

@@ -84,3 +84,19 @@ def test_waiting_may_end_earlier():
     gate.set()
     keeper.news()
     assert keeper.wait(30)
+
+
+def test_a_view_that_comes_at_the_last_moment_hears_of_the_end():
+    late = View()
+
+    class First(View):
+        def update(self, *, is_final):
+            super().update(is_final=is_final)
+            if is_final and not late.told and late not in keeper.views:
+                keeper.show(late)
+
+    keeper = Keeper(Grid(True))
+    keeper.show(First())
+    keeper.news()
+    assert keeper.wait(30)
+    assert late.told == [True]
