@@ -53,6 +53,7 @@ def busy_worker(run: Run, chance: random.Random) -> int:
 
 
 def test_killing_idle_workers_costs_nothing(wounded, run, chance):
+    """F21"""
     before = set(wounded.pids("worker"))
     for pid in before:
         os.kill(pid, signal.SIGKILL)
@@ -66,6 +67,7 @@ def test_killing_idle_workers_costs_nothing(wounded, run, chance):
 
 
 def test_killing_a_busy_worker_fails_its_task_and_no_other(wounded, run, chance):
+    """F22"""
     with wounded.executor() as executor:
         run.submit(executor, 10, 0.4)
         time.sleep(chance.uniform(0, 0.3))
@@ -91,6 +93,7 @@ def test_a_task_that_may_be_retried_runs_again(wounded, run, chance):
 
 
 def test_killing_the_manager_fails_what_ran_and_requeues_the_rest(wounded, run, chance):
+    """F19"""
     with wounded.executor() as executor:
         run.submit(executor, 12, 0.3)
         busy_worker(run, chance)
@@ -102,6 +105,7 @@ def test_killing_the_manager_fails_what_ran_and_requeues_the_rest(wounded, run, 
 
 
 def test_killing_the_agent_loses_nothing_that_had_not_started(wounded, run, chance):
+    """F15"""
     with wounded.executor() as executor:
         run.submit(executor, 12, 0.3)
         busy_worker(run, chance)
@@ -115,6 +119,7 @@ def test_killing_the_agent_loses_nothing_that_had_not_started(wounded, run, chan
 
 
 def test_killing_the_service_in_a_burst_of_submits_loses_nothing(wounded, run, chance):
+    """F06"""
     with wounded.executor() as executor:
         burst = threading.Thread(target=run.submit, args=(executor, 300, 0.0))
         burst.start()
@@ -128,6 +133,7 @@ def test_killing_the_service_in_a_burst_of_submits_loses_nothing(wounded, run, c
 
 
 def test_freezing_the_manager_ends_no_task_twice(wounded, run, chance):
+    """F20"""
     with wounded.executor() as executor:
         run.submit(executor, 6, 0.3)
         busy_worker(run, chance)

@@ -82,6 +82,7 @@ def check(found, lost, most=2):
 
 
 def test_a_killed_manager_loses_only_what_it_ran(broken, fresh_fabric):
+    """F19"""
     found = broken(lambda fabric: fabric.signal("manager", signal.SIGKILL))
     check(found, ManagerLost)
     assert ManagerLost in found
@@ -111,6 +112,8 @@ def test_processes_that_tasks_left_die_with_their_manager(fresh_fabric):
 
 
 def test_a_frozen_manager_is_replaced_and_nothing_runs_twice(broken):
+    """F20"""
+
     def freeze(fabric):
         pids = fabric.signal("manager", signal.SIGSTOP)
         time.sleep(3 * fabric.threshold)
@@ -122,6 +125,8 @@ def test_a_frozen_manager_is_replaced_and_nothing_runs_twice(broken):
 
 
 def test_a_killed_agent_comes_back_with_its_results(broken):
+    """F15"""
+
     def kill(fabric):
         fabric.signal("agent", signal.SIGKILL)
         eventually(lambda: not fabric.pids("worker"), "the workers end with their agent", timeout=3)
@@ -150,6 +155,8 @@ def test_results_that_never_reached_a_disk_are_not_made_again(broken):
 
 
 def test_a_restart_runs_everything_once(broken):
+    """F16"""
+
     def restart(fabric):
         fabric.endpoint_cli("restart", "local")
 
@@ -157,6 +164,8 @@ def test_a_restart_runs_everything_once(broken):
 
 
 def test_a_service_that_is_away_costs_nothing(broken):
+    """F07, F09: the forwarder is in it"""
+
     def away(fabric):
         workers = fabric.pids("worker")
         fabric.kill_service()
@@ -169,6 +178,8 @@ def test_a_service_that_is_away_costs_nothing(broken):
 
 
 def test_a_frozen_service_costs_nothing(broken):
+    """F08, F10: the forwarder is in it"""
+
     def freeze(fabric):
         workers = fabric.pids("worker")
         fabric.signal("service", signal.SIGSTOP)
@@ -204,6 +215,7 @@ def test_starting_and_stopping_twice(fresh_fabric):
 
 
 def test_two_starts_at_once_make_one_agent(fresh_fabric):
+    """F17"""
     fresh_fabric.stop_endpoint("local")
     command = [sys.executable, "-m", "funcx_endpoint.cli", "start", "local"]
     both = [
@@ -216,6 +228,7 @@ def test_two_starts_at_once_make_one_agent(fresh_fabric):
 
 
 def test_a_second_agent_ends_the_first_where_locks_do_not_work(fresh_fabric):
+    """F17"""
     (old,) = fresh_fabric.pids("agent")
     (fresh_fabric.home / "local" / "agent.lock").unlink()  # as on a file system without locks
     fresh_fabric.start_endpoint("local")
@@ -224,6 +237,7 @@ def test_a_second_agent_ends_the_first_where_locks_do_not_work(fresh_fabric):
 
 
 def test_workers_that_cannot_start_are_told_with_their_words(new_fabric):
+    """F25"""
     fabric: Fabric = new_fabric(endpoints=())
     config = ENDPOINT_CONFIG.format(workers=2, period=0.3, threshold=1.0)
     config = config.replace("max_blocks=1)", "max_blocks=1, worker_init='echo no such module >&2; exit 3')")
@@ -254,6 +268,7 @@ def test_a_wrong_token_is_told_and_leaves_nothing(new_fabric):
 
 
 def test_a_full_disk_stops_the_flow_and_loses_nothing(fresh_fabric):
+    """F31"""
     (agent,) = fresh_fabric.pids("agent")
     # No file of the agent may grow beyond this: what a full disk does, without one.
     subprocess.run(["prlimit", f"--pid={agent}", "--fsize=20000:unlimited"], check=True)

@@ -58,6 +58,7 @@ def config() -> str:
 
 
 def test_resets_between_manager_and_agent_lose_and_repeat_nothing(new_fabric, tmp_path):
+    """F26"""
     script = tmp_path / "manager_behind_proxy.py"
     script.write_text(MANAGER_BEHIND_PROXY)
 

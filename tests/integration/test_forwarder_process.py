@@ -205,6 +205,7 @@ async def test_cancel_works_without_an_endpoint(setting: Setting) -> None:
 
 
 async def test_a_restarted_forwarder_learns_from_the_endpoints_what_they_hold(setting: Setting) -> None:
+    """F09"""
     async with an_endpoint(setting, runs=False, window=10) as endpoint:
         await setting.submit(*(f"t{n}" for n in range(20)))
         await until(lambda: len(endpoint.held) == 10)
@@ -220,6 +221,7 @@ async def test_a_restarted_forwarder_learns_from_the_endpoints_what_they_hold(se
 
 
 async def test_results_sent_while_no_forwarder_runs_arrive_later(setting: Setting) -> None:
+    """F09"""
     async with an_endpoint(setting, runs=False) as endpoint:
         await setting.submit("t1", "t2")
         await until(lambda: len(endpoint.held) == 2)
@@ -247,6 +249,7 @@ async def test_given_back_tasks_are_leased_again_with_a_higher_attempt(setting: 
 
 
 async def test_a_newer_agent_supersedes_the_older_one(setting: Setting) -> None:
+    """F17"""
     async with (
         an_endpoint(setting, runs=False, epoch=1) as old,
         an_endpoint(setting, runs=False, epoch=2) as new,
@@ -328,6 +331,7 @@ class Canary:
 
 
 async def test_garbage_on_every_channel_is_dropped_and_the_peer_lives_on(setting: Setting, tmp_path: Any) -> None:
+    """F28"""
     canary = tmp_path / "canary"
     garbage = [b"", b"\xc1", b"\xff" * 1000, b"\x93" * 100_000, pickle.dumps(Canary(str(canary)))]
     async with an_endpoint(setting) as endpoint:
@@ -389,6 +393,8 @@ async def test_a_port_in_use_is_a_clear_error(setting: Setting) -> None:
 async def test_a_defect_ends_the_forwarder_and_reaches_whoever_waits(
     setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """F37"""
+
     def defect(*_: Any, **__: Any) -> Any:
         raise RuntimeError("a defect")
 

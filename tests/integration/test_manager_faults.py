@@ -69,6 +69,7 @@ async def idle_workers(ix: FakeInterchange, count: int = 2) -> list[int]:
 
 
 async def test_killing_idle_workers_never_wedges_the_manager(ix: FakeInterchange) -> None:
+    """F21"""
     await ix.run(add, 1, 1)
     [manager] = ix._processes
     for step in range(10):
@@ -85,6 +86,7 @@ async def test_killing_idle_workers_never_wedges_the_manager(ix: FakeInterchange
 
 
 async def test_killing_a_busy_worker_loses_its_task_alone_and_at_once(ix: FakeInterchange) -> None:
+    """F22"""
     busy, other = ix.submit(nap, 60), ix.submit(nap, 1.5)
     await ix.until(lambda: len(ix.transitions) == 2)
     behind = ix.submit(add, 1, 2)
@@ -161,6 +163,7 @@ async def test_closing_descriptors_ends_in_a_loss_and_not_in_a_hang(ix: FakeInte
 
 
 async def test_a_kill_around_the_end_of_a_task_gives_exactly_one_end(ix: FakeInterchange) -> None:
+    """F22"""
     for step in range(15):
         workers = await idle_workers(ix)
         task_id = ix.submit(nap, 0.02)
@@ -182,6 +185,7 @@ def agent() -> Iterator[subprocess.Popen[bytes]]:
 
 
 async def test_everything_is_gone_two_seconds_after_the_agent(tmp_path: Path, agent: subprocess.Popen[bytes]) -> None:
+    """F15"""
     async with fake_interchange(tmp_path) as ix:
         manager = await ix.start_manager(agent_pid=agent.pid)
 
@@ -254,6 +258,7 @@ async def test_a_refused_manager_ends_with_its_workers(ix: FakeInterchange) -> N
 
 
 async def test_a_stopped_manager_goes_on_where_it_was(ix: FakeInterchange) -> None:
+    """F20"""
     await ix.run(add, 1, 1)
     task_id = ix.submit(nap, 0.2)
     [manager] = ix._processes
@@ -265,6 +270,7 @@ async def test_a_stopped_manager_goes_on_where_it_was(ix: FakeInterchange) -> No
 
 
 async def test_garbage_from_the_interchange_is_dropped(ix: FakeInterchange) -> None:
+    """F28"""
     route, _ = next(iter(ix.managers.values()))
     assert ix.router.send(route, b"\xff\x00 garbage")
     assert await ix.run(add, 2, 2) == 4
@@ -337,6 +343,7 @@ async def test_what_is_acknowledged_is_forgotten_on_disk(ix: FakeInterchange, tm
 
 
 async def test_a_full_disk_under_the_journal_ends_nothing(ix: FakeInterchange) -> None:
+    """F31"""
     await ix.run(add, 1, 1)
     running = ix.submit(nap, 1.0)
     await ix.until(lambda: ix.transitions)

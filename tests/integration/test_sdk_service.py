@@ -24,6 +24,7 @@ def ledger(path):
 
 
 def test_a_service_killed_during_a_burst_loses_and_repeats_nothing(fresh_fabric, tmp_path):
+    """F06"""
     path = tmp_path / "ledger"
     with fresh_fabric.client() as client, FuncXExecutor("local", funcx_client=client) as executor:
         executor.submit(note, str(path), -1).result(20)
@@ -37,6 +38,7 @@ def test_a_service_killed_during_a_burst_loses_and_repeats_nothing(fresh_fabric,
 
 
 def test_output_a_process_submitted_is_found_by_the_next(fabric, tmp_path):
+    """F01"""
     with fabric.client() as client:
         executor = FuncXExecutor("local", funcx_client=client)
         futures = [executor.submit(note, str(tmp_path / "ledger"), n, 0.3) for n in range(4)]

@@ -327,6 +327,7 @@ async def test_each_task_of_a_submit_has_its_own_answer(service: TestedService) 
 
 
 async def test_a_submit_with_ids_may_be_repeated(service: TestedService) -> None:
+    """F02"""
     endpoint_id, function_id = await service.an_endpoint(), await service.a_function()
     ids = [new_task_id(), new_task_id()]
     body = {"task_group_id": new_group_id(), "tasks": [[function_id, endpoint_id, "x"]] * 2, "task_ids": ids}

@@ -135,6 +135,7 @@ def test_a_port_in_use_is_named(start: Start) -> None:
 
 
 def test_a_damaged_database_is_refused_in_one_sentence(tmp_path: Path, start: Start) -> None:
+    """F11"""
     folder = tmp_path / "home" / "service"
     folder.mkdir(parents=True, mode=0o700)
     (folder / "funcx.db").write_bytes(b"no database" * 1000)

@@ -303,6 +303,7 @@ async def test_large_results_come_in_frames_that_are_not_larger(service: TestedS
 
 
 async def test_a_client_that_reads_too_slowly_is_told_to_ask(service: TestedService) -> None:
+    """F04"""
     endpoint_id, function_id, stream = await ready(service)
     submit = a_submit(endpoint_id, function_id, *[b"x"] * 60)
     ids = [call.task_id for call in submit.calls]

@@ -120,6 +120,7 @@ def test_a_result_that_cannot_be_sent_back_is_a_typed_error(fabric):
 
 
 def test_an_oversize_argument_and_an_oversize_result_go_by_reference(fabric):
+    """F30"""
     limits = fabric.client().get_limits()
     with fabric.executor() as executor:
         assert executor.submit(len, b"x" * (limits["max_payload"] + 1)).result(60) == limits["max_payload"] + 1
@@ -165,6 +166,7 @@ from funcx import FuncXExecutor
     ids=["with", "never shut down", "shutdown(wait=False)"],
 )
 def test_a_script_ends_soon_after_its_last_result(fabric, body):
+    """F05"""
     start = time.monotonic()
     done = fabric.script(SCRIPT.format(body=body), timeout=30)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "32", "")
@@ -172,6 +174,7 @@ def test_a_script_ends_soon_after_its_last_result(fabric, body):
 
 
 def test_a_script_that_cancels_what_is_left_ends_soon(fabric):
+    """F05"""
     body = (
         "e = FuncXExecutor('local')\nf = [e.submit(time.sleep, 30) for _ in range(10)]\ntime.sleep(1)\n"
         "[x.best_effort_cancel(force=True) for x in f]\ne.shutdown(wait=False, cancel_futures=True)\nprint('end')"

@@ -151,6 +151,7 @@ def test_a_thousand_tasks_survive_the_death_of_a_block(endpoint, fabric, slurm, 
 
 
 def test_cancelling_a_job_under_load_gives_back_what_has_not_started(endpoint, fabric, slurm, tmp_path):
+    """F24: it is cancelled"""
     ledger = Ledger(tmp_path / "ledger")
     endpoint("cancelled", "init_blocks=1, min_blocks=1, max_blocks=1")
     with fabric.executor("cancelled") as executor:
@@ -163,6 +164,7 @@ def test_cancelling_a_job_under_load_gives_back_what_has_not_started(endpoint, f
 
 
 def test_blocks_that_end_by_the_clock_lose_nothing(endpoint, fabric, slurm, tmp_path):
+    """F24: with Slurm"""
     ledger = Ledger(tmp_path / "ledger")
     # Slurm counts in minutes; what the managers know of it is what counts here.
     endpoint("short", "init_blocks=1, min_blocks=1, max_blocks=1, walltime='00:00:14'")

@@ -12,6 +12,8 @@ from funcx_core.errors import TaskFailed, all_classes
 from funcx_core.protocol.task import TRANSITIONS, TaskState
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "generate.py"
+ON_REAL_PROCESSES = [f"F{number}" for number in (*range(15, 27), 31, 32, 35, 36, 37)]
+"""Faults of the fabric that are tried on real processes; of the others the page says which are not."""
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +48,13 @@ def test_a_page_without_markers_is_refused(generate) -> None:
 
 def test_every_row_of_the_reliability_page_has_a_test(generate) -> None:
     page = (SCRIPT.parent / "reliability.md").read_text()
-    rows = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| U")]
-    assert rows == [f"U{number:02}" for number in range(1, 26)]
+    rows = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith(("| U", "| F"))]
+    of_functions = [f"U{number:02}" for number in range(1, 26)]
+    assert rows == of_functions + [f"F{number:02}" for number in range(1, 38)]
     found = generate.tests_of_rows(generate.TESTS)
-    assert [row for row in rows if row not in found] == []
+    assert [row for row in (*of_functions, *ON_REAL_PROCESSES) if row not in found] == []
+    in_processes = ("tests/chaos/", "tests/integration/", "tests/system/")
+    assert [row for row in ON_REAL_PROCESSES if not any(name.startswith(in_processes) for name in found[row])] == []
 
 
 def test_a_row_names_its_tests_and_says_if_it_has_none(generate, tmp_path) -> None:

@@ -27,6 +27,8 @@ from funcx_endpoint.interchange.records import Held, ManagerRecord
 
 LEAST_TIME: Final = 5.0
 """Seconds before the end of a block in which nothing is begun there, and that any task is given beyond its expected time."""
+LEAST_SHARE: Final = 0.25
+"""Of a short block it is no more than this, or nothing would ever be begun in it; its manager retires before the end anyway."""
 
 
 class Fit(Enum):
@@ -188,7 +190,7 @@ class Placing:
             longest = min(longest, max(one.lasts for one in self._managers))
         if expected is None or (longest is not None and expected + LEAST_TIME > longest):
             expected = 0.0  # Not known, or it would never fit: then it is tried while there is time at all.
-        return expected + LEAST_TIME <= left
+        return expected + min(LEAST_TIME, LEAST_SHARE * manager.lasts) <= left
 
     # --- ahead of the workers ----------------------------------------------------------------------------------------
 

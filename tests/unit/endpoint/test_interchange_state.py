@@ -237,6 +237,7 @@ def test_a_task_without_its_function_goes_back(ix):
 
 
 def test_a_duplicate_is_ignored_and_a_later_attempt_fences(ix):
+    """F29"""
     register(ix, "m")
     lease(ix, "a")
     assert lease(ix, "a") == []

@@ -109,6 +109,7 @@ def test_the_lock_is_exclusive_and_names_its_holder(folder):
 
 
 def test_the_lock_of_another_boot_is_stale(folder):
+    """F18"""
     write_lock(folder, boot_id="another", pid=1)
     assert AgentLock(folder.lock).holder() is None
     assert lifecycle.summary(folder).detail.startswith("stale")
@@ -116,6 +117,7 @@ def test_the_lock_of_another_boot_is_stale(folder):
 
 
 def test_a_dead_or_reused_pid_is_stale_and_never_signalled(folder, stranger):
+    """F18"""
     write_lock(folder, pid=stranger.pid, start_time=1)
     assert AgentLock(folder.lock).holder() is None
     assert lifecycle.stop(folder) is False

@@ -397,6 +397,7 @@ def test_a_late_result_is_acknowledged_counted_and_nothing_else(late: TaskResult
 
 
 def test_a_repeated_result_is_not_acknowledged_before_the_commit_of_the_first() -> None:
+    """F29"""
     state = a_forwarder(leased=("t1",))
     first = state.result_message(A, RESULTS, Results([a_result("t1")]), now=0)
     assert state.result_message(A, RESULTS, Results([a_result("t1")]), now=0) == []

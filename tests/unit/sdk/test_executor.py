@@ -200,6 +200,7 @@ def test_results_survive_a_broken_connection(executor, service):
 
 
 def test_a_lost_acknowledgement_does_not_run_a_task_twice(executor, service):
+    """F02"""
     executor.submit(double, 0).result(5)
     service.drop_accepted = 2
     assert [executor.submit(double, n).result(15) for n in range(3)] == [0, 2, 4]

@@ -128,6 +128,7 @@ async def test_how_long_heavy_groups_take_says_nothing_about_light_ones(store: S
 
 
 async def test_a_locked_database_is_waited_for(store: SqliteStore, tmp_path: Path) -> None:
+    """F11"""
     with_lock = sqlite3.connect(tmp_path / "service" / "funcx.db", isolation_level=None)
     with_lock.execute("BEGIN IMMEDIATE")
     call = a_call()
@@ -141,6 +142,7 @@ async def test_a_locked_database_is_waited_for(store: SqliteStore, tmp_path: Pat
 
 
 async def test_a_full_disk_refuses_the_group_and_keeps_what_was_accepted(store: SqliteStore, tmp_path: Path) -> None:
+    """F31"""
     accepted = a_call()
     await store.submit(a_submission(accepted))
     with store._engine.connect() as connection:
