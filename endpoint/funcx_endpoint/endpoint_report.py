@@ -133,6 +133,10 @@ def _asked(folder: EndpointFolder, question: Question, nothing: T) -> T:
 
 def _manager_line(manager: ManagerReport) -> str:
     facts = [f"block {manager.block_id}", f"{manager.leased} tasks in {manager.slots} of {manager.workers} workers"]
+    if manager.load is not None:
+        facts.append(f"load {manager.load:.1f}")
+    if manager.memory_free:
+        facts.append(f"{manager.memory_free / 1e9:.1f} GB of memory free")
     if manager.container:
         facts.append(f"container {manager.container}")
     if manager.seconds_left is not None:

@@ -25,8 +25,8 @@ from funcx_core.protocol.manager import Drain, ManagerHeartbeat, ManagerRefused,
 from funcx_core.protocol.resources import Resources
 from funcx_core.protocol.task import Function, Lease, Task, TaskError, TaskOptions, TaskResult, TaskState, TaskTimes
 from funcx_endpoint.interchange.effects import Bury, Deliver, Fetch, Finished, Forget, Report, ToManager, Window
-from funcx_endpoint.interchange.shapes import Routing
 from funcx_endpoint.interchange.state import Interchange
+from funcx_endpoint.shapes import Routing
 
 THRESHOLD = 10.0
 LARGE = b"rb\nreference"

@@ -71,6 +71,8 @@ class ManagerReport(msgspec.Struct, frozen=True, kw_only=True):
         seconds_left: until its block ends; None if it does not.
         is_open: it may be given tasks.
         is_kept_free: it is given nothing until a large task fits.
+        load: processes that wanted a processor of its node lately, on average; None before its first heartbeat.
+        memory_free: bytes of memory that its node could still give away; 0 if that is not known.
     """
 
     manager_id: str
@@ -84,6 +86,8 @@ class ManagerReport(msgspec.Struct, frozen=True, kw_only=True):
     seconds_left: float | None = None
     is_open: bool = True
     is_kept_free: bool = False
+    load: float | None = None
+    memory_free: int = 0
 
 
 class QueueReport(msgspec.Struct, frozen=True, kw_only=True):

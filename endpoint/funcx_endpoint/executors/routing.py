@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from funcx_core.errors import ConfigError
-from funcx_endpoint.interchange.shapes import Node, Routing
+from funcx_endpoint.shapes import Node, Routing
 
 if TYPE_CHECKING:
     from funcx_endpoint.executors.high_throughput import HighThroughputExecutor

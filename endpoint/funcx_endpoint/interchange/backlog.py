@@ -19,7 +19,7 @@ from itertools import chain, takewhile
 from typing import TYPE_CHECKING, Final
 
 from funcx_endpoint.interchange.records import Held
-from funcx_endpoint.interchange.shapes import PLAIN, Shape, shape_of
+from funcx_endpoint.shapes import PLAIN, Shape, shape_of
 
 if TYPE_CHECKING:
     from funcx_endpoint.interchange.records import ManagerRecord

@@ -24,6 +24,8 @@ def manager_report(record: ManagerRecord, now: float) -> ManagerReport:
         seconds_left=None if record.ends_at == math.inf else max(record.ends_at - now, 0.0),
         is_open=record.is_open,
         is_kept_free=record.reserved_for is not None,
+        load=record.load,
+        memory_free=record.memory_free,
     )
 
 

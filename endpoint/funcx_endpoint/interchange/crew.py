@@ -24,8 +24,8 @@ from funcx_core.protocol.manager import (
 from funcx_core.protocol.task import Lease, TaskResult, TaskTimes
 from funcx_endpoint.interchange.effects import Bury, Deliver, Effect, Report, ToManager, Window
 from funcx_endpoint.interchange.records import Held, ManagerRecord
-from funcx_endpoint.interchange.shapes import PLAIN, Node
 from funcx_endpoint.interchange.upstream import Upstream
+from funcx_endpoint.shapes import PLAIN, Node
 
 MUCH_TO_KEEP: Final = 1024 * 1024
 """Bytes of reports after which a manager is told at once that it may forget them."""

@@ -16,7 +16,7 @@ from funcx_endpoint.interchange.dispatch import RunTimes, deal
 from funcx_endpoint.interchange.effects import Deliver, Effect, Finished, Forget, Report, ToManager
 from funcx_endpoint.interchange.placing import Placing
 from funcx_endpoint.interchange.records import Held, ManagerRecord, Reported
-from funcx_endpoint.interchange.shapes import Largest, Routing
+from funcx_endpoint.shapes import Largest, Routing
 
 BATCH_TASKS: Final = 500
 BATCH_BYTES: Final = 1024 * 1024

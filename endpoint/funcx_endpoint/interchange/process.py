@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import platform
 import signal
 import socket
 import time
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
 import zmq
 
-from funcx_core import __version__
 from funcx_core.errors import FuncxError
 from funcx_core.ids import EndpointId, ManagerId
 from funcx_core.logs import Level, trace_tasks
@@ -26,7 +23,6 @@ from funcx_core.protocol.codec import encode
 from funcx_core.protocol.endpoint import (
     Cancel,
     EndpointRegistration,
-    EndpointStatus,
     Register,
     Registered,
     Results,
@@ -42,8 +38,8 @@ from funcx_endpoint.blocks.provider import is_local
 from funcx_endpoint.blocks.scaler import Scaler
 from funcx_endpoint.config import Config
 from funcx_endpoint.control.server import ControlServer
-from funcx_endpoint.executors.routing import routing, said_cores, said_memory
-from funcx_endpoint.folder import EndpointFolder, Status
+from funcx_endpoint.executors.routing import routing
+from funcx_endpoint.folder import EndpointFolder
 from funcx_endpoint.interchange import recovery
 from funcx_endpoint.interchange.addresses import address_for_managers
 from funcx_endpoint.interchange.answers import Answers
@@ -52,13 +48,14 @@ from funcx_endpoint.interchange.environments import Environments
 from funcx_endpoint.interchange.floor import Floor
 from funcx_endpoint.interchange.large_values import LargeValues
 from funcx_endpoint.interchange.load import LoadOf
+from funcx_endpoint.interchange.node_settings import manager_settings
 from funcx_endpoint.interchange.readiness import Readiness
+from funcx_endpoint.interchange.self_report import Parts, SelfReport
 from funcx_endpoint.interchange.spool import NO_TOKEN, Spool
 from funcx_endpoint.interchange.state import Interchange
 from funcx_endpoint.interchange.uplink import SessionRefused, Uplink
 from funcx_endpoint.interchange.versions import MISMATCH, mismatch
 from funcx_endpoint.large import LargeFolder
-from funcx_endpoint.manager.settings import ManagerSettings
 from funcx_endpoint.ports import in_range
 from funcx_endpoint.registration import Registrar
 
@@ -134,20 +131,20 @@ class Agent:
             register=registrar.register if forwarder is None else lambda: forwarder,
             threshold=config.heartbeat_threshold,
         )
-        self._control = ControlServer(
-            folder.path, Answers(self._blocks, self._state, status=self._status, perform=self._perform).answer
-        )
         self._large = LargeValues(LargeFolder(folder.large), self, service_address=config.funcx_service_address)
+        parts = Parts(self._state, self._blocks, self._uplink, self._floor, self._large)
+        self._report = SelfReport(folder, config, parts, readiness)
+        self._control = ControlServer(
+            folder.path, Answers(self._blocks, self._state, status=self._report.status, perform=self._perform).answer
+        )
         self._environments = Environments()
         self._tokens = 0
         self._unsettled: dict[int, tuple[ManagerId | None, int]] = {}
         self._recovered_lost = False
-        self._disk_is_full = False
         self._finished = asyncio.Event()
         self._burials: set[asyncio.Task[None]] = set()
         self._beats_at = 0.0
         self._manager_beats_at = 0.0
-        self._reported = ""
         self._stop_reason: FuncxError | None = None
 
     # --- life ------------------------------------------------------------------------------------------------------
@@ -186,7 +183,14 @@ class Agent:
         self._folder.leases.mkdir(mode=0o700, exist_ok=True)
         self._large.open(results)
         self._floor.open()
-        self._write_manager_settings()
+        manager_settings(
+            self._folder,
+            self._config,
+            endpoint_id=self._endpoint_id,
+            floor=self._floor,
+            block_seconds=self._blocks.walltime,
+            level=self._level,
+        ).save(self._folder.manager_settings)
         self._blocks.open()
         self._scaler.open()
         await self._control.open()
@@ -249,40 +253,6 @@ class Agent:
             time.sleep(0.05)
         processes.end(left, grace=0)
 
-    def _write_manager_settings(self) -> None:
-        executor = self._config.executor
-        log_dir = self._config.log_dir or str(self._folder.logs)
-        working_dir = executor.working_dir or self._config.working_dir or str(self._folder.tasks)
-        ManagerSettings(
-            addresses=[self._floor.address],
-            server_key=self._floor.keys.public,
-            keys=self._floor.manager_keys,
-            endpoint_id=self._endpoint_id,
-            endpoint_dir=str(self._folder.path),
-            log_dir=log_dir,
-            agent_host=socket.gethostname(),
-            agent_pid=os.getpid(),
-            workers=executor.workers_per_node(),
-            cores=said_cores(executor.provider),
-            memory=said_memory(executor.provider),
-            heartbeat_period=executor.heartbeat_period,
-            heartbeat_threshold=executor.heartbeat_threshold,
-            max_result=executor.max_result,
-            max_large_result=executor.max_large_result,
-            max_output=executor.max_output,
-            keep_children=executor.keep_children,
-            walltime=executor.walltime,
-            block_seconds=self._blocks.walltime,
-            **executor.worker_limits(),
-            **executor.placement(),
-            containers=executor.containers(),
-            worker_log_root=executor.worker_logdir_root or "",
-            working_dir=working_dir,
-            log_level=min(
-                self._level, Level.DEBUG if executor.worker_debug else Level.INFO, key=lambda one: one.number
-            ),
-        ).save(self._folder.manager_settings)
-
     # --- what the uplink asks --------------------------------------------------------------------------------------
 
     def registration(self) -> Register:
@@ -294,7 +264,7 @@ class Agent:
             heartbeat_period=self._config.heartbeat_period,
             held=self._state.held(),
             lost=self._state.lost(),
-            status=self._status(),
+            status=self._report.status(),
         )
 
     def session_opened(self, registered: Registered) -> None:
@@ -307,12 +277,12 @@ class Agent:
         if self._recovered_lost:
             self._recovered_lost = False
             self._loop.run_in_executor(None, recovery.forget, self._folder.leases)
-        self._look()
+        self._report.look()
 
     def session_closed(self) -> None:
         """Managers work on; results wait on disk."""
         _log.warning("disconnected from the service, will register again", extra={"endpoint_id": self._endpoint_id})
-        self._look()
+        self._report.look()
 
     def tasks_arrived(self, batch: TaskBatch) -> None:
         """Leases."""
@@ -349,7 +319,7 @@ class Agent:
                 extra={"manager_id": manager_id, "block_id": message.block_id},
             )
             self._blocks.manager_joined(message.block_id, manager_id)
-            self._look()
+            self._report.look()
 
     def _refuse(self, message: ManagerRegister, why: str) -> None:
         ids = {"manager_id": message.manager_id, "block_id": message.block_id}
@@ -384,7 +354,7 @@ class Agent:
             started = None
         self._perform(self._state.manager_lost(manager_id, started, stamp=time.time_ns()))
         self._blocks.manager_left(record.block_id, manager_id)
-        self._look()
+        self._report.look()
 
     def _image_of(self, kind: str) -> str:
         return self._load.image(kind)
@@ -433,9 +403,9 @@ class Agent:
                 self._perform(self._state.settled(manager_id, number))
 
     def _full(self, is_full: bool) -> None:
-        self._disk_is_full = is_full
+        self._report.disk_is_full = is_full
         self._perform(self._state.disk(is_full=is_full))
-        self._look()
+        self._report.look()
 
     # --- time ------------------------------------------------------------------------------------------------------
 
@@ -464,9 +434,9 @@ class Agent:
             self._floor.heartbeat()
         if now >= self._beats_at:
             self._beats_at = now + self._config.heartbeat_period
-            self._uplink.heartbeat(self._status())
-            self._write_status()
-        self._look()
+            self._uplink.heartbeat(self._report.status())
+            self._report.write()
+        self._report.look()
 
     def _drain(self) -> None:
         grace = 0.0 if self._state.is_draining else self._stop_grace()
@@ -514,96 +484,6 @@ class Agent:
         self._tokens += 1
         self._unsettled[self._tokens] = (manager_id, len(results))
         self._spool.append(self._tokens, results, record)
-
-    # --- telling ---------------------------------------------------------------------------------------------------
-
-    def _health(self) -> tuple[str, str]:
-        if self._state.is_draining:
-            return "stopping", ""
-        if self._disk_is_full:
-            return "disk-full", f"Results cannot be written to {self._folder.results}; no new tasks are taken."
-        if self._blocks.state.is_unhealthy:
-            return "unhealthy", f"No worker can start. {self._blocks.reason}"
-        full = sum(record.is_full for record in self._state.managers)
-        if full:
-            return (
-                "disk-full",
-                f"{full} managers cannot write their journals in {self._folder.leases} and take no tasks.",
-            )
-        return "ok", "root: the endpoint runs as the superuser" if os.geteuid() == 0 else ""
-
-    def _status(self) -> EndpointStatus:
-        state, detail = self._health()
-        managers = self._state.managers
-        workers = sum(record.capacity for record in managers)
-        busy = sum(min(record.leased, record.capacity) for record in managers)
-        return EndpointStatus(
-            workers=workers,
-            idle_workers=workers - busy,
-            managers=len(managers),
-            pending_tasks=self._state.waiting,
-            running_tasks=busy,
-            blocks=self._blocks.state.count,
-            state=state,
-            detail=detail,
-            hostname=socket.gethostname(),
-            python_version=platform.python_version(),
-            heartbeat_period=self._config.heartbeat_period,
-            version=__version__,
-            extra={
-                "late_results": self._state.late_results,
-                "malformed_messages": self._floor.malformed_messages + self._uplink.malformed_messages,
-                "unacknowledged_results": self._state.unacknowledged,
-                "uploading_results": self._large.uploading,
-                **({"containers": containers} if (containers := self._containers()) else {}),
-            },
-        )
-
-    def _containers(self) -> dict[str, int]:
-        """Return how many workers run in which container, by location; empty where there are none."""
-        return dict(sum((Counter(record.containers) for record in self._state.managers), Counter[str]()))
-
-    def _write_status(self) -> None:
-        state, detail = self._health()
-        self._folder.write_status(
-            Status(
-                state=state,
-                detail=detail,
-                connected=self._uplink.is_open,
-                managers=len(self._state.managers),
-                workers=self._state.workers,
-                containers=self._containers(),
-                blocks=self._blocks.state.count,
-                waiting_tasks=self._state.waiting,
-                running_tasks=self._state.running,
-                unacknowledged_results=self._state.unacknowledged,
-                grace=self._config.grace,
-                updated_at=time.time(),
-            )
-        )
-
-    def _look(self) -> None:
-        """Tell at once what changed: to people on this machine, to the service, and to who started the agent."""
-        state, detail = self._health()
-        now = f"{state} {detail} {self._uplink.is_open} {len(self._state.managers)}"
-        if now != self._reported:
-            self._reported = now
-            self._write_status()
-            self._uplink.heartbeat(self._status())
-        if not self._readiness.is_final:
-            self._report_readiness(state, detail)
-
-    def _report_readiness(self, state: str, detail: str) -> None:
-        if state == "unhealthy":
-            self._readiness.failed(detail, "config_error")
-        elif not self._uplink.was_open:
-            self._readiness.progress("registering with the service")
-        elif self._state.managers:
-            self._readiness.online(f"{self._state.workers} workers")
-        elif not self._blocks.is_local or not self._blocks.state.policy.init:
-            self._readiness.online("waiting for its first block")
-        else:
-            self._readiness.progress("registered, waiting for its workers")
 
 
 def _local_provider() -> Any:

@@ -11,7 +11,7 @@ import msgspec
 from funcx_core.ids import BlockId, FunctionId, ManagerId
 from funcx_core.protocol.functions import SentFunctions
 from funcx_core.protocol.task import Task
-from funcx_endpoint.interchange.shapes import Node, Shape
+from funcx_endpoint.shapes import Node, Shape
 
 if TYPE_CHECKING:
     from funcx_endpoint.interchange.backlog import Lane
@@ -131,7 +131,7 @@ class ManagerRecord:
         self.container = bound or ""
         self.reserved_for: Lane | None = None
         self.leased = 0
-        self.load = 0.0
+        self.load: float | None = None
         self.memory_free = 0
         self.containers: dict[str, int] = {}
         self.extra = 0

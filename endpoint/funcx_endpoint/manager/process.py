@@ -35,7 +35,6 @@ from funcx_core.protocol.manager import (
 )
 from funcx_core.protocol.task import EventKind, TaskEvent, TaskResult
 from funcx_core.protocol.worker import Chunk
-from funcx_endpoint.interchange.shapes import Node
 from funcx_endpoint.manager.block_time import seconds_left
 from funcx_endpoint.manager.crew import Crew
 from funcx_endpoint.manager.death import Death
@@ -59,6 +58,7 @@ from funcx_endpoint.manager.rules import Rules
 from funcx_endpoint.manager.settings import ManagerSettings
 from funcx_endpoint.manager.state import Manager
 from funcx_endpoint.manager.uplink import Callbacks, Uplink
+from funcx_endpoint.shapes import Node
 from funcx_endpoint.worker.isolation import become_subreaper
 
 TERMINATED_GRACE: Final = 5.0

@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 
 from funcx_core.protocol.task import TaskOptions
-from funcx_endpoint.interchange.shapes import Node, shape_of
 from funcx_endpoint.manager.placement import accelerator_variables, processors
+from funcx_endpoint.shapes import Node, shape_of
 
 _JOINED: Final = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")
 

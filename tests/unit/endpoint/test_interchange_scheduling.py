@@ -18,8 +18,8 @@ from funcx_core.protocol.task import (
     TaskTimes,
 )
 from funcx_endpoint.interchange.effects import Deliver, ToManager
-from funcx_endpoint.interchange.shapes import Node, Routing
 from funcx_endpoint.interchange.state import Interchange
+from funcx_endpoint.shapes import Node, Routing
 
 FUNCTIONS = [Function("f", "f", b"body"), Function("g", "g", b"body")]
 

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from funcx_core.protocol.endpoint import TaskBatch
-from funcx_core.protocol.manager import ManagerRegister
+from funcx_core.protocol.manager import ManagerHeartbeat, ManagerRegister
 from funcx_core.protocol.resources import Resources
 from funcx_core.protocol.task import Function, Task, TaskOptions
 from funcx_endpoint import control, endpoint_report
@@ -51,13 +51,17 @@ def test_managers_and_tasks_are_counted(interchange):
 
 
 def test_they_are_shown_to_people(interchange):
+    interchange.receive("m", ManagerHeartbeat(0, 4, load=3.52, memory_free=61_900_000_000), now=61, stamp=7)
     interchange.hold_manager("m")
     found = EndpointReport(
         id="id", state="running", detail="", name="theta", agent=Status(state="ok"), blocks={"7": "active"},
         managers=get_status_report(interchange), queue=queue_report(interchange), last_error=None, block_errors=None,
     )  # fmt: skip
     shown = lines(found)
-    assert "  manager   m on node1: block 7, 2 tasks in 4 of 4 workers, ends in 9 min, on hold" in shown
+    assert (
+        "  manager   m on node1: block 7, 2 tasks in 4 of 4 workers, load 3.5, 61.9 GB of memory free, ends in 9 min, on hold"
+        in shown
+    )
     assert "  queue     2 waiting and 1 with managers, of user bob, priority 0" in shown
 
 

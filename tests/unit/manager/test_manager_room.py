@@ -9,13 +9,13 @@ from funcx_core.protocol.endpoint import TaskBatch
 from funcx_core.protocol.manager import ManagerRegistered
 from funcx_core.protocol.resources import Resources
 from funcx_core.protocol.task import Function, Task, TaskOptions, TaskResult, TaskState
-from funcx_endpoint.interchange.shapes import Node
 from funcx_endpoint.manager.death import Death
 from funcx_endpoint.manager.effects import DealChunk, Effect
 from funcx_endpoint.manager.limits import Limits
 from funcx_endpoint.manager.room import Room
 from funcx_endpoint.manager.rules import Rules
 from funcx_endpoint.manager.state import Manager
+from funcx_endpoint.shapes import Node
 
 F = Function(FunctionId("f"), "f", b"body")
 ROOM = Room(
