@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from typing import Final, Protocol
@@ -14,6 +15,8 @@ TELL_SECONDS: Final = 0.5
 _AGAIN_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = 1.0
 """How long it sleeps without news: that a task has started is none."""
+_COST_FACTOR: Final = 5.0
+"""Views of a large grid that take long to draw are drawn more rarely: the rest of the time is the user's."""
 _GATHER_SECONDS: Final = 0.02
 """News of many tasks that end together are looked at together."""
 logger = logging.getLogger("funcx")
@@ -89,13 +92,14 @@ class Keeper:
 
     def _run(self) -> None:
         error: BaseException | None = None
-        told_at = -TELL_SECONDS
+        next_at = -math.inf
         try:
             while self._go_on():
                 now = time.monotonic()
-                if now - told_at >= TELL_SECONDS:
+                if now >= next_at:
                     self._tell(is_final=False)
-                    told_at = now
+                    took = time.monotonic() - now
+                    next_at = now + max(TELL_SECONDS, _COST_FACTOR * took)
                 self._news.wait(_LOOK_SECONDS)
                 time.sleep(_GATHER_SECONDS)
         except BaseException as caught:  # noqa: BLE001 - whoever waits gets it

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -141,6 +142,7 @@ class Outcomes:
         self._states[point] = state
 
 
+@lru_cache(maxsize=4096)
 def made_at(task_id: str) -> float:
     """Return when an id was made, in Unix seconds: ids of tasks begin with that."""
     return int(task_id[_ID_TIME].replace("-", ""), 16) / 1e3

@@ -23,7 +23,7 @@ KNOWN: Final[dict[str, Callable[[Outcome], Any]]] = {
 
 def spread(value: Any) -> dict[str, Any]:
     """Return a result as columns: the fields of a dict, a named tuple or a dataclass; anything else is one column."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict | Mapping):  # The first is fast, and usual.
         return {str(name): each for name, each in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}

@@ -3,6 +3,7 @@ import threading
 import pytest
 
 from funcx_core.errors import QueueFull, UsageError
+from funcx_core.sdk.grids import keeper
 from funcx_core.sdk.grids.keeper import Keeper
 
 
@@ -39,35 +40,36 @@ class View:
 
 def test_views_are_told_last_when_nothing_is_to_come():
     grid, view = Grid(True, True), View()
-    keeper = Keeper(grid)
-    keeper.show(view)
-    keeper.news()
-    assert keeper.wait(30)
+    watching = Keeper(grid)
+    watching.show(view)
+    watching.news()
+    assert watching.wait(30)
     assert view.told[-1]
     assert not any(view.told[:-1])
-    assert keeper.wait(30)
+    assert watching.wait(30)
     assert view.told.count(True) == 1
 
 
-def test_waiting_ends_after_the_last_retry():
+def test_waiting_ends_after_the_last_retry(monkeypatch):
+    monkeypatch.setattr(keeper, "_LOOK_SECONDS", 0.01)
     grid = Grid(again=[True, QueueFull("wait", retry_after=0.01), True, False])
     assert Keeper(grid).wait(30)
     assert grid.again == []
 
 
 def test_what_stops_the_retries_is_raised_where_somebody_waits():
-    keeper = Keeper(Grid(again=[UsageError("The endpoint is gone.")]))
+    watching = Keeper(Grid(again=[UsageError("The endpoint is gone.")]))
     with pytest.raises(UsageError, match="is gone"):
-        keeper.wait(30)
+        watching.wait(30)
 
 
 def test_a_view_that_fails_stops_nobody(caplog):
     broken, whole = View(RuntimeError("no display")), View()
-    keeper = Keeper(Grid(True))
-    keeper.views.append(broken)
-    keeper.show(whole)
-    keeper.news()
-    assert keeper.wait(30)
+    watching = Keeper(Grid(True))
+    watching.views.append(broken)
+    watching.show(whole)
+    watching.news()
+    assert watching.wait(30)
     assert whole.told[-1]
     assert "cannot be shown here" in caplog.text
 
@@ -79,11 +81,11 @@ def test_waiting_may_end_earlier():
         def collect(self):
             return not gate.is_set()
 
-    keeper = Keeper(Held())
-    assert not keeper.wait(0.01)
+    watching = Keeper(Held())
+    assert not watching.wait(0.01)
     gate.set()
-    keeper.news()
-    assert keeper.wait(30)
+    watching.news()
+    assert watching.wait(30)
 
 
 def test_a_view_that_comes_at_the_last_moment_hears_of_the_end():
@@ -92,11 +94,11 @@ def test_a_view_that_comes_at_the_last_moment_hears_of_the_end():
     class First(View):
         def update(self, *, is_final):
             super().update(is_final=is_final)
-            if is_final and not late.told and late not in keeper.views:
-                keeper.show(late)
+            if is_final and not late.told and late not in watching.views:
+                watching.show(late)
 
-    keeper = Keeper(Grid(True))
-    keeper.show(First())
-    keeper.news()
-    assert keeper.wait(30)
+    watching = Keeper(Grid(True))
+    watching.show(First())
+    watching.news()
+    assert watching.wait(30)
     assert late.told == [True]
