@@ -99,7 +99,6 @@ class MissingPackage(UsageError):
     code = "missing_package"
 
     def __init__(self, package: str, what: str, instead: str = "") -> None:
-        self.package = package
         super().__init__(f"{what} {package} is not installed here: pip install {package}. {instead}".rstrip())
 
 

@@ -28,6 +28,7 @@ MAKERS = [
     (errors.InvalidId, lambda cls: cls("nonsense", "task id")),
     (errors.NotPlainData, lambda cls: cls("a.Class")),
     (errors.NotFound, lambda cls: cls("theta", "Look again.")),
+    (errors.MissingPackage, lambda cls: cls("pandas", "table() gives a DataFrame.")),
     (errors.BatchTooLarge, lambda cls: cls(12, 10)),
     (errors.FunctionNotPermitted, lambda cls: cls("f", "e")),
     (errors.ResourceLocked, lambda cls: cls("It is locked.", endpoint_id="e")),
