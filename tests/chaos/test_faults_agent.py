@@ -50,7 +50,7 @@ def test_a_killed_agent_takes_its_workers_along_and_the_next_runs_the_rest(local
     """F15"""
     run = Run(local, tmp_path, "t")
     with local.executor() as executor:
-        run.submit(executor, WORKERS + 6, 3.0)
+        run.submit(executor, WORKERS + 6, 1.5)
         eventually(lambda: len(run.ledger.running()) == WORKERS, "all workers are busy", timeout=20)
         below = local.pids("manager") + local.pids("worker")
         local.signal("agent", signal.SIGKILL)

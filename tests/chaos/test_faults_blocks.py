@@ -38,10 +38,10 @@ def test_the_end_of_a_block_costs_no_task_and_no_retry(fabric, tmp_path):
     run = Run(fabric, tmp_path, "t")
     first = set(fabric.pids("manager"))
     with fabric.executor() as executor:
-        run.submit(executor, 20, 0.8)
+        run.submit(executor, 16, 0.8)
         verdict = run.judge(within=60)
-    assert (verdict.errors, len(verdict.values)) == ({}, 20)
-    assert run.ledger.starts().total() == 20, "each ran once: nothing was lost and tried again"
+    assert (verdict.errors, len(verdict.values)) == ({}, 16)
+    assert run.ledger.starts().total() == 16, "each ran once: nothing was lost and tried again"
     assert not first & set(fabric.pids("manager")), "the block did end"
 
 

@@ -232,3 +232,13 @@ def test_no_service_is_one_clear_line(folder, monkeypatch):
     assert done.exit_code == 1
     assert "No funcX service is configured." in done.output
     assert processes.of_endpoint(folder.path) == []
+
+
+def test_results_that_an_earlier_release_kept_are_found(folder):
+    (folder.path / "results").mkdir()
+    (folder.path / "results" / "segment").write_text("kept")
+    folder.create()
+    assert [path.name for path in folder.path.glob("*results")] == ["unacked_results"]
+    assert (folder.results / "segment").read_text() == "kept"
+    folder.create()
+    assert (folder.results / "segment").exists()
