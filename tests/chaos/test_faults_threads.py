@@ -25,6 +25,11 @@ RECOVERS_WITHIN = 5.0
 """Seconds from the death of a thread until a task has its result, the start of a new process by a supervisor included."""
 
 CROWD = 200
+KNOWN_THREADS = {
+    "service": {"store-writer", "store-reader_"},
+    "agent": {"spool", "blocks_"},
+}
+"""That these are there shows that all are looked at; each that is found is killed. A manager has none but its main one."""
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +120,7 @@ def test_futures_hear_of_the_end_of_their_streams_thread(watched):
 def test_a_process_whose_thread_dies_ends_and_is_started_again(watched, seams, role):
     """F37"""
     names = {name.rstrip("0123456789") for name in seams.threads(watched.pids(role)[0])}
-    assert names >= ({"store-writer", "store-reader_"} if role == "service" else {"spool", "blocks_"}), names
+    assert names >= KNOWN_THREADS[role], names
     for name in sorted(names):
         with watched.executor() as executor:
             assert executor.submit(double, 3).result(20) == 6

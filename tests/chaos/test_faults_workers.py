@@ -142,7 +142,8 @@ def test_what_a_thawed_manager_of_another_node_brings_is_counted_and_ends_nothin
     script.write_text(MANAGER_ELSEWHERE)
     fabric: Fabric = new_fabric(endpoints=())
     launch = f'launch_cmd="{sys.executable} {script} {{settings}} {{block_id}}",'
-    text = ENDPOINT_CONFIG.format(workers=2, period=0.3, threshold=1.0)
+    # Ten thresholds after its last word a manager is not even remembered, which a busy machine needs for a test.
+    text = ENDPOINT_CONFIG.format(workers=2, period=0.3, threshold=2.0)
     text = text.replace("HighThroughputExecutor(\n", f"HighThroughputExecutor(\n            {launch}\n", 1)
     fabric.configure_endpoint("local", text)
     fabric.endpoint_names = ("local",)
