@@ -106,7 +106,7 @@ def run_python(path: Path) -> dict[str, Any]:
     scope: dict[str, Any] = {"__name__": "funcx_endpoint_config", "__file__": str(path)}
     try:
         exec(code, scope)  # noqa: S102 - the endpoint's owner wrote it
-    except Exception as error:  # noqa: BLE001 - whatever the file raises is told with its line
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the file raises is told with its line
         what = str(error) if isinstance(error, ConfigError) else config_yaml.in_one_line(error)
         raise ConfigError(f"{path}{_at(_line_in(path, error))}: {what}") from None
     return scope

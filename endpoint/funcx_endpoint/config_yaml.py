@@ -64,7 +64,7 @@ def read(path: Path, text: str) -> Config:
     return _told(path, top, lambda: Config(**given))
 
 
-def in_one_line(error: Exception) -> str:
+def in_one_line(error: BaseException) -> str:
     """Return what somebody else's error says; checkers of types explain themselves in several lines."""
     missing = getattr(error, "module_names", None)
     if missing:  # Parsl's error of what only some of its providers need

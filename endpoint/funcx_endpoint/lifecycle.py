@@ -6,6 +6,7 @@ says which process it is; a signal is only sent when that very process (id, star
 
 from __future__ import annotations
 
+import difflib
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -23,7 +25,7 @@ from funcx_core.errors import ConfigError, EndpointStateError
 from funcx_core.home import write_private
 from funcx_core.logs import Level
 from funcx_endpoint import processes, templates
-from funcx_endpoint.folder import AgentLock, EndpointFolder, Status
+from funcx_endpoint.folder import AgentLock, EndpointFolder, Status, all_endpoints
 from funcx_endpoint.interchange.readiness import NOT_DETACHED, Report, Reports
 from funcx_endpoint.processes import Identity
 
@@ -73,7 +75,9 @@ def configure(folder: EndpointFolder, *, template: str = templates.DEFAULT, sour
     """
     if folder.exists:
         found = folder.config if folder.config.is_file() else folder.yaml
-        raise ConfigError(f"Endpoint '{folder.name}' is configured already, see {found}.")
+        raise ConfigError(
+            f"Endpoint '{folder.name}' is configured already: edit {found}, or run: funcx-endpoint delete {folder.name}"
+        )
     content = templates.text(template).encode() if source is None else _configuration(source)
     path = folder.yaml if source is not None and source.suffix in YAML_SUFFIXES else folder.config
     folder.create()
@@ -118,7 +122,9 @@ def trouble(status: Status) -> str:
 def require(folder: EndpointFolder) -> None:
     """Raise a `ConfigError` if the endpoint was not configured."""
     if not folder.exists:
-        raise ConfigError(f"There is no endpoint '{folder.name}'. Run: funcx-endpoint configure {folder.name}")
+        near = difflib.get_close_matches(folder.name, [one.name for one in all_endpoints()], n=1)
+        hint = f"Did you mean '{near[0]}'? To make it, run" if near else "Run"
+        raise ConfigError(f"There is no endpoint '{folder.name}'. {hint}: funcx-endpoint configure {folder.name}")
 
 
 def start(folder: EndpointFolder, *, level: Level = Level.INFO, timeout: float = START_TIMEOUT) -> str | None:
@@ -144,11 +150,25 @@ def start(folder: EndpointFolder, *, level: Level = Level.INFO, timeout: float =
     except EndpointStateError as error:
         folder.write_last_error(str(error), at=time.time())
         raise
+    except KeyboardInterrupt:
+        _end_unfinished(folder, agent)
+        raise
     else:
         folder.clear_last_error()
         return word
     finally:
         reports.close()
+
+
+def _end_unfinished(folder: EndpointFolder, agent: subprocess.Popen[bytes]) -> None:
+    """Whoever started it does not want it any more, and it has no task yet: it may have blocks."""
+    agent.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        agent.wait(STOP_MARGIN)
+    agent.kill()
+    agent.wait()
+    processes.end(processes.of_endpoint(folder.path), grace=1.0)
+    _clear_stale(folder)
 
 
 def run_in_foreground(folder: EndpointFolder, *, level: Level = Level.INFO) -> int:
@@ -211,7 +231,7 @@ def _failure(folder: EndpointFolder, agent: subprocess.Popen[bytes], report: Rep
         agent.wait(5 if report.code != "config_error" else 2)
     except subprocess.TimeoutExpired:
         return (
-            f"Endpoint '{folder.name}' is registered, but {report.detail[:1].lower()}{report.detail[1:]} "
+            f"Endpoint '{folder.name}' is registered, but {report.detail[:1].lower()}{report.detail[1:].rstrip('.')}. "
             f"Mend its configuration, then run: funcx-endpoint restart {folder.name}"
         )
     return f"Endpoint '{folder.name}' did not start. {report.detail}"

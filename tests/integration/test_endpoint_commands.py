@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ import uuid
 
 import pytest
 
+from funcx_endpoint import processes
 from tests.support.fabric import Fabric, eventually
 
 YAML = """\
@@ -79,7 +81,7 @@ def test_an_endpoint_of_a_yaml_file_with_an_id_that_was_given_lives_and_is_delet
     environment["FUNCX_ENDPOINT__ENGINE__MAX_WORKERS_PER_NODE"] = "1"
     name, wanted = configured("yaml", more=f"public: true\nallowed_functions: [sha256:{'0' * 64}]"), str(uuid.uuid4())
     said = fabric.endpoint_cli("start", name, "--endpoint-uuid", wanted).stdout
-    assert said == f"Endpoint '{name}' is online: 1 workers.\n"
+    assert said == f"Endpoint '{name}' is online: 1 worker.\n"
     assert fabric.id_of(name) == wanted
     [row] = [row for row in fabric.client().get_endpoints() if row["name"] == name]
     assert (row["public"], row["restricted"]) == (True, True)
@@ -126,6 +128,18 @@ def test_a_block_that_cannot_start_is_told_on_the_screen_with_what_it_printed(fa
     assert "unhealthy" in shown
     assert "    no such module" in shown
     assert "last error" in shown
+
+
+def test_a_start_that_is_interrupted_leaves_nothing(fabric, configured):
+    name = configured("hasty", worker_init="sleep 30")
+    folder = fabric.home / name
+    command = [sys.executable, "-m", "funcx_endpoint.cli", "start", name]
+    start = subprocess.Popen(command, env=fabric.environment(), stderr=subprocess.PIPE, text=True)
+    eventually(lambda: list((folder / "blocks").glob("*.sh")), "its block is there", timeout=60)
+    start.send_signal(signal.SIGINT)
+    assert "Interrupted." in start.communicate(timeout=60)[1]
+    assert start.returncode == 130
+    assert not processes.of_endpoint(folder)
 
 
 def test_drain_waits_as_long_as_tasks_run(fabric, configured, tmp_path):

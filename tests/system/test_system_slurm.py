@@ -192,6 +192,13 @@ def test_a_drained_node_finishes_what_it_has_and_gets_no_new_block(endpoint, fab
         assert first not in {future.result(timeout=60) for future in [executor.submit(where) for _ in range(4)]}
 
 
+def test_a_partition_that_does_not_exist_is_told_by_the_start(endpoint):
+    done = endpoint("lost", "partition='nosuch', init_blocks=1, max_blocks=1", check=False)
+    assert done.returncode == 1
+    assert "The provider refused the block: sbatch: error: invalid partition specified: nosuch" in done.stderr
+    assert "funcx-endpoint restart lost" in done.stderr
+
+
 def test_blocks_that_cannot_start_are_told_with_their_words(endpoint, fabric, caplog):
     endpoint("sick", "init_blocks=0, max_blocks=1, worker_init='echo no such module >&2; exit 3'")
     with fabric.executor("sick") as executor:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from funcx_core.ids import BlockId, ManagerId
-from funcx_endpoint.blocks.provider import BlockProvider, JobReport
+from funcx_endpoint.blocks.provider import BlockProvider, JobReport, refusal
 from funcx_endpoint.blocks.records import ANY_KIND, BlockPolicy, Cancel, Effect, Load, Phase, ProviderState, Submit
 from funcx_endpoint.blocks.state import DOUBTS_KEPT, Blocks
 from funcx_endpoint.executors.high_throughput import LAUNCH_COMMAND, HighThroughputExecutor
@@ -164,8 +164,10 @@ class BlockRunner:
                 self._provider.submit, self._command(block_id, kind), f"funcx.block-{block_id}", image
             )
         except Exception as error:  # noqa: BLE001 - providers raise whatever their tools make them raise
-            _log.warning("block %s was not taken: %s", block_id, error, extra={"block_id": block_id})
-            self._perform(self.state.failed(block_id, f"The provider refused the block: {error}", now=loop.time()))
+            _log.warning("block %s was not taken: %s", block_id, refusal(error), extra={"block_id": block_id})
+            self._perform(
+                self.state.failed(block_id, f"The provider refused the block: {refusal(error)}", now=loop.time())
+            )
             return
         if job is None:
             reason = "The provider has no room for another block."

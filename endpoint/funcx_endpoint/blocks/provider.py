@@ -7,6 +7,7 @@ life, Slurm is asked itself, too, whether it has the job.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ from funcx_endpoint.manager.block_time import STARTED_VARIABLE
 TAIL_BYTES: Final = 2000
 _NOTE_START: Final = f"export {STARTED_VARIABLE}=$(date +%s)\n"
 _QUEUED: Final = {"PENDING": ProviderState.QUEUED, "HELD": ProviderState.QUEUED, "RUNNING": ProviderState.RUNNING}
+_WALLTIME: Final = re.compile(r"(?:(\d+)-(?=\d)|(?=\d+:))(\d+)(?::(\d+))?(?::(\d+))?")
 
 _log = logging.getLogger(__name__)
 
@@ -109,20 +111,28 @@ class BlockProvider:
         return JobReport(ProviderState.ENDED, "Slurm does not have the job any more", _tail(path))
 
 
+def refusal(error: Exception) -> str:
+    """Return in one line why a provider took no block: what its program said, where it is known."""
+    return " ".join(str(getattr(error, "stderr", None) or error).split())
+
+
 def is_local(provider: Any) -> bool:
     """Whether the blocks of a provider are processes of this machine."""
     return getattr(provider, "label", "") == "local"
 
 
 def seconds_of(walltime: Any) -> float | None:
-    """Return a provider's walltime (``HH:MM:SS``, or ``HH:MM`` as LSF has it) in seconds; None for none."""
+    """Return a provider's walltime in seconds; None for none.
+
+    It is ``HH:MM:SS``, ``HH:MM`` as LSF has it, or one of Slurm's with days: ``D-HH``, ``D-HH:MM``, ``D-HH:MM:SS``.
+    """
     if not isinstance(walltime, str):
         return None
-    parts = walltime.split(":")
-    if not all(part.isdigit() for part in parts) or len(parts) not in {2, 3}:
+    found = _WALLTIME.fullmatch(walltime)
+    if found is None:
         return None
-    hours, minutes, seconds = (int(part) for part in [*parts, "0"][:3])
-    return float(3600 * hours + 60 * minutes + seconds)
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return float(86400 * days + 3600 * hours + 60 * minutes + seconds)
 
 
 def _words(name: str, status: Any) -> str:

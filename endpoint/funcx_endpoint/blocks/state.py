@@ -60,6 +60,13 @@ class Blocks:
         return list(self._blocks)
 
     @property
+    def awaits_provider(self) -> bool:
+        """Whether the provider has not taken any of the blocks that are wanted, or not yet."""
+        return any(self._wanted.values()) and all(
+            block.phase in {Phase.SUBMITTING, Phase.ENDING} for block in self._blocks.values()
+        )
+
+    @property
     def failures(self) -> int:
         """How many blocks of one kind failed in a row, at most."""
         return max((failures.count for failures in self._failures.values()), default=0)

@@ -135,8 +135,11 @@ class SelfReport:
         elif not self._parts.uplink.was_open:
             self._readiness.progress("registering with the service")
         elif self._parts.state.managers:
-            self._readiness.online(f"{self._parts.state.workers} workers")
-        elif not blocks.is_local or not blocks.state.policy.init:
+            workers = self._parts.state.workers
+            self._readiness.online(f"{workers} worker{'' if workers == 1 else 's'}")
+        elif blocks.state.awaits_provider:
+            self._readiness.progress("registered, waiting for the provider to take its first block")
+        elif not blocks.is_local or not blocks.state.count:
             self._readiness.online("waiting for its first block")
         else:
             self._readiness.progress("registered, waiting for its workers")

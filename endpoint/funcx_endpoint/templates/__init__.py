@@ -38,7 +38,7 @@ def text(name: str) -> str:
     if name in _RETIRED:
         raise ConfigError(f"There is no template '{name}'. {_RETIRED[name]}")
     if name not in names():
-        near = difflib.get_close_matches(name, names(), n=1, cutoff=0.5)
+        near = difflib.get_close_matches(name, names(), n=1)
         hint = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(names())}."
         raise ConfigError(f"There is no template '{name[:80]}'. {hint}")
     return (_FOLDER / f"{name}.py").read_text()

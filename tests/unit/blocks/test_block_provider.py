@@ -80,7 +80,17 @@ def test_the_script_notes_when_its_block_began_once(tmp_path):
 
 @pytest.mark.parametrize(
     ("walltime", "seconds"),
-    [("01:30:00", 5400), ("00:00:08", 8), ("02:15", 8100), (None, None), ("1-00:00:00", None), ("soon", None)],
+    [
+        ("01:30:00", 5400),
+        ("00:00:08", 8),
+        ("02:15", 8100),
+        (None, None),
+        ("1-00:30:00", 88200),
+        ("2-12", 216000),
+        ("1:2:3:4", None),
+        ("-1:00", None),
+        ("soon", None),
+    ],
 )
 def test_walltimes_are_read_as_providers_take_them(walltime, seconds):
     assert seconds_of(walltime) == seconds

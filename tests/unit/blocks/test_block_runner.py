@@ -15,6 +15,7 @@ from funcx_endpoint.strategies import KubeSimpleStrategy
 
 pytest.importorskip("parsl.jobs")
 from parsl.jobs.states import JobState, JobStatus
+from parsl.providers.errors import SubmitException
 
 
 class Provider:
@@ -99,6 +100,27 @@ async def test_what_the_provider_says_about_a_refusal_is_the_reason(runner, prov
     runner.scale_out(1)
     await settle(runner)
     assert runner.reason == "The provider refused the block: sbatch: invalid partition"
+
+
+async def test_a_refusal_is_told_in_one_line_in_the_words_of_the_program_that_said_it(runner, provider):
+    said = "sbatch: error: invalid partition\nsbatch: error: Batch job submission failed\n"
+    provider.refuses = [SubmitException("job", "Could not read job ID", stdout="", stderr=said, retcode=1)]
+    runner.scale_out(1)
+    await settle(runner)
+    words = "sbatch: error: invalid partition sbatch: error: Batch job submission failed"
+    assert runner.reason == f"The provider refused the block: {words}"
+
+
+async def test_a_provider_is_awaited_until_it_has_taken_a_block_that_is_wanted(runner, provider):
+    assert not runner.state.awaits_provider
+    provider.refuses = [OSError("no answer")]
+    runner.scale_out(1)
+    assert runner.state.awaits_provider
+    await settle(runner)
+    assert runner.state.awaits_provider
+    runner.tick(now=asyncio.get_running_loop().time() + 60)
+    await settle(runner)
+    assert not runner.state.awaits_provider
 
 
 async def test_what_could_not_be_cancelled_is_cancelled_again(runner, provider):

@@ -93,7 +93,7 @@ def test_configure_takes_a_file(home, tmp_path, name):
     assert (home / "theta" / name).read_text() == "# mine\n"
     assert (home / "theta" / name).stat().st_mode & 0o777 == 0o600
     again = cli("configure", "theta")
-    assert f"configured already, see {home / 'theta' / name}" in again.output
+    assert f"configured already: edit {home / 'theta' / name}" in again.output
 
 
 @pytest.mark.parametrize(

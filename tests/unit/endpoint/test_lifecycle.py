@@ -87,6 +87,13 @@ def test_commands_on_unknown_endpoints_say_what_to_type(command):
     assert done.output == "Error: There is no endpoint 'nobody'. Run: funcx-endpoint configure nobody\n"
 
 
+def test_a_misspelt_endpoint_is_named(folder):
+    said = (
+        "Error: There is no endpoint 'thetta'. Did you mean 'theta'? To make it, run: funcx-endpoint configure thetta\n"
+    )
+    assert cli("stop", "thetta").output == said
+
+
 def test_wrong_usage_is_exit_code_2():
     assert cli("start", "--wrong").exit_code == 2
     assert cli("frobnicate").exit_code == 2
@@ -198,6 +205,7 @@ def test_a_wrong_config_is_one_clear_line(folder):
             "config.yaml, line 1: Config has no setting 'engin'. Did you mean 'engine'?",
         ),
         ("config.py", "x = 'YOUR_PARTITION'", "config.py, line 1: YOUR_PARTITION is to be filled in."),
+        ("config.py", "import sys\nsys.exit(3)", "config.py, line 2: SystemExit: 3"),
         ("../config.py", "x = 1", "config.py must set `global_options = {...}`."),
     ],
 )
