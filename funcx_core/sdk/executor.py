@@ -8,6 +8,7 @@ import uuid
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
+from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -270,6 +271,12 @@ class FuncXExecutor(Executor):
             self._stream.close()
         else:
             self._stream.close_when_idle()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # Ctrl-C leaves at once: tasks go on at their endpoint, and `reload_tasks` finds them.
+        self.shutdown(wait=kind is None or not issubclass(kind, KeyboardInterrupt))
 
     def _running(self) -> tuple[TaskStream, FunctionRegistry]:
         if self._is_shut_down:

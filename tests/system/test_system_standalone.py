@@ -354,6 +354,17 @@ def test_an_interpreter_that_ends_waits_for_nothing_and_leaves_nothing():
     assert not folders()
 
 
+def test_an_interrupt_within_with_cancels_what_is_open_and_leaves_nothing():
+    executor = HighThroughputExecutor(max_workers_per_node=1)
+    futures = [executor.submit(time.sleep, 120) for _ in range(2)]
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), executor:
+        raise KeyboardInterrupt
+    assert time.monotonic() - began < 60.0
+    assert all(isinstance(future.exception(1), TaskCancelled) for future in futures)
+    assert not folders()
+
+
 def test_a_killed_interpreter_leaves_nothing():
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(SCRIPT) + "time.sleep(100)"], stdout=subprocess.PIPE

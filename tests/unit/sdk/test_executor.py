@@ -345,6 +345,18 @@ def test_a_listener_hears_output_and_states(client, executor, service):
     assert connections == [True, False]
 
 
+def test_an_interrupt_within_with_leaves_at_once_and_tasks_go_on(client, service):
+    service.held = True
+    executor = FuncXExecutor("theta", funcx_client=client)
+    future = executor.submit(double, 1)
+    eventually(lambda: service.waiting)
+    with pytest.raises(KeyboardInterrupt), executor:
+        raise KeyboardInterrupt
+    assert not future.done()
+    service.release()
+    assert future.result(5) == 2
+
+
 @pytest.mark.parametrize("ending", ["", "executor.shutdown(wait=False)"])
 def test_a_script_that_falls_off_its_end_exits_soon_and_its_task_is_submitted(service, ending):
     service.held = True

@@ -25,6 +25,8 @@ from funcx_endpoint.control.messages import (
 )
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from funcx_core.sdk.futures import FuncXFuture
     from funcx_endpoint.executors.alone.calls import Calls
     from funcx_endpoint.executors.high_throughput import HighThroughputExecutor
@@ -124,6 +126,13 @@ class StandaloneExecutor(Executor):
         if (wait or block) and not work.standalone.is_own_thread:
             work.standalone.drain()
             work.standalone.close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._give_up()
+        self.shutdown(wait=True)
 
     # --- funcX -----------------------------------------------------------------------------------------------------
 
@@ -230,6 +239,12 @@ class StandaloneExecutor(Executor):
     @property
     def _status(self) -> EndpointStatus:
         return EndpointStatus() if self._work is None else self._work.standalone.status
+
+    def _give_up(self) -> None:
+        """Somebody pressed Ctrl-C: what is open is cancelled, and nothing is waited for but the end of all processes."""
+        object.__setattr__(self, "_is_shut_down", True)
+        if self._work is not None:
+            self._work.standalone.close()
 
     def _running(self) -> Calls:
         if self._is_shut_down:
