@@ -12,6 +12,7 @@ from funcx_core.protocol.blob import BlobReference, is_reference, read_reference
 from funcx_core.protocol.payload import as_text
 
 HASH = "0123456789abcdef" * 4
+BLOB = "00000000-0000-4000-8000-00000000b10b"
 
 
 def test_a_reference_comes_back_and_is_a_text_too() -> None:
@@ -27,12 +28,12 @@ def test_a_reference_comes_back_and_is_a_text_too() -> None:
     [
         b"rb\n",
         b"pb\nvalue",
-        f"rb\n{new_blob_id()}:0:{HASH}".encode(),
-        f"rb\n{new_blob_id()}:x:{HASH}".encode(),
-        f"rb\n{new_blob_id()}:5:{HASH[1:]}".encode(),
-        f"rb\n{new_blob_id()}:5:{HASH.upper()}".encode(),
+        f"rb\n{BLOB}:0:{HASH}".encode(),
+        f"rb\n{BLOB}:x:{HASH}".encode(),
+        f"rb\n{BLOB}:5:{HASH[1:]}".encode(),
+        f"rb\n{BLOB}:5:{HASH.upper()}".encode(),
         f"rb\n../../../../../../../../../../etc/passwd:5:{HASH}".encode(),
-        f"rb\n{new_blob_id()}:5:{HASH}:more".encode(),
+        f"rb\n{BLOB}:5:{HASH}:more".encode(),
     ],
 )
 def test_a_damaged_reference_is_refused(damaged: bytes) -> None:
