@@ -212,6 +212,13 @@ class AgentLock:
         except BlockingIOError:
             os.close(handle)
             raise Conflict("Another agent of this endpoint is running.") from None
+        before = self.last_holder()
+        if before is not None and before.is_alive and before.pid != os.getpid():
+            # Its lock is another file's, or this file system has no locks.
+            os.close(handle)
+            raise Conflict(
+                f"Another agent of this endpoint is running, as process {before.pid}; is this folder a copy?"
+            )
         os.ftruncate(handle, 0)
         os.pwrite(handle, msgspec.json.encode(identity()), 0)
         self._handle = handle

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,15 +76,17 @@ def test_a_restart_delivers_what_has_ended_once_and_runs_the_rest(local, tmp_pat
     assert (run.ledger.starts().total(), run.ledger.ends().total()) == (100, 100)
 
 
-def test_the_lock_of_a_frozen_agent_keeps_a_second_one_out(local):
-    """F17"""
+def test_the_lock_of_a_frozen_agent_keeps_a_second_one_out(local, tmp_path):
+    """F17: also from a copy of the folder, where what the lock says counts."""
     (agent,) = local.signal("agent", signal.SIGSTOP)
     try:
         for name in ("agent.lock", "status.json"):  # However old they look.
             os.utime(local.home / "local" / name, (0, 0))
-        command = [sys.executable, "-m", "funcx_endpoint.interchange", "--folder", str(local.home / "local")]
-        second = subprocess.run(command, env=local.environment(), capture_output=True, timeout=60, check=False)
-        assert second.returncode == 1
+        copied = shutil.copytree(local.home / "local", tmp_path / "local", ignore=shutil.ignore_patterns("*.sock"))
+        for folder in (local.home / "local", copied):
+            command = [sys.executable, "-m", "funcx_endpoint.interchange", "--folder", str(folder)]
+            second = subprocess.run(command, env=local.environment(), capture_output=True, timeout=60, check=False)
+            assert second.returncode == 1, folder
         assert local.endpoint_cli("start", "local").stdout == "Endpoint 'local' is running already.\n"
         assert local.pids("agent") == [agent]
     finally:

@@ -132,6 +132,18 @@ def test_a_dead_or_reused_pid_is_stale_and_never_signalled(folder, stranger):
     assert AgentLock(folder.lock).last_holder() is None
 
 
+def test_a_living_agent_keeps_others_out_where_locks_do_not_work(folder, stranger):
+    """F17"""
+    found = identity(stranger.pid)
+    write_lock(folder, pid=stranger.pid, start_time=found.start_time)
+    with pytest.raises(Conflict, match=f"as process {stranger.pid}; is this folder a copy"):
+        AgentLock(folder.lock).acquire()
+    stranger.kill()
+    stranger.wait()
+    AgentLock(folder.lock).acquire()
+    assert AgentLock(folder.lock).holder() == identity()
+
+
 def test_garbage_in_the_lock_file_is_stale(folder):
     folder.lock.write_bytes(b"\xff\x00garbage")
     assert AgentLock(folder.lock).holder() is None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import pytest
+
+from funcx_core.errors import AuthRequired, FuncxError, ResourceLocked, ServiceUnavailable
 from funcx_core.ids import EndpointId, TaskId
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.endpoint import Attach, GiveBack, Register, Registered
 from funcx_core.protocol.task import Lease
 from funcx_core.transport.zmq import KeyPair
-from funcx_endpoint.interchange.uplink import Handler, Uplink
+from funcx_endpoint.interchange.uplink import FIRST_PAUSE, LONGEST_PAUSE, Handler, Uplink
 
 REGISTER = Register(endpoint_id=EndpointId("e"), epoch=7, window=1, heartbeat_period=1.0)
 LOST = GiveBack(lost=[Lease(TaskId("t1"), 1)], reason="worker_lost")
@@ -66,3 +70,53 @@ async def test_the_next_registration_says_it_itself() -> None:
     uplink._register()
     uplink._receive_commands([opens(1)])
     assert results == [encode(Attach(7, 1))]
+
+
+class Patience(Exception):
+    """The test has seen enough."""
+
+
+async def waits_of(uplink: Uplink, error: FuncxError, monkeypatch: pytest.MonkeyPatch, tries: int = 60) -> list[float]:
+    """Return how long the uplink waits after each registration that failed so."""
+    waits: list[float] = []
+
+    def refuse() -> None:
+        raise error
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == tries:
+            raise Patience
+
+    uplink._ask_service = refuse  # type: ignore[assignment]
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    with pytest.raises(Patience):
+        await uplink.run()
+    return waits
+
+
+async def test_a_service_that_is_away_is_asked_for_ever_at_times_that_nobody_shares(monkeypatch) -> None:
+    uplink, _ = an_uplink()
+    waits = await waits_of(uplink, ServiceUnavailable("It is away."), monkeypatch)
+    assert max(waits) <= LONGEST_PAUSE
+    assert min(waits) > 0
+    assert sum(waits[20:]) / 40 > FIRST_PAUSE * 5, "they have grown"
+    assert len(set(waits[5:])) == 55, "at random"
+
+
+async def test_whatever_is_answered_later_an_agent_that_was_registered_asks_on(monkeypatch) -> None:
+    uplink, _ = an_uplink()
+    uplink.was_open = True
+    assert len(await waits_of(uplink, AuthRequired("The token has expired."), monkeypatch)) == 60
+
+
+@pytest.mark.parametrize("error", [AuthRequired("The token is wrong."), ResourceLocked("It is locked.")])
+async def test_an_agent_that_was_never_registered_says_why(error: FuncxError) -> None:
+    uplink, _ = an_uplink()
+
+    def refuse() -> None:
+        raise error
+
+    uplink._ask_service = refuse  # type: ignore[assignment]
+    with pytest.raises(type(error)):
+        await uplink.run()
