@@ -169,7 +169,8 @@ def test_blocks_that_end_by_the_clock_lose_nothing(endpoint, fabric, slurm, tmp_
     # Slurm counts in minutes; what the managers know of it is what counts here.
     endpoint("short", "init_blocks=1, min_blocks=1, max_blocks=1, walltime='00:00:14'")
     with fabric.executor("short") as executor:
-        names = [f"t{number}" for number in range(36)]
+        # 15 seconds of work for two workers: more than a block has.
+        names = [f"t{number}" for number in range(60)]
         futures = [executor.submit(ledger.function, str(ledger.path), name, 0.5) for name in names]
         assert [future.result(timeout=120) for future in futures] == names
     assert set(ledger.starts().values()) == {1}
