@@ -144,7 +144,7 @@ async def test_a_container_without_python_fails_its_tasks_with_what_the_runtime_
 async def test_a_runtime_that_is_not_there_fails_the_tasks_that_need_it(interchange: FakeInterchange) -> None:
     await interchange.start_manager(workers=1, containers=ContainerSettings(kind="shifter"))
     task = interchange.submit(where, container=ContainerImage("1", "shifter", "docker:x"))
-    with pytest.raises(ContainerFailed, match="shifter"):
+    with pytest.raises(ContainerFailed, match="there is no program 'shifter' on this node"):
         await interchange.value(task, timeout=60)
     with pytest.raises(ContainerUnavailable, match="those of shifter"):
         await interchange.run(where, container=ContainerImage("1", "docker", "x"))

@@ -109,7 +109,7 @@ class Crew:
             worker.start()
         except OSError as error:
             _log.error("cannot start a worker: %s", error, extra={"manager_id": self._manager_id})
-            self._foreman.died(index, Death(started=0, stderr=str(error)))
+            self._foreman.died(index, Death(started=0, stderr=_words(error)))
             return
         self._workers[index] = worker
         self._loop.add_reader(worker.results.fileno(), self._on_results, worker)
@@ -316,3 +316,10 @@ class Crew:
         for one in (*(folder / f"worker-{index}" for index in range(self._settings.workers)), folder):
             with contextlib.suppress(OSError):
                 one.rmdir()
+
+
+def _words(error: OSError) -> str:
+    """Return what is wrong, for whoever asked for a container: a bare name is that of its runtime, sought on the PATH."""
+    if isinstance(error, FileNotFoundError) and "/" not in str(error.filename):
+        return f"there is no program {error.filename!r} on this node. Install it, or set PATH in worker_init."
+    return str(error)

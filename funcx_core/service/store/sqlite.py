@@ -174,9 +174,9 @@ class SqliteStore(Store):
                 self._map_writes.resume_after_start(connection)
                 removed = 0 if self._is_guest else self._sweep(connection)
         except sa.exc.DatabaseError as error:
-            raise ConfigError(
-                f"{self._path} cannot be used: {error.orig}. Restore it from a copy, or move the folder away to start anew."
-            ) from None
+            is_full = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+            what = "Free some space" if is_full else "Restore it from a copy, or move the folder away to start anew"
+            raise ConfigError(f"{self._path} cannot be used: {error.orig}. {what}.") from None
         if removed:
             _log.info("removed %d blobs that a crash left behind", removed)
 

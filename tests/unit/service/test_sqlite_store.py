@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from funcx_core.errors import ConfigError, ServiceUnavailable, StorageFull
 from funcx_core.ids import TaskId
-from funcx_core.service.store import SqliteStore, lanes
+from funcx_core.service.store import SqliteStore, lanes, sqlite
 from tests.support.stored import ALICE, ENDPOINT, a_call, a_result, a_submission, calls
 from tests.unit.service.store_contract import LARGE, StoreContract
 
@@ -105,6 +106,19 @@ async def test_a_damaged_database_is_refused_with_a_sentence(store: SqliteStore,
         await SqliteStore(tmp_path / "service").open()
 
 
+async def test_a_disk_that_is_full_at_the_start_is_no_reason_to_give_the_database_up(
+    tmp_path: Path, monkeypatch
+) -> None:
+    def full(*_: object) -> None:
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise sa.exc.OperationalError("", {}, error)
+
+    monkeypatch.setattr(sqlite, "_check", full)
+    with pytest.raises(ConfigError, match=r"disk is full. Free some space\.$"):
+        await SqliteStore(tmp_path).open()
+
+
 async def test_another_schema_is_refused_with_a_sentence(store: SqliteStore, tmp_path: Path) -> None:
     await store.close()
     with sqlite3.connect(tmp_path / "service" / "funcx.db") as connection:
@@ -180,7 +194,7 @@ async def test_a_closed_store_says_try_again(store: SqliteStore) -> None:
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from funcx_core.service.store import SqliteStore, lanes
+from funcx_core.service.store import SqliteStore, lanes, sqlite
 from tests.support.stored import a_call, a_result, a_submission, ENDPOINT, calls
 
 async def main():
