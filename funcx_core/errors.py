@@ -31,6 +31,7 @@
     │   ├── WorkerLost, ManagerLost, EndpointLost, TaskPoisoned     what ran it died
     │   ├── CommandFailed             a shell command ended with an exit code other than 0
     │   ├── ResourcesUnavailable      the endpoint can never give the task what it asks for
+    │   ├── DependencyError           a task that it waited for ended without success
     │   ├── TaskTimeout, TaskCancelled, TaskExpired
     │   ├── ContainerUnavailable, ContainerFailed
     │   ├── FunctionLoadError, ArgumentLoadError
@@ -461,6 +462,17 @@ class ResourcesUnavailable(TaskFailed):
     """The task asks for more than the endpoint can ever give it."""
 
     code = "resources_unavailable"
+
+
+class DependencyError(TaskFailed):
+    """A task for which this one waited ended without success; it was not started. `details`: `upstream`, `upstream_state`."""
+
+    code = "dependency_error"
+
+    @property
+    def upstream(self) -> str:
+        """The id of the task that it waited for."""
+        return str(self.details.get("upstream", ""))
 
 
 class TaskTimeout(TaskFailed):

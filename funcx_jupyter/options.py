@@ -42,6 +42,7 @@ class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
         fallback: where to run instead if it is.
         is_async: return at once, with a task to wait for.
         name: what the task is called; an asynchronous cell assigns it.
+        after: names or ids of tasks that must succeed before the cell starts.
         cache: attach to the task of this cell that runs already, if nothing has changed since.
     """
 
@@ -64,6 +65,7 @@ class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
     fallback: str | None = None
     is_async: bool = False
     name: str = ""
+    after: tuple[str, ...] = ()
 
 
 class Option(msgspec.Struct, frozen=True):
@@ -85,6 +87,10 @@ def _names(text: str) -> tuple[str, ...]:
     if wrong:
         raise argparse.ArgumentTypeError(f"'{wrong[0]}' is not the name of a variable")
     return names
+
+
+def _tasks(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for part in text.split(",") if (name := part.strip())))
 
 
 def _name(text: str) -> str:
@@ -156,6 +162,13 @@ def _parser() -> _Parser:
         "-b", "--blocking", dest="is_async", action="store_false", help="wait for the end (default); ■ stops it"
     )
     add("-n", "--name", metavar="NAME", type=_name, help="name of the task; with -a also a variable")
+    add(
+        "--after",
+        metavar="T1,T2",
+        type=_tasks,
+        default=(),
+        help="start when these tasks have succeeded: names or ids, of cells sent with -a",
+    )
     offline = parser.add_mutually_exclusive_group()
     offline.add_argument(
         "--wait-endpoint", metavar="SECS", type=_seconds, help="if the endpoint is offline, wait for it this long"
@@ -254,6 +267,7 @@ def _options(found: Any) -> CellOptions:
         fallback=found.fallback,
         is_async=found.is_async,
         name=found.name or "",
+        after=found.after,
     )
 
 

@@ -71,6 +71,10 @@ def may_become(old: TaskState, new: TaskState) -> bool:
     return new in TRANSITIONS[old]
 
 
+MOST_AFTER: Final = 64
+"""Tasks that one may wait for: a request stays short, and a task between them gathers more, 64 at a time."""
+
+
 class ContainerImage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a task runs in, as it was registered. The service fills it in.
 
@@ -98,6 +102,8 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         inline_result: whoever asks for the result reads no references to blobs: one over the limit is `ResultTooLarge`.
         priority: -100 to 100; of one user's tasks at one endpoint those with the highest number start first.
         resources: what the task needs of its node; None for the share that each worker has.
+        after: tasks of the same user that must succeed before this one is offered to its endpoint; at most `MOST_AFTER`. What
+            endpoints get does not have them.
         container: what `container_id` stands for. What a client says here is not looked at.
     """
 
@@ -109,6 +115,7 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     inline_result: bool = False
     priority: int = 0
     resources: Resources | None = None
+    after: tuple[TaskId, ...] = ()
     container: ContainerImage | None = None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -68,6 +68,7 @@ class TaskMethods(ClientCore):
         priority: int = 0,
         resources: Resources | Mapping[str, Any] | None = None,
         resource_specification: Mapping[str, Any] | None = None,
+        after: Iterable[Any] = (),
     ) -> Batch:
         """Return an empty batch; see `Batch.add`.
 
@@ -80,10 +81,12 @@ class TaskMethods(ClientCore):
             priority: -100 to 100; of your tasks at an endpoint those with the highest number start first.
             resources: what each task needs of its node, such as ``{"cores": 4, "memory_gb": 16, "accelerators": 1}``.
             resource_specification: the name that `resources` has in later releases.
+            after: tasks of yours, as ids or futures, that must succeed before one of these starts; at most 64. If one does not,
+                they fail with `DependencyError`.
         """
         group_id = parse_id(str(task_group_id), "task group id") if task_group_id else self.session_task_group_id
         wanted = resource_specification if resources is None else resources
-        options = task_options(container_id, walltime, retry_on_loss, priority, wanted)
+        options = task_options(container_id, walltime, retry_on_loss, priority, wanted, after=after)
         return Batch(group_id, create_websocket_queue, options=options)
 
     def batch_run(self, batch: Batch) -> list[Any]:
@@ -188,6 +191,8 @@ class TaskMethods(ClientCore):
             for function_id, endpoint, args, kwargs in batch.calls
         ]
         stream = self._results_stream()
+        if batch.options.after:
+            stream.flush()  # They may be this client's, submitted a moment ago.
         return [follow(stream.submit(*call), loop) for call in calls]
 
     def _route(self, endpoint: str, group_id: GroupId, options: TaskOptions, routes: dict[str, Route]) -> Route:

@@ -23,7 +23,7 @@ from funcx_core.sdk.futures import FuncXFuture
 from funcx_core.sdk.ledger import MOST_CALLS, MapRoute
 from funcx_core.sdk.map_feed import feed
 from funcx_core.sdk.old_keywords import warn_of_old
-from funcx_core.sdk.options import as_resources
+from funcx_core.sdk.options import as_resources, upstream_ids
 from funcx_core.sdk.options import task_options as _options
 from funcx_core.sdk.range_results import Failed
 from funcx_core.sdk.range_sizes import RangeSizes
@@ -207,6 +207,24 @@ class FuncXExecutor(Executor):
             route = self._own_route()
         stream, registry = self._running()
         return stream.submit(registry.function_id(fn), pack_call(args, kwargs), route)
+
+    def submit_after(self, after: Iterable[Any], fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> FuncXFuture:
+        """Run ``fn(*args, **kwargs)`` when other tasks of yours have succeeded. The service waits, whatever becomes of this process.
+
+        If one of them fails or is cancelled, this one fails with `DependencyError`. Raises as `submit` does.
+
+        Args:
+            after: at most 64 futures or task ids, also of other executors and endpoints. One that was just submitted is waited
+                for until the service has it.
+            fn: the function.
+            *args: its positional arguments.
+            **kwargs: its keyword arguments.
+        """
+        route = self._own_route() if self._endpoint is not None else self._route_of(kwargs) or self._own_route()
+        options = msgspec.structs.replace(route.options, after=upstream_ids(after))
+        stream, registry = self._running()
+        waiting = Route(route.endpoint_id, route.group_id, options, route.reader)
+        return stream.submit(registry.function_id(fn), pack_call(args, kwargs), waiting)
 
     def submit_to_registered_function(
         self, function_id: str, args: Iterable[Any] = (), kwargs: dict[str, Any] | None = None

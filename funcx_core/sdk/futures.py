@@ -19,7 +19,7 @@ from concurrent.futures import CancelledError, Future, InvalidStateError
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from funcx_core.errors import FuncxError, ResultLoadError, TryAgainLater
 from funcx_core.ids import TaskId
@@ -52,6 +52,14 @@ class Canceller(Protocol):
     @property
     def transfer(self) -> Transfer:
         """What fetches large values."""
+
+
+@runtime_checkable
+class Acknowledging(Protocol):
+    """A `Canceller` that sends tasks to a service."""
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until everything submitted is acknowledged."""
 
 
 class TaskListener(Protocol):
@@ -134,6 +142,11 @@ class FuncXFuture(Future[Any]):
         if self._canceller is not None and self.task_id is not None:
             self._canceller.cancel([self.task_id], force=force)
         return True
+
+    def wait_until_accepted(self) -> None:
+        """Wait until the service has the task, or it is known that it does not take it."""
+        if isinstance(self._canceller, Acknowledging) and not self.done():
+            self._canceller.flush()
 
     def cancelled(self) -> bool:
         """Whether the future was cancelled."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
 
-from funcx_core.ids import ContainerId, parse_id
+from funcx_core.ids import ContainerId, TaskId, parse_id
 from funcx_core.protocol.resources import Resources, priority_fault
-from funcx_core.protocol.task import TaskOptions
+from funcx_core.protocol.task import MOST_AFTER, TaskOptions
+from funcx_core.sdk.futures import FuncXFuture
 
 MOST_RETRIES: Final = 10
 
@@ -35,8 +36,10 @@ def task_options(
     retry_on_loss: int,
     priority: int = 0,
     resources: Resources | Mapping[str, Any] | None = None,
+    *,
+    after: Iterable[Any] = (),
 ) -> TaskOptions:
-    """Return the options.
+    """Return the options. `after`: see `upstream_ids`.
 
     Raises:
         ValueError: one of them is out of its range.
@@ -54,7 +57,29 @@ def task_options(
         container_id=container,
         priority=priority,
         resources=as_resources(resources),
+        after=upstream_ids(after),
     )
+
+
+def upstream_ids(after: Iterable[Any]) -> tuple[TaskId, ...]:
+    """Return the ids of tasks that another one is to wait for, given as ids, futures or tasks of a notebook.
+
+    It returns when the service has those that were just submitted: it takes only what it knows.
+
+    Raises:
+        InvalidId: one of them is none of these.
+        ValueError: they are too many.
+    """
+    given = [after] if isinstance(after, str) or hasattr(after, "task_id") else list(after)
+    found = tuple(dict.fromkeys(TaskId(parse_id(str(getattr(one, "task_id", one)), "task id")) for one in given))
+    if len(found) > MOST_AFTER:
+        raise ValueError(
+            f"after has {len(found)} tasks; at most {MOST_AFTER} are allowed. Gather them by tasks in between."
+        )
+    for one in given:
+        if isinstance(one, FuncXFuture):
+            one.wait_until_accepted()
+    return found
 
 
 def as_resources(given: Resources | Mapping[str, Any] | None) -> Resources | None:

@@ -187,7 +187,12 @@ class TaskStream:
         self._post(do)
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until everything submitted is acknowledged. False if it is not after `timeout` seconds."""
+        """Wait until everything submitted is acknowledged. False if it is not after `timeout` seconds.
+
+        A callback on the stream's thread does not wait: it is what the acknowledgement would have to wait for.
+        """
+        if self._thread is threading.current_thread():
+            return self._ledger.is_flushed
         return self._wait_until(lambda: self._ledger.is_flushed, timeout)
 
     def wait_for_room(self, most: int) -> None:

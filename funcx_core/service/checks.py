@@ -6,11 +6,14 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from funcx_core.errors import BatchTooLarge, FuncxError, InvalidId, InvalidRequest, PayloadTooLarge
+from funcx_core.ids import TaskId
 from funcx_core.protocol.client import Limits, Submit
 from funcx_core.protocol.payload import content_size
 from funcx_core.protocol.resources import priority_fault
-from funcx_core.protocol.task import Call, TaskOptions
+from funcx_core.protocol.task import MOST_AFTER, Call, TaskOptions
 
 MAX_RETRIES: Final = 10
 MAX_TAGS: Final = 16
@@ -135,8 +138,27 @@ def _check_scheduling(options: TaskOptions) -> None:
         raise InvalidRequest(fault)
 
 
-def check_submit(submit: Submit, limits: Limits) -> None:
-    """Raise unless the request as a whole can be accepted."""
+def _check_after(after: Sequence[TaskId]) -> None:
+    if len(after) > MOST_AFTER:
+        raise InvalidRequest(
+            f"A task is to wait for {len(after)} others; at most {MOST_AFTER} are allowed. Gather them by tasks in between."
+        )
+    for task_id in after:
+        check_id(task_id, "task id")
+
+
+def checked_submit(submit: Submit, limits: Limits) -> Submit:
+    """Return the request, without repetitions in what its tasks wait for.
+
+    Raises:
+        UsageError: it cannot be accepted as a whole.
+    """
+    if submit.options.after:
+        once = tuple(dict.fromkeys(submit.options.after))
+        submit = msgspec.structs.replace(submit, options=msgspec.structs.replace(submit.options, after=once))
+        _check_after(once)
+        if own := {call.task_id for call in submit.calls}.intersection(once):
+            raise InvalidRequest(f"Task '{min(own)}' is to wait for a task of its own request. Submit that one before.")
     if len(submit.calls) > limits.max_batch:
         raise BatchTooLarge(len(submit.calls), limits.max_batch)
     check_id(submit.endpoint_id, "endpoint id")
@@ -144,6 +166,7 @@ def check_submit(submit: Submit, limits: Limits) -> None:
     check_options(submit.options)
     if len({call.task_id for call in submit.calls}) < len(submit.calls):
         raise InvalidRequest("The request has the same task id twice. Every task needs an id of its own.")
+    return submit
 
 
 def fault_of(call: Call, limits: Limits) -> FuncxError | None:

@@ -17,6 +17,7 @@ MESSAGE_LENGTH: Final = 500
 
 def task_summary(row: TaskRow) -> dict[str, Any]:
     """Return a task without its result."""
+    waits = {"waits_for": list(row.waits_for)} if row.waits_for else {}
     return {
         "task_id": row.task_id,
         "status": row.state.value,
@@ -32,6 +33,7 @@ def task_summary(row: TaskRow) -> dict[str, Any]:
             "ended": row.times.ended,
             "completed": row.completed_at,
         },
+        **waits,
     }
 
 

@@ -22,6 +22,7 @@ from funcx_core.service.blobs.choice import backend_of
 from funcx_core.service.blobs.uploads import Blobs
 from funcx_core.service.config import ServiceConfig
 from funcx_core.service.context import Context
+from funcx_core.service.dependents import Dependents
 from funcx_core.service.door import Door
 from funcx_core.service.handlers.results_socket import ResultsSocket
 from funcx_core.service.handlers.stream import Stream
@@ -92,10 +93,17 @@ class WebService:
             streams=lambda: len(self._streams),
             forwarder=forwarder_counters,
         )
+        self._dependents = Dependents(store, self._handoff, self._outcomes)
         self._blobs = Blobs(store.blobs, backend_of(config.blob_store, config.data_dir), config.limits)
         self._context = Context(
             operations=Operations(
-                store, self._handoff, forwarder, config.limits, blobs=self._blobs, memberships=memberships
+                store,
+                self._handoff,
+                forwarder,
+                config.limits,
+                blobs=self._blobs,
+                memberships=memberships,
+                dependents=self._dependents,
             ),
             authenticator=authenticator,
             token_operations=Tokens(store, authenticator, config.auth),
@@ -116,6 +124,7 @@ class WebService:
         self._tls = tls_context(config.listen)
         self._server: httpserver.HTTPServer | None = None
         self._routing: asyncio.Task[None] | None = None
+        self._settling: asyncio.Task[None] | None = None
 
     @property
     def address(self) -> str:
@@ -150,6 +159,7 @@ class WebService:
         """
         await self._blobs.open()
         self._routing = asyncio.get_running_loop().create_task(self._outcomes.run())
+        self._settling = asyncio.get_running_loop().create_task(self._dependents.run())
         self._server = httpserver.HTTPServer(
             application(self._context), max_body_size=NO_LIMIT, idle_connection_timeout=300, ssl_options=self._tls
         )
@@ -172,10 +182,11 @@ class WebService:
                 await asyncio.wait_for(self._server.close_all_connections(), 1)
             self._server = None
         await self._blobs.close()
+        for work in (self._settling, self._routing):
+            if work is not None:
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
         await self._handoff.close()
-        if self._routing is not None:
-            self._routing.cancel()
-            await asyncio.gather(self._routing, return_exceptions=True)
 
     async def wait(self) -> None:
         """Return when closed; raise what ended the routing of results otherwise."""

@@ -21,7 +21,7 @@ from funcx_jupyter.display import words
 from funcx_jupyter.display.block import Block
 from funcx_jupyter.display.header import Header
 from funcx_jupyter.display.header_line import HeaderLine
-from funcx_jupyter.session.followed import NOT_KNOWN, Watched
+from funcx_jupyter.session.followed import NOT_KNOWN, Watched, name_upstream
 from funcx_jupyter.session.outcome import describe_sizes, end_state, timing_of
 
 SHORTEST: Final = 0.1
@@ -118,6 +118,7 @@ class LiveTask:
             return TaskState.SUCCESS, wanted  # Nobody has asked for the large value: it stays where it is.
         error = self._future.exception()
         if error is not None:
+            name_upstream(error, self._task)
             self._block.print(_told(error), "stderr")
             self._is_changed = True
             return end_state(error), wanted

@@ -173,6 +173,8 @@ class ServiceConnection:
             stream.register(Function(self._function_id, "funcx_cell", pack_function(funcx_cell)))
         payload = pack_call((encode(spec),), {})
         route = Route(endpoint_id, self._group_id, options, self.client.reader_of(endpoint_id))
+        if options.after:
+            stream.flush()  # They may have been sent a moment ago.
         try:
             return stream.submit(self._function_id, payload, route, listener=listener, task_id=task_id)
         except FuncxError as error:

@@ -6,8 +6,10 @@ from typing import Final
 
 import msgspec
 
+from funcx_core.errors import DependencyError
 from funcx_core.ids import EndpointId, TaskId
 from funcx_core.sdk.futures import FuncXFuture
+from funcx_jupyter.display import words
 from funcx_jupyter.display.header import Header
 from funcx_jupyter.session.patience import Patience
 from funcx_jupyter.session.watch import Mailbox
@@ -29,6 +31,7 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True):
         patience: how long it may wait for its endpoint, if it is offline.
         stream: whether output is shown while it runs.
         verbose: whether frames of libraries are shown.
+        called: what the tasks that it waits for are called here, by their ids.
     """
 
     task_id: TaskId
@@ -42,6 +45,7 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True):
     patience: Patience | None = None
     stream: bool = True
     verbose: bool = False
+    called: dict[str, str] = {}
 
 
 class Watched(msgspec.Struct, frozen=True):
@@ -51,3 +55,13 @@ class Watched(msgspec.Struct, frozen=True):
     future: FuncXFuture
     mailbox: Mailbox
     header: Header
+
+
+def name_upstream(error: BaseException, task: Followed) -> None:
+    """If the task was not run because of another one, have the error name that one as the user does."""
+    if isinstance(error, DependencyError):
+        called = task.called.get(error.upstream, words.short_id(TaskId(error.upstream)))
+        ended = {"cancelled": "was cancelled", "deleted": "was deleted"}.get(
+            error.details.get("upstream_state", ""), "failed"
+        )
+        error.args = (f"Not run: {called}, which it waited for, {ended}.",)

@@ -23,7 +23,7 @@ from funcx_jupyter.display.header import Header
 from funcx_jupyter.display.header_line import HeaderLine
 from funcx_jupyter.display.player import Player, Publisher
 from funcx_jupyter.errors import CellInterrupted, shown_in_one_line
-from funcx_jupyter.session.followed import NOT_KNOWN, Followed, Watched
+from funcx_jupyter.session.followed import NOT_KNOWN, Followed, Watched, name_upstream
 from funcx_jupyter.session.outcome import Finished, end_state, open_outcome, timing_of
 from funcx_jupyter.session.patience import Patience
 from funcx_jupyter.session.state import Session
@@ -154,6 +154,7 @@ def presentable(error: BaseException, task: Followed, screen: Screen) -> BaseExc
     if isinstance(error, TaskTimeout) and task.walltime is not None:
         limit = f"{task.walltime:g}"
         error.args = (f"Stopped after {limit} s (-t {limit}). Partial output kept.",)
+    name_upstream(error, task)
     if isinstance(error, WorkerLost):
         error.args = (worker_died(task.endpoint, error.details),)
     if isinstance(error, FuncxError) and not isinstance(error, RemoteTaskError):

@@ -112,16 +112,19 @@ class CellRun:
         check_size(self._prepared, limits.max_payload)
         spec = msgspec.structs.replace(self._prepared.spec, result_limit=limits.max_result - ROOM_FOR_CODE)
         asked = self._options
+        after = tuple(dict.fromkeys(self._session.find_task(name) for name in asked.after))
         options = TaskOptions(
             walltime=asked.walltime,
             retry_on_loss=asked.retries,
             tags=place.tags(),
             priority=asked.priority,
             resources=asked.resources,
+            after=after,
         )
         self._session.recall.sent(submission)  # Before it is sent: whatever happens from now on, the task can be found.
         future = connection.submit(submission.endpoint_id, spec, options, mailbox, submission.task_id)
-        sent = Sent(submission.endpoint_id, spec, options)
+        # Run again, it waits for nothing: what it waited for has ended then, perhaps badly.
+        sent = Sent(submission.endpoint_id, spec, msgspec.structs.replace(options, after=()))
         self._session.remember(
             TaskRecord(
                 task_id=submission.task_id,
@@ -158,7 +161,20 @@ class CellRun:
             walltime=self._options.walltime,
             stream=self._options.stream,
             verbose=self._options.verbose,
+            called=self._called(),
         )
+
+    def _called(self) -> dict[str, str]:
+        """Return what the user calls the tasks that the cell waits for, by their ids."""
+        found: dict[str, str] = {}
+        for name in self._options.after:
+            task_id = self._session.find_task(name)
+            record, short = self._session.tasks.get(task_id), words.short_id(task_id)
+            title = f", `{record.cell}`" if record is not None and record.cell else ""
+            found[task_id] = (
+                f"{record.name} ({short}{title})" if record is not None and record.name else f"{short}{title}"
+            )
+        return found
 
     def _header(self, submission: Submission) -> Header:
         return Header(

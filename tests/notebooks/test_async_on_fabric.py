@@ -168,3 +168,25 @@ def test_it_is_attached_by_its_name_after_a_restart(fabric, tmp_path):
         second.run("%funcx wait big")
         assert second.run("v").result["text/plain"] == "7"
         assert block(cell)["text/plain"] == "begun\nover"
+
+
+def test_a_cell_after_others_starts_when_they_have_succeeded(notebook, tmp_path):
+    go_on = tmp_path / "go-on"
+    notebook.run(f"%%funcx -a -n early\n{until(go_on)}import time\nended = time.time()\nended")
+    notebook.run("%%funcx -a -n late --after early\nimport time\ntime.time()")
+    assert notebook.run("late.done()").result["text/plain"] == "False"
+    go_on.touch()
+    cell = notebook.run("%%funcx --after early,late\n'both'")
+    assert cell.result["text/plain"] == "'both'"
+    assert notebook.run("early.result() < late.result()").result["text/plain"] == "True"
+
+
+def test_a_cell_after_one_that_fails_names_it(notebook):
+    notebook.run("%%funcx -a -n broken\n1 / 0")
+    name, text = notebook.run("%%funcx --after broken\n1").error
+    assert name == "DependencyError"
+    assert "Not run: broken (" in text
+    assert "which it waited for, failed." in text
+    notebook.run("%%funcx -a -n next_one --after broken\n1")
+    assert notebook.run("%funcx wait next_one").error[0] == "DependencyError"
+    assert notebook.run("%%funcx --after nowhere\n1").error[0] == "TaskNotFound"

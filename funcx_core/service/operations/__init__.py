@@ -8,6 +8,7 @@ from __future__ import annotations
 from funcx_core.protocol.client import Limits
 from funcx_core.service.auth.groups import Memberships
 from funcx_core.service.blobs.uploads import Blobs
+from funcx_core.service.dependents import Dependents
 from funcx_core.service.handoff import Handoff
 from funcx_core.service.operations.containers import Containers
 from funcx_core.service.operations.endpoints import Endpoints, ForwarderAddress
@@ -32,6 +33,7 @@ class Operations:
         *,
         blobs: Blobs,
         memberships: Memberships,
+        dependents: Dependents,
     ) -> None:
         self.limits = limits
         self.blobs = blobs
@@ -39,7 +41,7 @@ class Operations:
         self.groups = Groups(store, memberships)
         self.containers = Containers(store, sharing)
         self.functions = Functions(store, sharing, self.containers, limits)
-        self.endpoints = Endpoints(store, handoff, sharing, forwarder)
+        self.endpoints = Endpoints(store, handoff, sharing, forwarder, dependents)
         self.statistics = Statistics(store, self.endpoints)
         self.tasks = Tasks(
             store,
@@ -48,6 +50,7 @@ class Operations:
             endpoints=self.endpoints,
             containers=self.containers,
             blobs=blobs,
+            dependents=dependents,
             limits=limits,
         )
         self.maps = Maps(store.maps, self.tasks)

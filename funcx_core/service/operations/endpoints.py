@@ -15,6 +15,7 @@ from funcx_core.protocol.endpoint import EndpointRegistration
 from funcx_core.protocol.handoff import CancelRequested, EndpointClosed
 from funcx_core.service.access import may_manage
 from funcx_core.service.checks import check_endpoint_name, check_id, check_public_key, checked_entries
+from funcx_core.service.dependents import Dependents
 from funcx_core.service.handoff import Handoff
 from funcx_core.service.operations.sharing import Sharing
 from funcx_core.service.store.base import Store
@@ -81,12 +82,15 @@ class _Usable(NamedTuple):
 class Endpoints:
     """The endpoints of one store, all of one forwarder."""
 
-    def __init__(self, store: Store, handoff: Handoff, sharing: Sharing, forwarder: ForwarderAddress) -> None:
+    def __init__(
+        self, store: Store, handoff: Handoff, sharing: Sharing, forwarder: ForwarderAddress, dependents: Dependents
+    ) -> None:
         self._store = store
         self._lists = store.allow_lists
         self._handoff = handoff
         self._sharing = sharing
         self._forwarder = forwarder
+        self._dependents = dependents
         self._usable: dict[tuple[UserId, EndpointId], _Usable] = {}
         self._changes = 0
 
@@ -208,6 +212,7 @@ class Endpoints:
         await self._cancel_all(endpoint_id)
 
     async def _cancel_all(self, endpoint_id: EndpointId) -> None:
+        await self._dependents.cancel_at(endpoint_id)
         waiting = await self._store.open_tasks(endpoint_id, at_most=MOST_CANCELLED)
         for start in range(0, len(waiting), CANCEL_PAGE):
             await self._handoff.put(CancelRequested(endpoint_id, waiting[start : start + CANCEL_PAGE]))

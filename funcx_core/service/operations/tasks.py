@@ -32,7 +32,8 @@ from funcx_core.protocol.task import (
 )
 from funcx_core.service.access import may_run_there
 from funcx_core.service.blobs.uploads import Blobs
-from funcx_core.service.checks import check_id, check_submit, fault_of
+from funcx_core.service.checks import check_id, checked_submit, fault_of
+from funcx_core.service.dependents import Dependents
 from funcx_core.service.handoff import Handoff
 from funcx_core.service.operations.containers import Containers
 from funcx_core.service.operations.endpoints import Endpoints
@@ -57,6 +58,7 @@ class Tasks:
         endpoints: Endpoints,
         containers: Containers,
         blobs: Blobs,
+        dependents: Dependents,
         limits: Limits,
     ) -> None:
         self._limits = limits
@@ -65,6 +67,7 @@ class Tasks:
         self._functions = functions
         self._endpoints = endpoints
         self._blobs = blobs
+        self._dependents = dependents
         self._containers = containers
         self._quota = Quota(store, limits.max_open_tasks, time.monotonic)
 
@@ -88,7 +91,8 @@ class Tasks:
         await self._quota.take(user.user_id, len(calls))
         receipt = await (keep(calls, submit.options) if keep is not None else self._keep(user, submit, calls))
         rejected += [_conflict(task_id) for task_id in receipt.conflicting]
-        await self._hand_over(user, submit, _new_calls(calls, receipt), functions)
+        if not receipt.is_held:
+            await self._hand_over(user, submit, _new_calls(calls, receipt), functions)
         if receipt.repeated:
             # The first time we may have died between the commit and the handing over.
             await self._handoff.put(More(submit.endpoint_id))
@@ -138,7 +142,7 @@ class Tasks:
         self, user: User, submit: Submit
     ) -> tuple[Submit, dict[FunctionId, Function], list[Call], list[Rejection]]:
         """Return the request with its container, the functions that are called, the calls that can be accepted, and why the others cannot."""
-        check_submit(submit, self._limits)
+        submit = checked_submit(submit, self._limits)
         allowed = await self._endpoints.usable_for(user, submit.endpoint_id)
         submit = await self._with_container(user, submit)
         functions, rejected = await self._functions_for(user, submit, allowed)
@@ -218,7 +222,7 @@ class Tasks:
     ) -> None:
         if not calls:
             return
-        options = _options_by_function(submit.options, functions)
+        options = _options_by_function(_without_after(submit.options), functions)
         owner_id, group_id = user.user_id, submit.group_id
         tag = owner_tag(submit.endpoint_id, owner_id)
         offers = [
@@ -242,7 +246,7 @@ class Tasks:
             )
         online: dict[EndpointId, bool] = {}
         for task_id, row in found.items():
-            if row.state is TaskState.RECEIVED:
+            if row.state is TaskState.RECEIVED and not row.waits_for:
                 if row.endpoint_id not in online:
                     endpoint = await self._store.endpoint(row.endpoint_id)
                     online[row.endpoint_id] = endpoint is not None and endpoint.online
@@ -294,11 +298,16 @@ class Tasks:
 
     async def cancel(self, user: User, task_ids: Sequence[TaskId], *, force: bool = False) -> None:
         """Ask for the end of those of the tasks that are open and the user's. Their results tell how it went."""
+        await self._dependents.cancel(user.user_id, task_ids)
         by_endpoint: dict[EndpointId, list[TaskId]] = {}
         for found in await self._store.request_cancel(user.user_id, task_ids):
             by_endpoint.setdefault(found.endpoint_id, []).append(found.task_id)
         for endpoint_id, ids in by_endpoint.items():
             await self._handoff.put(CancelRequested(endpoint_id, ids, force))
+
+
+def _without_after(options: TaskOptions) -> TaskOptions:
+    return msgspec.structs.replace(options, after=()) if options.after else options
 
 
 def _options_by_function(

@@ -17,6 +17,7 @@ from funcx_core.service.store.accounts import AccountStore
 from funcx_core.service.store.allow_lists import AllowLists
 from funcx_core.service.store.blob_catalog import BlobCatalog
 from funcx_core.service.store.container_catalog import ContainerCatalog
+from funcx_core.service.store.dependencies import Dependencies
 from funcx_core.service.store.environment_catalog import EnvironmentCatalog
 from funcx_core.service.store.function_catalog import FunctionCatalog
 from funcx_core.service.store.group_catalog import GroupCatalog
@@ -53,6 +54,11 @@ class Store(LeaseStore, ABC):
     @abstractmethod
     def maps(self) -> MapStore:
         """Maps and their ranges."""
+
+    @property
+    @abstractmethod
+    def dependencies(self) -> Dependencies:
+        """Tasks that wait for others."""
 
     # --- its life ----------------------------------------------------------------------------------------------
 
@@ -193,7 +199,13 @@ class Store(LeaseStore, ABC):
 
     @abstractmethod
     async def submit(self, submission: Submission) -> Receipt:
-        """Accept each call once: one with a known id and the same content is `repeated`, with another `conflicting`."""
+        """Accept each call once: one with a known id and the same content is `repeated`, with another `conflicting`.
+
+        If something in ``options.after`` has not succeeded, the new calls are held until it has.
+
+        Raises:
+            TaskNotFound: something in ``options.after`` is no task of the owner. Nothing was accepted.
+        """
 
     @abstractmethod
     async def count_open(self, owner_id: UserId) -> int:

@@ -1,7 +1,8 @@
 """Lanes: open tasks of an endpoint by owner and priority, so that reading some of them reads some of everybody's.
 
 The number of a lane has the owner's hash in front and then the priority, the highest one first. Two owners with the same hash share
-their turn here, and nothing else. Rows of earlier releases are in lane 0.
+their turn here, and nothing else. Rows of earlier releases are in lane 0. Tasks that wait for others are in lanes below 0,
+where nothing is read from; see `dependencies`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _PRIORITY_BITS: Final = 8
 # From one lane to the next by the index, without looking at the tasks between.
 _LANES: Final = sa.text(
     "WITH RECURSIVE found(lane) AS ("
-    " SELECT min(lane) FROM tasks WHERE endpoint_id = :endpoint_id AND completed_at IS NULL"
+    " SELECT min(lane) FROM tasks WHERE endpoint_id = :endpoint_id AND completed_at IS NULL AND lane >= 0"
     " UNION ALL"
     " SELECT (SELECT min(lane) FROM tasks"
     "  WHERE endpoint_id = :endpoint_id AND completed_at IS NULL AND lane > found.lane)"
@@ -39,6 +40,11 @@ def lane_of(owner_id: UserId, priority: int) -> int:
     """Return the number of a lane."""
     owner = int.from_bytes(blake2b(owner_id.encode(), digest_size=4).digest())
     return owner << _PRIORITY_BITS | (MOST_PRIORITY - priority)
+
+
+def held(lane: int) -> int:
+    """Return the lane of tasks that wait for others and belong to `lane`; of that one again, `lane`."""
+    return -1 - lane
 
 
 def open_tasks(connection: sa.Connection, endpoint_id: EndpointId, at_most: int) -> list[TaskId]:

@@ -11,7 +11,17 @@ import sqlalchemy as sa
 from funcx_core.ids import EndpointId, MapId, TaskId, UserId
 from funcx_core.protocol.task import TaskState
 from funcx_core.service.store.records import OpenTask
-from funcx_core.service.store.schema import bodies, events, functions, maps, ranges, submits, tasks, tokens
+from funcx_core.service.store.schema import (
+    bodies,
+    dependencies,
+    events,
+    functions,
+    maps,
+    ranges,
+    submits,
+    tasks,
+    tokens,
+)
 from funcx_core.service.store.writer import Transaction
 
 LOOKED_AT: Final = 5
@@ -38,7 +48,7 @@ _page = (
 _open_page = (
     sa.select(tasks.c.position, tasks.c.task_id, tasks.c.endpoint_id, submits.c.received_at)
     .select_from(_joined)
-    .where(tasks.c.completed_at.is_(None), tasks.c.state.in_(_WAITING))
+    .where(tasks.c.completed_at.is_(None), tasks.c.state.in_(_WAITING), tasks.c.lane >= 0)
     .where(tasks.c.position > sa.bindparam("after"), submits.c.received_at < sa.bindparam("before"))
     .order_by(tasks.c.position)
     .limit(sa.bindparam("at_most", type_=sa.Integer))
@@ -87,7 +97,9 @@ def delete_tasks(transaction: Transaction, positions: Sequence[int]) -> int:
     """Delete ended tasks with their logs, their files, and what only they were part of."""
     connection = transaction.connection
     query = sa.select(tasks.c.position, tasks.c.task_id, tasks.c.submit_id, tasks.c.result_blob)
-    rows = connection.execute(query.where(tasks.c.position.in_(positions), tasks.c.completed_at.is_not(None))).all()
+    is_awaited = sa.exists().where(dependencies.c.upstream == tasks.c.task_id)  # Who waits for it is told first.
+    ended = query.where(tasks.c.position.in_(positions), tasks.c.completed_at.is_not(None), ~is_awaited)
+    rows = connection.execute(ended).all()
     connection.execute(sa.delete(events).where(events.c.task_id.in_([row.task_id for row in rows])))
     connection.execute(sa.delete(tasks).where(tasks.c.position.in_([row.position for row in rows])))
     delete_empty_submits(transaction, {row.submit_id for row in rows})
@@ -115,6 +127,10 @@ def delete_empty_submits(transaction: Transaction, submit_ids: Collection[int]) 
     )
     for page in batched(submit_ids):
         transaction.connection.execute(sa.delete(submits).where(submits.c.submit_id.in_(page), ~left))
+        # Its number may be given again.
+        is_there = sa.exists().where(submits.c.submit_id == dependencies.c.submit_id)
+        named = dependencies.c.submit_id.in_(page)
+        transaction.connection.execute(sa.delete(dependencies).where(named, ~is_there))
 
 
 def batched(ids: Collection[int], size: int = 500) -> list[list[int]]:

@@ -12,7 +12,16 @@ from msgspec import UNSET, UnsetType
 
 from funcx_core.ids import ClientId, ContainerId, EndpointId, FunctionId, GroupId, GroupRef, TaskId, TokenId, UserId
 from funcx_core.protocol.endpoint import EndpointStatus
-from funcx_core.protocol.task import DEFAULT_OPTIONS, Call, Function, TaskError, TaskOptions, TaskState, TaskTimes
+from funcx_core.protocol.task import (
+    DEFAULT_OPTIONS,
+    Call,
+    Function,
+    TaskError,
+    TaskOptions,
+    TaskResult,
+    TaskState,
+    TaskTimes,
+)
 from funcx_core.service.auth.scopes import ALL, Scope
 from funcx_core.service.histogram import Times
 
@@ -215,10 +224,12 @@ class Receipt(msgspec.Struct, frozen=True):
     Attributes:
         repeated: had been accepted before, with the same content.
         conflicting: name a task of another content or owner, and were not accepted.
+        is_held: the new calls wait for other tasks, and nobody may lease them before the store has released them.
     """
 
     repeated: frozenset[TaskId] = frozenset()
     conflicting: frozenset[TaskId] = frozenset()
+    is_held: bool = False
 
 
 NOTHING_SPECIAL: Final = Receipt()
@@ -238,6 +249,38 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
     received_at: int = 0
     times: TaskTimes = TaskTimes()
     completed_at: int = 0
+    waits_for: tuple[TaskId, ...] = ()
+
+
+class HeldTask(msgspec.Struct, frozen=True):
+    """A task that waits for others, with what is needed to end it and to report on that."""
+
+    task_id: TaskId
+    attempt: int
+    endpoint_id: EndpointId
+    owner_id: UserId
+    group_id: GroupId
+
+
+class HeldEnd(msgspec.Struct, frozen=True):
+    """How a task ended that waited for others."""
+
+    task: HeldTask
+    result: TaskResult
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """What followed from the ends of tasks that others waited for.
+
+    Attributes:
+        released: endpoints that have tasks to run now.
+        ended: tasks that cannot be run any more.
+        is_whole: nothing else follows from the same ends.
+    """
+
+    released: frozenset[EndpointId] = frozenset()
+    ended: list[HeldEnd] = []
+    is_whole: bool = True
 
 
 class OpenTask(msgspec.Struct, frozen=True, array_like=True):

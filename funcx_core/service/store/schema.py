@@ -210,6 +210,15 @@ sa.Index(
     postgresql_where=tasks.c.completed_at.is_(None),
 )
 
+# The tasks of a submit that is in here wait for `upstream`, in lanes below 0 where nobody looks for something to run.
+dependencies = sa.Table(
+    "submit_dependencies",
+    metadata,
+    sa.Column("submit_id", _BigInteger, primary_key=True),
+    sa.Column("upstream", sa.Text, primary_key=True, index=True),
+    sqlite_with_rowid=False,
+)
+
 events = sa.Table(
     "task_events",
     metadata,

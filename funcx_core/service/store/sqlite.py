@@ -38,6 +38,7 @@ from funcx_core.service.store.base import Store
 from funcx_core.service.store.blob_catalog import BlobCatalog
 from funcx_core.service.store.blobs import BlobFolder
 from funcx_core.service.store.container_catalog import ContainerCatalog
+from funcx_core.service.store.dependencies import Dependencies
 from funcx_core.service.store.environment_catalog import EnvironmentCatalog
 from funcx_core.service.store.function_catalog import FunctionCatalog
 from funcx_core.service.store.group_catalog import GroupCatalog
@@ -101,6 +102,7 @@ class SqliteStore(Store):
         self._writer = GroupCommit(self._engine, self._blobs)
         self._writes = TaskWrites()
         self._accounts = SqliteAccounts(self._writer, self._read)
+        self._dependencies = Dependencies(self._writer.do, self._writes)
         self._map_writes = MapWrites(self._writes)
         self._maps = SqliteMaps(self._writer, self._map_writes, self._read, self._blobs)
         self._readers: ThreadPoolExecutor | None = None
@@ -116,6 +118,11 @@ class SqliteStore(Store):
     def maps(self) -> SqliteMaps:
         """Maps and their ranges."""
         return self._maps
+
+    @property
+    def dependencies(self) -> Dependencies:
+        """Tasks that wait for others."""
+        return self._dependencies
 
     # --- its parts ---------------------------------------------------------------------------------------------
 
@@ -151,6 +158,7 @@ class SqliteStore(Store):
         await asyncio.get_running_loop().run_in_executor(None, self._prepare)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._writer.open()
+        self._dependencies.open()
 
     async def close(self) -> None:
         """Finish every write, then let go of the file."""
@@ -311,10 +319,13 @@ class SqliteStore(Store):
 
     async def submit(self, submission: Submission) -> Receipt:
         """Accept each call once."""
-        return await self._writer.do(
+        receipt = await self._writer.do(
             lambda tx: self._writes.submit(tx, submission),
             weight=_weight([len(call.payload) for call in submission.calls]),
         )
+        if receipt.is_held:
+            self._dependencies.note(submission.options.after)  # One of them may have failed before.
+        return receipt
 
     async def count_open(self, owner_id: UserId) -> int:
         """Return how many tasks of this owner have not ended."""
@@ -457,6 +468,7 @@ class SqliteStore(Store):
             self._map_writes.ended(transaction, results, now)
 
         await self._writer.do(end, weight=_weight([len(result.value) for result in results]))
+        self._dependencies.task_ended(results)
 
     async def transition(self, endpoint_id: EndpointId, transitions: Sequence[Transition]) -> None:
         """Record states of open tasks."""

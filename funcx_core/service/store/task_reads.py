@@ -24,7 +24,7 @@ from funcx_core.protocol.task import (
 from funcx_core.service.store import map_reads
 from funcx_core.service.store.blobs import BlobFolder
 from funcx_core.service.store.records import TaskRow
-from funcx_core.service.store.schema import events, submits, tasks
+from funcx_core.service.store.schema import dependencies, events, submits, tasks
 
 PAGE: Final = 500
 RESULTS_PAGE: Final = 100
@@ -54,11 +54,18 @@ _offer_columns = (
 )
 _count_open = sa.select(sa.func.count()).select_from(_joined).where(_is_open, _is_owned)
 _offers = (
-    sa.select(*_offer_columns, tasks.c.payload, tasks.c.payload_blob).select_from(_joined).where(_is_named, _is_open)
+    sa.select(*_offer_columns, tasks.c.payload, tasks.c.payload_blob)
+    .select_from(_joined)
+    .where(_is_named, _is_open, tasks.c.lane >= 0)
 )
 _headers = sa.select(*_offer_columns).select_from(_joined).where(_is_named, _is_open, _is_there)
 _task_rows = (
     sa.select(tasks, submits.c.group_id, submits.c.received_at).select_from(_joined).where(_is_named, _is_owned)
+)
+_upstreams = (
+    sa.select(dependencies.c.submit_id, dependencies.c.upstream)
+    .where(dependencies.c.submit_id.in_(sa.bindparam("submit_ids", expanding=True)))
+    .order_by(dependencies.c.upstream)
 )
 _newest = (
     sa.select(tasks.c.task_id)
@@ -136,8 +143,19 @@ def task_rows(
     """Return tasks of an owner."""
     found: dict[TaskId, TaskRow] = {}
     for ids in _pages(task_ids, PAGE):
-        rows = connection.execute(_task_rows, {"ids": ids, "owner_id": owner_id})
-        found.update((TaskId(row.task_id), _task_row(row, blobs)) for row in rows)
+        rows = connection.execute(_task_rows, {"ids": ids, "owner_id": owner_id}).all()
+        awaited = _awaited(connection, {row.submit_id for row in rows if row.lane < 0 and row.completed_at is None})
+        found.update((TaskId(row.task_id), _task_row(row, blobs, awaited.get(row.submit_id, ()))) for row in rows)
+    return found
+
+
+def _awaited(connection: sa.Connection, submit_ids: set[int]) -> dict[int, tuple[TaskId, ...]]:
+    """Return what the tasks of these submits still wait for."""
+    if not submit_ids:
+        return {}
+    found: dict[int, tuple[TaskId, ...]] = {}
+    for submit_id, upstream in connection.execute(_upstreams, {"submit_ids": list(submit_ids)}):
+        found[submit_id] = (*found.get(submit_id, ()), TaskId(upstream))
     return found
 
 
@@ -194,11 +212,13 @@ def _pages(ids: Sequence[TaskId], size: int) -> Iterable[Sequence[TaskId]]:
 def _offer(columns: Sequence[Any], payload: bytes) -> Offer:
     task_id, attempt, function_id, options, owner_id, group_id, state, endpoint_id = columns
     decoded = None if options is None else _options.decode(options)
+    if decoded is not None and decoded.after:
+        decoded = msgspec.structs.replace(decoded, after=())
     task = Task(task_id, attempt, function_id, payload, decoded, owner_tag(endpoint_id, owner_id))
     return Offer(task, owner_id, group_id, state == TaskState.CANCELLING)
 
 
-def _task_row(row: Any, blobs: BlobFolder) -> TaskRow:
+def _task_row(row: Any, blobs: BlobFolder, waits_for: tuple[TaskId, ...]) -> TaskRow:
     return TaskRow(
         task_id=TaskId(row.task_id),
         function_id=FunctionId(row.function_id),
@@ -211,6 +231,7 @@ def _task_row(row: Any, blobs: BlobFolder) -> TaskRow:
         received_at=row.received_at,
         times=_nothing if row.times is None else _times.decode(row.times),
         completed_at=row.completed_at or 0,
+        waits_for=waits_for if row.lane < 0 and row.completed_at is None else (),
     )
 
 

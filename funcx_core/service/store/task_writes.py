@@ -23,9 +23,10 @@ from funcx_core.protocol.task import (
     Transition,
 )
 from funcx_core.service.store import schema
-from funcx_core.service.store.lanes import lane_of
+from funcx_core.service.store.lanes import held, lane_of
 from funcx_core.service.store.records import NOTHING_SPECIAL, OpenTask, Receipt, Submission
 from funcx_core.service.store.rows import chunks, flat, many_rows
+from funcx_core.service.store.upstreams import NO_UPSTREAMS, hold, look_up
 from funcx_core.service.store.writer import Transaction
 
 INLINE_LIMIT: Final = 64 * 1024
@@ -69,6 +70,7 @@ class TaskWrites:
         self._next_position = 1
         self._next_submit = 1
         self._payload_blobs: dict[TaskId, str] = {}
+        self.awaited: set[TaskId] = set()  # Those that others wait for. One too many does no harm.
         self.submitted = 0
         self.ended = dict.fromkeys(TERMINAL, 0)
 
@@ -79,6 +81,7 @@ class TaskWrites:
         tasks = schema.tasks.c
         rows = connection.execute(sa.select(tasks.task_id, tasks.payload_blob).where(tasks.payload_blob.is_not(None)))
         self._payload_blobs = {TaskId(row[0]): row[1] for row in rows}
+        self.awaited = set(connection.scalars(sa.select(schema.dependencies.c.upstream).distinct()))
 
     @property
     def next_position(self) -> int:
@@ -97,6 +100,9 @@ class TaskWrites:
         hashes = _request_hashes(submission)
         payloads = [inline_or_blob(transaction, call.payload) if keep_payloads else (None, None) for call in calls]
         endpoint_id, lane = submission.endpoint_id, lane_of(submission.owner_id, submission.options.priority)
+        upstreams = look_up(transaction, submission) if submission.options.after else NO_UPSTREAMS
+        if upstreams.unmet:
+            lane = held(lane)
         rows = [
             (position, call.task_id, submit_id, call.function_id, endpoint_id, request_hash, lane, *payload)
             for position, (call, request_hash, payload) in enumerate(zip(calls, hashes, payloads, strict=True), first)
@@ -118,9 +124,13 @@ class TaskWrites:
                     len(calls),
                 ),
             )
+            if upstreams.unmet:
+                self.awaited.update(hold(transaction, submit_id, upstreams))
         receipt = NOTHING_SPECIAL
         if inserted < len(calls):
             receipt = _explain_ignored(transaction, submission, submit_id, hashes)
+        if upstreams.unmet:
+            receipt = msgspec.structs.replace(receipt, is_held=True)
         self._remember_blobs(transaction, calls, payloads, receipt)
         return receipt
 

@@ -31,6 +31,10 @@ def test_a_cell_may_be_urgent_and_large():
     assert (found.priority, found.resources) == (-7, Resources(cores=4, memory_gb=0.5, accelerators=1))
 
 
+def test_a_cell_may_start_after_others():
+    assert parse_cell_line("theta --after sim,3f2a,sim -a").after == ("sim", "3f2a")
+
+
 def test_a_cell_may_be_a_script():
     assert parse_cell_line("theta --shell -i case") == CellOptions(endpoint="theta", is_shell=True, inputs=("case",))
 

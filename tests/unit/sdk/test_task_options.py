@@ -5,12 +5,14 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from funcx_core.errors import InvalidRequest
+from funcx_core.errors import InvalidId, InvalidRequest
+from funcx_core.ids import new_task_id
 from funcx_core.protocol.resources import Resources
 from funcx_core.protocol.task import TaskOptions
 from funcx_core.sdk.client import FuncXClient
 from funcx_core.sdk.executor import FuncXExecutor
-from funcx_core.sdk.options import as_resources, task_options
+from funcx_core.sdk.futures import FuncXFuture
+from funcx_core.sdk.options import as_resources, task_options, upstream_ids
 from funcx_core.service.checks import check_options
 
 
@@ -70,3 +72,35 @@ def test_a_batch_takes_them_for_all_its_calls():
     batch = client.create_batch(priority=5, resources={"cores": 2})
     assert batch.prepare()["options"] == {"priority": 5, "resources": {"cores": 2}}
     assert "options" not in client.create_batch().prepare()
+
+
+def test_what_a_task_waits_for_is_given_as_ids_or_futures_each_once():
+    first, second = new_task_id(), new_task_id()
+    future = FuncXFuture(first)
+    assert task_options(None, None, 0, after=[future, second, first]).after == (first, second)
+    assert task_options(None, None, 0, after=future).after == (first,)
+    assert task_options(None, None, 0, after=second).after == (second,)
+
+
+def test_futures_are_waited_for_until_the_service_has_them_and_ended_ones_not():
+    class Stream:
+        flushed = 0
+
+        def flush(self, timeout=None):
+            self.flushed += 1
+            return True
+
+    stream = Stream()
+    ended, fresh = FuncXFuture(new_task_id(), stream), FuncXFuture(new_task_id(), stream)
+    ended.set_result(1)
+    upstream_ids([ended])
+    assert stream.flushed == 0
+    upstream_ids([fresh])
+    assert stream.flushed == 1
+
+
+def test_what_is_no_task_or_too_many_of_them_is_refused():
+    with pytest.raises(InvalidId, match="sim"):
+        upstream_ids(["sim"])
+    with pytest.raises(ValueError, match="at most 64"):
+        upstream_ids([new_task_id() for _ in range(65)])
