@@ -74,6 +74,8 @@ class Completer:
     def _values(self, option: str, choices: tuple[str, ...]) -> Words:
         if option in _LISTS:
             return [(name, "variable") for name in self._names if not name.startswith("_")]
+        if option == "after":
+            return self._tasks()
         named: Words = [(choice, "value") for choice in choices]
         return [*named, *self._endpoints()] if option in _ENDPOINTS else named
 

@@ -407,6 +407,8 @@ def test_completion(shell, magics):
         assert ("local", "endpoint") in completer.complete("%%funcx -t 5 lo")
         magics.session.remember(TaskRecord(task_id="a-b-c-3f2a-e", endpoint="local", cell="f()", name="sim"))
         assert completer.complete("%funcx rerun ") == [("sim", "task"), ("3f2a", "task")]
+        assert completer.complete("%%funcx local --after s") == [("sim", "task")]
+        assert completer.complete("%%funcx local --after sim,3") == [("3f2a", "task")]
         assert completer.complete("%funcx rerun sim -e l") == [("local", "endpoint")]
         assert ("-e", "option") in completer.complete("%funcx rerun sim -")
         assert completer.complete("%funcx rerun sim ") == []

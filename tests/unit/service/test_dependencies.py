@@ -208,6 +208,18 @@ async def test_large_fans_are_released_whole(store: SqliteStore) -> None:
     assert await runnable(store) == [call.task_id for call in many]
 
 
+async def test_a_submit_in_the_transaction_that_forgets_what_it_waits_for(store: SqliteStore) -> None:
+    first = await a_task(store)
+    gone = await a_task(store, first)
+    await store.dependencies.cancel(ALICE.user_id, [gone])
+    await store.delete_tasks(NOW * 2, after=0, at_most=10)  # Nobody waits for the first one any more.
+    _, waiting = await asyncio.gather(store.dependencies.settle([first]), a_task(store, first))
+    await settled(store)
+    await store.complete(ENDPOINT, [a_result(first)])
+    await settled(store)
+    assert await runnable(store) == [waiting]
+
+
 async def test_submits_that_wait_for_nothing_look_nothing_up(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
