@@ -13,6 +13,7 @@ from funcx_core.errors import ConfigError
 from funcx_core.logs import Level
 from funcx_endpoint import lifecycle
 from funcx_endpoint.account.cli import login, logout, whoami
+from funcx_endpoint.config_file import load_config
 from funcx_endpoint.control.cli import hold, release
 from funcx_endpoint.folder import EndpointFolder, all_endpoints, endpoint_folder
 from funcx_endpoint.manual.help import complete_help
@@ -124,7 +125,9 @@ def restart(
     context: click.Context, name: str, *, grace: float | None, log_level: str | None, debug: bool, timeout: float
 ) -> None:
     """Stop endpoint NAME if it runs, and start it."""
-    lifecycle.require(endpoint_folder(name))
+    folder = endpoint_folder(name)
+    lifecycle.require(folder)
+    load_config(folder.path)  # An endpoint that could not start again goes on.
     _stop(name, grace)
     _start(name, level=_level(log_level, debug=debug or context.obj), timeout=timeout)
 

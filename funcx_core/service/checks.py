@@ -21,6 +21,8 @@ MAX_TAG_LENGTH: Final = 200
 MAX_NAME: Final = 256
 MAX_DESCRIPTION: Final = 10_000
 MAX_LOCATION: Final = 4_096
+CONTAINER_TYPES: Final = ("docker", "podman", "singularity", "apptainer", "shifter", "charliecloud")
+"""What endpoints can run."""
 MAX_ENTRIES: Final = 10_000
 
 _is_uuid = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
@@ -89,8 +91,10 @@ def check_container(name: str, kind: str, location: str) -> None:
     """Raise `InvalidRequest` unless this can be registered."""
     if not location or len(location) > MAX_LOCATION:
         raise InvalidRequest(f"A container needs a 'location' of 1 to {MAX_LOCATION:,} characters.")
-    if not kind or len(kind) > MAX_NAME or "/" in kind:
-        raise InvalidRequest("A container needs a 'type' such as docker, singularity or shifter.")
+    if kind.lower() not in CONTAINER_TYPES:
+        raise InvalidRequest(
+            f"A container's 'type' is one of {', '.join(CONTAINER_TYPES)}; this one is '{kind[:MAX_NAME]}'."
+        )
     if len(name) > MAX_NAME:
         raise InvalidRequest(f"The container's name has {len(name)} characters; at most {MAX_NAME} are allowed.")
 

@@ -6,7 +6,7 @@ import random
 
 
 class Backoff:
-    """Exponential back-off with full jitter (each wait is uniform between 0 and the current ceiling).
+    """Exponential back-off with full jitter (each wait is uniform between half of the first and the current ceiling).
 
     Full jitter spreads the reconnects of many clients best; see "Exponential Backoff And Jitter", AWS Architecture
     Blog, 2015.
@@ -22,7 +22,7 @@ class Backoff:
         """Return the seconds to wait before the next try."""
         ceiling = min(self._longest, self._first * 2**self._tries)
         self._tries = min(self._tries + 1, 32)
-        return self._rng.uniform(self._first / 2, ceiling) if ceiling > self._first else self._first
+        return self._rng.uniform(self._first / 2, ceiling)
 
     def reset(self) -> None:
         """A try succeeded: start again with short waits."""

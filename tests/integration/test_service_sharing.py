@@ -236,6 +236,11 @@ async def test_a_container_is_registered_and_found_by_its_type(service: TestedSe
     assert (await refused(service, "POST", "functions", theirs, token=service.bob))["code"] == 5
 
 
+async def test_a_container_of_a_type_that_nothing_runs_is_refused(service: TestedService) -> None:
+    said = await service.post("containers", {"location": "mars://py", "type": "rocket"}, code=400)
+    assert "charliecloud; this one is 'rocket'" in said["reason"]
+
+
 async def test_an_endpoint_is_told_its_containers(service: TestedService) -> None:
     body = {"location": "/images/py.sif", "type": "singularity"}
     container_id = (await service.post("containers", body))["container_id"]

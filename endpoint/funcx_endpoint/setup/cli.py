@@ -92,14 +92,22 @@ def delete(name: str, *, remote: bool, yes: bool) -> None:
     """Delete endpoint NAME, which must not run, with its configuration, its logs and undelivered results."""
     folder = endpoint_folder(name)
     lifecycle.require_stopped(folder)
-    if not yes:
-        click.confirm(f"Delete {folder.path} with everything in it?", abort=True)
+    if not yes and not _agrees(f"Delete {folder.path} with everything in it?"):
+        raise click.ClickException("Nothing was deleted. To delete without a question: --yes")
     if remote:
         from funcx_endpoint.account import remote as service
 
         service.remove(folder)
     lifecycle.remove(folder)
     click.echo(f"Endpoint '{name}' is deleted{' here and at the service' if remote else ''}.")
+
+
+def _agrees(question: str) -> bool:
+    try:
+        return click.confirm(question)
+    except click.Abort:  # There is nobody to ask.
+        click.echo(err=True)
+        return False
 
 
 @click.command(short_help="Print a script for your shell's completion.")

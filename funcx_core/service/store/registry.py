@@ -115,7 +115,7 @@ def save_endpoint(connection: sa.Connection, endpoint: Endpoint, now: float) -> 
     if found is not None and found.locked_until > now:
         until = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(found.locked_until))
         raise ResourceLocked(
-            f"Endpoint '{endpoint.endpoint_id}' is locked by its owner until {until}. Wait, or unlock it first.",
+            f"Endpoint '{endpoint.endpoint_id}' is locked by its owner until {until}. Wait, or unlock it: FuncXClient().unlock_endpoint('{endpoint.endpoint_id}').",
             endpoint_id=endpoint.endpoint_id,
         )
     renewed = {

@@ -125,11 +125,18 @@ def test_templates_are_listed_and_printed():
 
 
 def test_delete_asks_and_deletes(folder):
-    assert "Aborted" in cli("delete", "theta", input="n\n").output
+    for answer in ("n\n", ""):  # the second is what a script without a terminal gives
+        assert "Nothing was deleted. To delete without a question: --yes" in cli("delete", "theta", input=answer).output
     assert folder.exists
     assert cli("delete", "theta", "--yes").output == "Endpoint 'theta' is deleted.\n"
     assert not folder.path.exists()
     assert "There is no endpoint 'theta'" in cli("delete", "theta", "--yes").output
+
+
+def test_an_endpoint_that_could_not_start_again_is_not_stopped(folder, monkeypatch):
+    (folder.path / "config.py").write_text("config = Confg()\n")
+    monkeypatch.setattr(lifecycle, "stop", lambda *_, **__: pytest.fail("it was stopped"))
+    assert "Confg" in cli("restart", "theta").output
 
 
 def test_an_endpoint_that_runs_is_not_deleted(folder):

@@ -22,4 +22,11 @@ def test_waits_grow_until_a_success() -> None:
     many = [backoff.next() for _ in range(20)]
     assert max(many) > 100
     backoff.reset()
-    assert backoff.next() == 1
+    assert 0.5 <= backoff.next() <= 1
+
+
+def test_a_thousand_clients_that_lose_their_service_at_once_do_not_come_back_at_once() -> None:
+    """F34."""
+    waits = sorted(Backoff(0.2, 15.0, random.Random(seed)).next() for seed in range(1000))
+    most_in_a_hundredth = max(sum(start <= wait < start + 0.01 for wait in waits) for start in waits)
+    assert most_in_a_hundredth < 200
