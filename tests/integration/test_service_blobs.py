@@ -371,7 +371,13 @@ async def test_a_connection_that_hangs_gives_way_to_the_next(service: TestedServ
     content = os.urandom(CHUNK)
     blob = await created(service, content)
     hanging = await begun(service, blob, content)
-    assert (await put(service, blob, 0, content)).code == 200
+    answer = await put(service, blob, 0, content)
+    for _ in range(50):
+        if answer.code != 503:  # The one that hangs has not let go yet: clients try again.
+            break
+        await asyncio.sleep(0.02)
+        answer = await put(service, blob, 0, content)
+    assert answer.code == 200
     hanging.write(os.urandom(CHUNK - 1000))  # what it still brings is nobody's
     await service.post(f"blobs/{blob['blob_id']}/complete", {})
     assert await content_of(service, blob["blob_id"]) == content

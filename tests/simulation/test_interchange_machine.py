@@ -155,7 +155,7 @@ class InterchangeMachine(RuleBasedStateMachine):
         wanted = options.resources or Resources()
         assert (wanted.cores or 0) <= model.capacity, "more processors than the node has"
         assert (wanted.accelerators or 0) <= model.facts["accelerators"], "more accelerators than the node has"
-        assert model.facts["container"] in {"", options.container_id or ""}, "a manager of another container"
+        assert model.facts["container"] in {None, options.container_id or ""}, "a manager of another container"
         left = model.ends_at - self.now
         assert left > 0, "begun in a block that has ended"
         assert options.walltime is None or options.walltime <= left, "begun where there is no time for it"
@@ -177,7 +177,7 @@ class InterchangeMachine(RuleBasedStateMachine):
         target=managers,
         capacity=st.integers(1, 4),
         seconds_left=st.sampled_from([None, None, 20.0, 300.0]),
-        container=st.sampled_from(["", "", "c1"]),
+        container=st.sampled_from([None, None, "", "c1"]),
         accelerators=st.integers(0, 2),
     )
     def register(self, capacity, seconds_left, container, accelerators):
@@ -454,7 +454,7 @@ class InterchangeMachine(RuleBasedStateMachine):
         for model in good:
             self.models[model.manager_id] = model
             model.ends_at = math.inf
-            model.facts = {"seconds_left": None, "container": "", "accelerators": 2}
+            model.facts = {"seconds_left": None, "container": None, "accelerators": 2}
             self.say(model, self.registration(model.manager_id, 4))
         for _ in range(10_000):
             while self.unsettled:

@@ -61,7 +61,7 @@ from funcx_core.service.store.sqlite_accounts import SqliteAccounts
 from funcx_core.service.store.sqlite_maps import SqliteMaps
 from funcx_core.service.store.task_writes import TaskWrites
 from funcx_core.service.store.usage_catalog import UsageCatalog
-from funcx_core.service.store.writer import BUSY_SECONDS, GroupCommit, Transaction
+from funcx_core.service.store.writer import BUSY_PAUSE, BUSY_SECONDS, GroupCommit, Transaction, is_busy
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -174,6 +174,12 @@ class SqliteStore(Store):
     def _prepare(self) -> None:
         private_dir(self._folder)
         self._path.touch(mode=0o600)  # SQLite gives its other files the mode of this one.
+        deadline = time.monotonic() + BUSY_SECONDS
+        while not self._prepared(may_wait=time.monotonic() < deadline):
+            time.sleep(BUSY_PAUSE)
+
+    def _prepared(self, *, may_wait: bool) -> bool:
+        """Check the tables and make those that are missing. False if another process is writing."""
         try:
             with self._engine.begin() as connection:
                 _check(connection, self._path)
@@ -182,11 +188,14 @@ class SqliteStore(Store):
                 self._map_writes.resume_after_start(connection)
                 removed = 0 if self._is_guest else self._sweep(connection)
         except sa.exc.DatabaseError as error:
+            if may_wait and is_busy(error):
+                return False
             is_full = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
             what = "Free some space" if is_full else "Restore it from a copy, or move the folder away to start anew"
             raise ConfigError(f"{self._path} cannot be used: {error.orig}. {what}.") from None
         if removed:
             _log.info("removed %d blobs that a crash left behind", removed)
+        return True
 
     def _sweep(self, connection: sa.Connection) -> int:
         return self._blobs.sweep(task_reads.blob_names(connection).union(map_reads.blob_names(connection)))

@@ -267,6 +267,11 @@ def _resolve(outcomes: list[_Outcome]) -> None:
             future.set_exception(error)
 
 
+def is_busy(error: BaseException) -> bool:
+    """Whether another process is writing at this moment."""
+    return any(sign in str(error) for sign in _BUSY)
+
+
 def _explain(error: Exception) -> Exception:
     """Return the error of ours that this one of the database or disk means; the error itself if there is none."""
     if isinstance(error, FuncxError):
@@ -277,6 +282,6 @@ def _explain(error: Exception) -> Exception:
     if no_space or any(sign in text for sign in _DISK_FULL):
         text = "The service's disk is full; nothing was accepted. Free some space there and try again."
         return StorageFull(text, retry_after=FULL_SECONDS)
-    if any(sign in text for sign in _BUSY):
+    if is_busy(error):
         return _DatabaseBusy()
     return error

@@ -6,6 +6,7 @@ import contextlib
 import pickle
 import types
 import typing
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -42,7 +43,7 @@ UNIONS: dict[str, Any] = {
     "worker.recall_decoder": worker.Recall,
 }
 
-few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 SMALL = st.integers(0, 2**53)
 VALUES: dict[Any, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
@@ -55,18 +56,19 @@ VALUES: dict[Any, st.SearchStrategy[Any]] = {
 }
 
 
+@cache
 def values(annotation: Any) -> st.SearchStrategy[Any]:
-    """Any value of an annotated type, as the messages use them."""
+    """Any value of an annotated type, as the messages use them. A strategy is made once: that takes longer than a draw."""
     annotation = getattr(annotation, "__supertype__", annotation)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if annotation in VALUES:
         return VALUES[annotation]
     if origin in (typing.Union, types.UnionType):
         return st.one_of([values(argument) for argument in arguments])
-    if origin is list:
-        return st.lists(values(arguments[0]), max_size=3)
+    if origin in (list, tuple):
+        return st.lists(values(arguments[0]), max_size=2).map(origin)
     if origin is dict:
-        return st.dictionaries(values(arguments[0]), values(arguments[1]), max_size=2)
+        return st.dictionaries(values(arguments[0]), values(arguments[1]), max_size=1)
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         hints = typing.get_type_hints(annotation)
         return st.builds(annotation, **{name: values(hints[name]) for name in annotation.__struct_fields__})
