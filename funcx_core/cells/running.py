@@ -1,0 +1,109 @@
+"""A cell that runs in a namespace of its own: what comes with it is brought in, then its statements run. Wherever that is."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import sys
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from funcx_core.cells.pickling import CellPickler
+from funcx_core.cells.rebuild import Arrivals, load_values
+from funcx_core.cells.sources import remember_text
+from funcx_core.cells.spec import CellSpec
+
+
+def new_main(filename: str) -> types.ModuleType:
+    """Return an empty namespace for one run of the cell of this file name."""
+    module = types.ModuleType("__main__")
+    module.__dict__["__file__"] = filename
+    return module
+
+
+@contextmanager
+def as_main(module: types.ModuleType) -> Iterator[None]:
+    """Within this, the module is ``__main__``: classes of the notebook are the same by pickle's rules here and at home."""
+    before = sys.modules["__main__"]
+    sys.modules["__main__"] = module
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = before
+
+
+def bring_in(spec: CellSpec, arrivals: Arrivals) -> None:
+    """Repeat the notebook's imports, and load its variables into the namespace."""
+    for module in spec.modules:
+        arrivals.namespace[module.name] = _imported(module.module)
+    for name, value in load_values(spec.values, spec.names, arrivals):
+        arrivals.namespace[name] = value
+
+
+def _imported(name: str) -> types.ModuleType:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        # The notebook has it, the worker has not: the frames of the import machinery would tell nobody anything.
+        raise error.with_traceback(None) from None
+
+
+class CellCode(NamedTuple):
+    """A compiled cell: its statements, and the expression that it ends with, if it does."""
+
+    statements: types.CodeType
+    last: types.CodeType | None
+
+    def run(self, namespace: dict[str, Any]) -> Any:
+        """Run it and return the value of its last expression, None if it ends with something else."""
+        _run(self.statements, namespace)
+        return None if self.last is None else _run(self.last, namespace)
+
+
+def compile_cell(spec: CellSpec) -> CellCode:
+    """Return the cell, ready to run; tracebacks have its lines from now on."""
+    remember_text(spec.filename, spec.text or spec.source)
+    tree = ast.parse(spec.source, spec.filename)
+    last = tree.body[-1] if tree.body else None
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    if not isinstance(last, ast.Expr):
+        return CellCode(compile(tree, spec.filename, "exec", flags=flags, dont_inherit=True), None)
+    tree.body.pop()
+    return CellCode(
+        compile(tree, spec.filename, "exec", flags=flags, dont_inherit=True),
+        compile(ast.Expression(last.value), spec.filename, "eval", flags=flags, dont_inherit=True),
+    )
+
+
+def _run(code: types.CodeType, namespace: dict[str, Any]) -> Any:
+    result = eval(code, namespace)  # noqa: S307 - running the user's code is what this is for
+    return asyncio.run(result) if code.co_flags & inspect.CO_COROUTINE else result
+
+
+def pickle_last_value(value: Any, arrivals: Arrivals, room: int) -> tuple[bytes | None, str]:
+    """Return the pickle of the last expression's value, or None and why it stays behind. `room`: bytes that it may have."""
+    pickler = _LastValuePickler(arrivals)
+    try:
+        size = pickler.add(value)
+    except Exception as error:  # noqa: BLE001 - any class may refuse to be pickled; it is shown all the same
+        return None, str(error)
+    if size > room:
+        return None, f"it has {size:,} bytes; assign it and name it with -o to have it sent"
+    return pickler.getvalue(), ""
+
+
+class _LastValuePickler(CellPickler):
+    """For values that nobody asked for. Figures and what is in them are shown, which is what they are for.
+
+    Sent back, they would make the notebook import matplotlib and perhaps show the figure again.
+    """
+
+    def reducer_override(self, thing: Any) -> Any:
+        artist = sys.modules.get("matplotlib.artist")
+        if artist is not None and isinstance(thing, artist.Artist):
+            raise TypeError("it is part of a figure; assign it and name it with -o to have it sent")
+        return super().reducer_override(thing)
