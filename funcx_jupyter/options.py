@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import keyword
 import shlex
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final, NoReturn
 
 import msgspec
 
-from funcx_core.protocol.resources import Resources, priority_fault
-from funcx_core.sdk.options import as_resources
+from funcx_core.protocol.resources import Resources
+from funcx_jupyter import option_values
 from funcx_jupyter.errors import MagicArgumentError
 from funcx_jupyter.session.environment import OFF, STRICT, WARN
 
 AUTO: Final = "auto"
 NONE: Final = "none"
-ALL: Final = "*"
+ALL: Final = option_values.ALL
 
 
 class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,78 +82,18 @@ class _Parser(argparse.ArgumentParser):
         raise MagicArgumentError(f"{message[:1].upper()}{message[1:]}. See `%%funcx?`.")
 
 
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(name for part in text.split(",") if (name := part.strip()))
-    wrong = [name for name in names if not name.isidentifier() and name != ALL]
-    if wrong:
-        raise argparse.ArgumentTypeError(f"'{wrong[0]}' is not the name of a variable")
-    return names
-
-
-def _tasks(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for part in text.split(",") if (name := part.strip())))
-
-
-def _name(text: str) -> str:
-    if not text.isidentifier() or keyword.iskeyword(text):
-        raise argparse.ArgumentTypeError(f"'{text}' cannot be the name of a variable")
-    return text
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text.removesuffix("s"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds") from None
-    if not seconds > 0:
-        raise argparse.ArgumentTypeError("the time limit must be more than 0 seconds")
-    return seconds
-
-
-def _retries(text: str) -> int:
-    if not text.isdigit() or int(text) > 10:  # noqa: PLR2004 - the limit of `TaskOptions.retry_on_loss`
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 to 10")
-    return int(text)
-
-
-def _priority(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number from -100 to 100") from None
-    if (fault := priority_fault(number)) is not None:
-        raise argparse.ArgumentTypeError(fault.rstrip("."))
-    return number
-
-
-def _resources(text: str) -> Resources | None:
-    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
-    try:
-        return as_resources({name.strip(): _number(number) for name, _, number in pairs})
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error).removeprefix("resources: ").rstrip(".")) from None
-
-
-def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise ValueError(f"'{text.strip()}' is not a number; write it such as cpus=4,mem=8,gpu=1") from None
-    return int(number) if number.is_integer() else number
-
-
 def _parser() -> _Parser:
     parser = _Parser(prog="%%funcx", add_help=False, allow_abbrev=False, formatter_class=argparse.RawTextHelpFormatter)
     add = parser.add_argument
     add("endpoint", nargs="?", help="where to run: name or id of an endpoint (default: see `%%funcx use`)")
     add("--shell", action="store_true", help="the cell is a script for bash; -i names variables of its environment")
     add("-i", "--input", metavar="a,b", help="variables to send: a list of names, `auto` (default) or `none`")
-    add("-x", "--exclude", metavar="a,b", type=_names, default=(), help="variables not to send")
+    add("-x", "--exclude", metavar="a,b", type=option_values.names, default=(), help="variables not to send")
     add(
         "-o",
         "--output",
         metavar="x,y",
-        type=_names,
+        type=option_values.names,
         default=(),
         help="variables to bring back when the cell has succeeded;\n'*' for all it assigns",
     )
@@ -161,17 +102,20 @@ def _parser() -> _Parser:
     manner.add_argument(
         "-b", "--blocking", dest="is_async", action="store_false", help="wait for the end (default); ■ stops it"
     )
-    add("-n", "--name", metavar="NAME", type=_name, help="name of the task; with -a also a variable")
+    add("-n", "--name", metavar="NAME", type=option_values.name, help="name of the task; with -a also a variable")
     add(
         "--after",
         metavar="T1,T2",
-        type=_tasks,
+        type=option_values.tasks,
         default=(),
         help="start when these tasks have succeeded: names or ids, of cells sent with -a",
     )
     offline = parser.add_mutually_exclusive_group()
     offline.add_argument(
-        "--wait-endpoint", metavar="SECS", type=_seconds, help="if the endpoint is offline, wait for it this long"
+        "--wait-endpoint",
+        metavar="SECS",
+        type=option_values.seconds,
+        help="if the endpoint is offline, wait for it this long",
     )
     offline.add_argument("--fallback", metavar="EP", help="if the endpoint is offline, run there instead")
     add(
@@ -180,18 +124,18 @@ def _parser() -> _Parser:
         default=STRICT,
         help="a module that the endpoint does not have: refuse the cell (default),\nsay so, or send it all the same, also with names that are not defined here",
     )
-    add("-t", "--timeout", metavar="SECS", type=_seconds, help="stop the cell after this time")
+    add("-t", "--timeout", metavar="SECS", type=option_values.seconds, help="stop the cell after this time")
     add(
         "--retries",
         metavar="N",
-        type=_retries,
+        type=option_values.retries,
         default=0,
         help="run again, up to N times, if the worker or endpoint dies",
     )
     add(
         "--priority",
         metavar="N",
-        type=_priority,
+        type=option_values.priority,
         default=0,
         help="how urgent it is among your tasks there: -100 to 100",
     )
@@ -199,7 +143,7 @@ def _parser() -> _Parser:
         "--resource",
         metavar="cpus=4,mem=8,gpu=1",
         dest="resources",
-        type=_resources,
+        type=option_values.resources,
         help="what the cell needs of its node; memory in GB",
     )
     add(
@@ -227,22 +171,63 @@ OPTIONS: Final = {
     for spelling in action.option_strings
 }
 HELP: Final = _PARSER.format_help()
+_SETTABLE: Final = frozenset(
+    {
+        "endpoint",
+        "env",
+        "timeout",
+        "retries",
+        "priority",
+        "resource",
+        "container",
+        "stream",
+        "progress",
+        "on_interrupt",
+        "wait_endpoint",
+        "fallback",
+        "cache",
+        "quiet",
+        "verbose",
+    }
+)
 
 
-def parse_cell_line(line: str) -> CellOptions:
-    """Return what the line asks for.
+def settable() -> list[tuple[str, argparse.Action, str]]:
+    """Return the options that may have defaults: name, the parser's action, and what it is for in one line."""
+    actions = [(_setting(action), action) for action in _PARSER._actions]  # noqa: SLF001 - as above
+    return [(name, action, " ".join(str(action.help).split())) for name, action in actions if name in _SETTABLE]
+
+
+def _setting(action: argparse.Action) -> str:
+    spelled = next((one for one in action.option_strings if one.startswith("--")), action.dest)
+    return spelled.lstrip("-").replace("-", "_")
+
+
+def parse_cell_line(line: str, defaults: Mapping[str, Any] = MappingProxyType({})) -> CellOptions:
+    """Return what the line asks for; what it leaves open is as in `defaults`, by the names that the parser has for options.
 
     Raises:
         MagicArgumentError: naming what is wrong and what was probably meant.
     """
+    return _options(_parsed(line, defaults))
+
+
+def given(line: str) -> dict[str, Any]:
+    """Return only what the line says, by the names that the parser has for options. Raises as `parse_cell_line` does."""
+    nothing = object()
+    found = vars(_parsed(line, {option.name: nothing for option in OPTIONS.values()}))
+    return {name: value for name, value in found.items() if value is not nothing and value is not None}
+
+
+def _parsed(line: str, defaults: Mapping[str, Any]) -> argparse.Namespace:
     try:
         words = shlex.split(line)
     except ValueError as error:
         raise MagicArgumentError(f"{str(error).capitalize()} in `%%funcx {line.strip()}`. See `%%funcx?`.") from None
-    found, rest = _PARSER.parse_known_args(words)
+    found, rest = _PARSER.parse_known_args(words, argparse.Namespace(**defaults))
     if rest:
         _refuse(rest[0])
-    return _options(found)
+    return found
 
 
 def _options(found: Any) -> CellOptions:
@@ -273,7 +258,7 @@ def _options(found: Any) -> CellOptions:
 
 def _checked_names(text: str) -> tuple[str, ...]:
     try:
-        return _names(text)
+        return option_values.names(text)
     except argparse.ArgumentTypeError as error:
         raise MagicArgumentError(f"Argument -i/--input: {error}. See `%%funcx?`.") from None
 

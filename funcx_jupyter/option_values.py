@@ -1,0 +1,79 @@
+"""What follows an option of `%%funcx`, as the value that it means. Each raises `ArgumentTypeError` with what is wrong. Pure."""
+
+from __future__ import annotations
+
+import argparse
+import keyword
+from typing import Final
+
+from funcx_core.protocol.resources import Resources, priority_fault
+from funcx_core.sdk.options import as_resources
+
+ALL: Final = "*"
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Return the names of variables in a list."""
+    found = tuple(one for part in text.split(",") if (one := part.strip()))
+    wrong = [one for one in found if not one.isidentifier() and one != ALL]
+    if wrong:
+        raise argparse.ArgumentTypeError(f"'{wrong[0]}' is not the name of a variable")
+    return found
+
+
+def tasks(text: str) -> tuple[str, ...]:
+    """Return the names and ids of tasks in a list, each once."""
+    return tuple(dict.fromkeys(one for part in text.split(",") if (one := part.strip())))
+
+
+def name(text: str) -> str:
+    """Return the name of a variable."""
+    if not text.isidentifier() or keyword.iskeyword(text):
+        raise argparse.ArgumentTypeError(f"'{text}' cannot be the name of a variable")
+    return text
+
+
+def seconds(text: str) -> float:
+    """Return a time limit."""
+    try:
+        limit = float(text.removesuffix("s"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds") from None
+    if not limit > 0:
+        raise argparse.ArgumentTypeError("the time limit must be more than 0 seconds")
+    return limit
+
+
+def retries(text: str) -> int:
+    """Return how often a cell may be run again."""
+    if not text.isdigit() or int(text) > 10:  # noqa: PLR2004 - the limit of `TaskOptions.retry_on_loss`
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 to 10")
+    return int(text)
+
+
+def priority(text: str) -> int:
+    """Return a priority."""
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from -100 to 100") from None
+    if (fault := priority_fault(number)) is not None:
+        raise argparse.ArgumentTypeError(fault.rstrip("."))
+    return number
+
+
+def resources(text: str) -> Resources | None:
+    """Return what a cell needs of its node."""
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    try:
+        return as_resources({key.strip(): _number(amount) for key, _, amount in pairs})
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("resources: ").rstrip(".")) from None
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(f"'{text.strip()}' is not a number; write it such as cpus=4,mem=8,gpu=1") from None
+    return int(number) if number.is_integer() else number
