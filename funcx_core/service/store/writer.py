@@ -74,7 +74,7 @@ class Transaction:
 
     def rollback(self) -> None:
         """Forget everything."""
-        if self.connection.in_transaction():
+        if self.connection.get_transaction() is not None:  # Also one whose commit failed, which is "in" no transaction.
             self.connection.rollback()
         self._driver.rollback()
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ import sqlalchemy as sa
 from funcx_core.errors import ConfigError, ServiceUnavailable, StorageFull
 from funcx_core.ids import TaskId
 from funcx_core.service.store import SqliteStore, lanes, sqlite
-from tests.support.stored import ALICE, ENDPOINT, a_call, a_result, a_submission, calls
+from tests.support.stored import ALICE, BOB, ENDPOINT, a_call, a_result, a_submission, calls
 from tests.unit.service.store_contract import LARGE, StoreContract
 
 
@@ -171,6 +173,28 @@ async def test_a_full_disk_refuses_the_group_and_keeps_what_was_accepted(store: 
     await store._writer.do(lambda tx: tx.run("PRAGMA max_page_count = 1000000"))
     await store.submit(a_submission(a_call(b"x" * 60_000)))  # space again
     assert len(await store.open_tasks(ENDPOINT, at_most=100)) == there + 1
+
+
+@contextmanager
+def no_file_may_grow() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_a_commit_that_fails_leaves_nothing_to_the_next_one(store: SqliteStore) -> None:
+    # These two write through different layers; what a failed commit leaves in one must not fail the other.
+    with no_file_may_grow():
+        for _ in range(2):
+            with pytest.raises(StorageFull):
+                await store.ensure_user(BOB)
+            with pytest.raises(StorageFull):
+                await store.submit(a_submission(a_call()))
+    await store.submit(a_submission(a_call()))
+    await store.ensure_user(BOB)
 
 
 async def test_a_full_disk_for_files_refuses_too(store: SqliteStore, tmp_path: Path, monkeypatch) -> None:
