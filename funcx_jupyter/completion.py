@@ -14,6 +14,7 @@ from funcx_jupyter.display import words
 from funcx_jupyter.options import OPTIONS
 from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.session.state import Session
+from funcx_jupyter.settings.keys import SETTINGS
 from funcx_jupyter.verb_lines import Verb
 from funcx_jupyter.verbs import VERBS
 
@@ -102,6 +103,10 @@ class Completer:
             return self._endpoints()
         if "TASK" in what:
             return self._tasks()
+        if "KEY" in what:
+            return [(name, "setting") for name in SETTINGS]
+        if "|" in what:
+            return [(choice, "value") for choice in what.split("|")]
         return [(known, "verb") for known in VERBS] if "VERB" in what else []
 
     def _tasks(self) -> Words:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand, output_can_be_silenced
-from traitlets import Unicode
 
 from funcx_core.errors import FuncxError
 from funcx_jupyter import explain, options, shell, verbs
@@ -19,13 +19,16 @@ from funcx_jupyter.session.outcome import Finished
 from funcx_jupyter.session.prepare import PreparedCell, prepare
 from funcx_jupyter.session.run import CellRun
 from funcx_jupyter.session.state import Session
+from funcx_jupyter.settings.files import IN_NOTEBOOK
+from funcx_jupyter.settings.keys import SETTINGS
+from funcx_jupyter.settings.traits import traits
+
+_WithSettings: Any = type(Magics)("_WithSettings", (Magics,), dict(traits()))
 
 
 @magics_class
-class FuncxMagics(Magics):  # type: ignore[misc]
+class FuncxMagics(_WithSettings):  # type: ignore[misc]
     """The magics of one shell."""
-
-    endpoint = Unicode("", help="Endpoint of `%%funcx` cells that name none.").tag(config=True)
 
     def __init__(self, ip: Any, session: Session | None = None) -> None:
         super().__init__(ip)
@@ -37,10 +40,10 @@ class FuncxMagics(Magics):  # type: ignore[misc]
     @line_cell_magic  # type: ignore[untyped-decorator]
     def funcx(self, line: str, cell: str | None = None) -> Any:
         """See `HELP`."""
-        self.session.configured = self.endpoint
+        self._look_around()
         if cell is None:
             return self._verb(line)
-        chosen = options.parse_cell_line(line)
+        chosen = options.parse_cell_line(line, self._defaults())
         prepared = self._prepare(line, cell, chosen)
         try:
             endpoint = self._endpoint(chosen)
@@ -53,6 +56,19 @@ class FuncxMagics(Magics):  # type: ignore[misc]
             return self._started(run, chosen)
         screen = ShellScreen(self.shell, quiet=chosen.quiet)
         return self._shown(run.run(self.shell.user_ns, shell.place_of(self.shell), screen))
+
+    def _look_around(self) -> None:
+        """Note what is set in this kernel, and what the front end tells of the cell."""
+        configuration = self.session.configuration
+        configuration.here = {name: value for name in SETTINGS if (value := getattr(self, name)) is not None}
+        configuration.notebook = Path(shell.place_of(self.shell).notebook)
+        configuration.cell = shell.cell_metadata(self.shell).get(IN_NOTEBOOK) or {}
+
+    def _defaults(self) -> dict[str, Any]:
+        try:
+            return self.session.configuration.defaults()
+        except FuncxError as error:
+            raise shown_in_one_line(error) from None
 
     def _endpoint(self, chosen: options.CellOptions) -> Endpoint:
         found, instead_of = self.session.endpoint_or(
@@ -80,7 +96,10 @@ class FuncxMagics(Magics):  # type: ignore[misc]
             lambda: BackgroundShellScreen(self.shell, quiet=False),
             self._shown,
         )
-        return verbs.run(desk, line)
+        shown = verbs.run(desk, line)
+        for name in SETTINGS:  # Perhaps `%funcx config` has changed some.
+            setattr(self, name, self.session.configuration.here.get(name))
+        return shown
 
     def _prepare(self, line: str, cell: str, chosen: options.CellOptions) -> PreparedCell:
         notebook, code = shell.notebook_of(self.shell), None

@@ -68,9 +68,16 @@ def _running_cell_number(shell: Any) -> int:
 def place_of(shell: Any) -> CellPlace:
     """Return where the running cell is."""
     parent = getattr(shell, "parent_header", None) or {}
-    cell_id = (parent.get("metadata") or {}).get("cellId")
+    cell_id = cell_metadata(shell).get("cellId")
     run_id = (parent.get("header") or {}).get("msg_id") or f"{os.getpid()}:{shell.execution_count}"
     return CellPlace(notebook=_notebook_path(shell), cell_id=str(cell_id or ""), run_id=str(run_id))
+
+
+def cell_metadata(shell: Any) -> dict[str, Any]:
+    """Return what the front end tells of the running cell; JupyterLab and Notebook 7 send the whole metadata of the cell."""
+    parent = getattr(shell, "parent_header", None) or {}
+    found = parent.get("metadata")
+    return found if isinstance(found, dict) else {}
 
 
 def _notebook_path(shell: Any) -> str:

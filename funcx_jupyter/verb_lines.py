@@ -80,7 +80,7 @@ def _sorted(name: str, verb: Verb, words: list[str]) -> tuple[list[str], dict[st
     arguments, options = [], {}
     left = iter(words)
     for word in left:
-        if not word.startswith("-"):
+        if not word.startswith("-") or word[1:2].isdigit():
             arguments.append(word)
             continue
         if word not in verb.options:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ from funcx_jupyter.session.environment import Environments
 from funcx_jupyter.session.journal import Submission
 from funcx_jupyter.session.recall import Recall
 from funcx_jupyter.session.watch import Mailbox
+from funcx_jupyter.settings.layers import Configuration
 
 if TYPE_CHECKING:
     from funcx_jupyter.session.cell_task import CellTask
@@ -67,7 +67,7 @@ class Session:
 
     def __init__(self, connect: Callable[[], Connection] = ServiceConnection.open) -> None:
         self.used: str | None = None
-        self.configured: str = ""
+        self.configuration = Configuration()
         self.tasks: dict[TaskId, TaskRecord] = {}
         self.listeners: set[Callable[[TaskRecord], None]] = set()
         self.recall = Recall()
@@ -95,7 +95,7 @@ class Session:
         return known
 
     def endpoint(self, wanted: str | None = None) -> Endpoint:
-        """Return the endpoint for a cell: the one it names, else `%funcx use`, FUNCX_ENDPOINT, the configured one.
+        """Return the endpoint for a cell: the one it names, else that of `%funcx use`, else the configured one, else the obvious one.
 
         Raises:
             UsageError, EndpointOffline: if there is none to use; the message says what to type.
@@ -120,7 +120,7 @@ class Session:
         return self.connection.environments(endpoint_id)
 
     def _order(self, wanted: str | None) -> list[str | None]:
-        return [wanted, self.used, os.environ.get("FUNCX_ENDPOINT"), self.configured]
+        return [wanted or self.used or self.configuration.endpoint()]
 
     def remember(self, record: TaskRecord) -> None:
         """Keep what is known of a task, and tell the listeners."""

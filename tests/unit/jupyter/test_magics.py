@@ -10,8 +10,6 @@ import time
 
 import msgspec
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from funcx_core.errors import EndpointOffline, ServiceUnavailable, TaskNotFound
 from funcx_core.protocol.client import Limits
@@ -25,54 +23,10 @@ from funcx_jupyter.errors import (
     NotConnectedError,
 )
 from funcx_jupyter.extension import greeting, load, unload
-from funcx_jupyter.magics import FuncxMagics
 from funcx_jupyter.session.state import Session, TaskRecord
 from funcx_jupyter.session.watch import PATIENCE
 from tests.support.fabric import eventually
 from tests.unit.jupyter.fake_service import LOCAL, FakeConnection
-
-
-@pytest.fixture(scope="module")
-def shell(tmp_path_factory):
-    config = Config()
-    config.HistoryManager.enabled = False
-    config.InteractiveShell.colors = "nocolor"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
-        main = sys.modules["__main__"]
-        made = InteractiveShell.instance(config=config)
-        yield made
-        InteractiveShell.clear_instance()
-        sys.modules["__main__"] = main
-
-
-@pytest.fixture(scope="module")
-def connection():
-    made = FakeConnection()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def magics(shell, connection):
-    shell.reset(new_session=True)
-    connection.hold, connection.accepts, connection.reported = False, Limits(), []
-    made = FuncxMagics(shell, Session(lambda: connection))
-    shell.register_magics(made)
-    return made
-
-
-class Run:
-    def __init__(self, shell, capsys, result):
-        self.result = result
-        self.error = result.error_in_exec or result.error_before_exec
-        self.out, self.err = capsys.readouterr()
-        self.value = result.result
-
-
-@pytest.fixture
-def run(shell, magics, capsys):
-    return lambda cell: Run(shell, capsys, shell.run_cell(cell, store_history=True))
 
 
 def test_a_cell_prints_and_returns(run, shell):
