@@ -31,6 +31,7 @@
     │   ├── WorkerLost, ManagerLost, EndpointLost, TaskPoisoned     what ran it died
     │   ├── CommandFailed             a shell command ended with an exit code other than 0
     │   ├── ResourcesUnavailable      the endpoint can never give the task what it asks for
+    │   ├── RequirementNotMet         a package that the cell asked for is not there
     │   ├── DependencyError           a task that it waited for ended without success
     │   ├── TaskTimeout, TaskCancelled, TaskExpired
     │   ├── ContainerUnavailable, ContainerFailed
@@ -473,6 +474,12 @@ class DependencyError(TaskFailed):
     def upstream(self) -> str:
         """The id of the task that it waited for."""
         return str(self.details.get("upstream", ""))
+
+
+class RequirementNotMet(TaskFailed):
+    """A package that the cell asks for with ``--requires`` is not installed where it was to run, or in another version. It was not run."""
+
+    code = "requirement_not_met"
 
 
 class TaskTimeout(TaskFailed):

@@ -5,12 +5,15 @@ from __future__ import annotations
 from funcx_jupyter.display import words
 from funcx_jupyter.display.header import describe_inputs
 from funcx_jupyter.display.tables import Text
+from funcx_jupyter.errors import EnvironmentMismatch
+from funcx_jupyter.options import CellOptions
 from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.session.prepare import PreparedCell
+from funcx_jupyter.session.run import check_requirements
 from funcx_jupyter.session.state import Session, TaskRecord
 
 
-def of_cell(session: Session, endpoint: Endpoint, prepared: PreparedCell) -> Text:
+def of_cell(session: Session, endpoint: Endpoint, prepared: PreparedCell, options: CellOptions) -> Text:
     """Return what the cell would take with it."""
     spec = prepared.spec
     host, python = endpoint.hostname or "host unknown", endpoint.python_version or "?"
@@ -20,6 +23,7 @@ def of_cell(session: Session, endpoint: Endpoint, prepared: PreparedCell) -> Tex
         ("imports", ", ".join(alias.module for alias in spec.modules) or "none"),
         ("out", ", ".join(spec.outputs) or "nothing"),
         ("size", words.size(len(spec.values) + len(spec.source))),
+        *_demands(session, endpoint, options),
         ("time", _last_time(session.last_run(spec.source))),
     )
 
@@ -45,6 +49,23 @@ def of_task(record: TaskRecord) -> Text:
         ("time", f"{words.span(record.seconds)} s" if record.seconds else "not known"),
         ("id", record.task_id),
     )
+
+
+def _demands(session: Session, endpoint: Endpoint, options: CellOptions) -> list[tuple[str, str]]:
+    found = [("where", f"in container {options.container}")] if options.container else []
+    if options.requires:
+        found.append(("needs", f"{', '.join(options.requires)}: {_is_met(session, endpoint, options)}"))
+    return found
+
+
+def _is_met(session: Session, endpoint: Endpoint, options: CellOptions) -> str:
+    if options.container or not session.environments.of(endpoint.endpoint_id):
+        return "checked where it runs"
+    try:
+        check_requirements(session, endpoint, options.requires)
+    except EnvironmentMismatch as error:
+        return f"not met. {error}"
+    return "met"
 
 
 def _last_time(last: TaskRecord | None) -> str:

@@ -48,7 +48,7 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
         try:
             endpoint = self._endpoint(chosen)
             if chosen.explain:
-                return explain.of_cell(self.session, endpoint, prepared)
+                return explain.of_cell(self.session, endpoint, prepared, chosen)
             run = CellRun(self.session, endpoint, prepared, chosen)
         except FuncxError as error:
             raise shown_in_one_line(error) from None

@@ -6,6 +6,8 @@ import argparse
 import keyword
 from typing import Final
 
+from funcx_core.errors import InvalidId
+from funcx_core.ids import ContainerId, parse_id
 from funcx_core.protocol.resources import Resources, priority_fault
 from funcx_core.sdk.options import as_resources
 
@@ -69,6 +71,31 @@ def resources(text: str) -> Resources | None:
         return as_resources({key.strip(): _number(amount) for key, _, amount in pairs})
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error).removeprefix("resources: ").rstrip(".")) from None
+
+
+def container(text: str) -> ContainerId:
+    """Return the id of a registered container."""
+    try:
+        return ContainerId(parse_id(text, "container id"))
+    except InvalidId:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not the id of a container, which `register_container` of a FuncXClient returns"
+        ) from None
+
+
+def requirement(text: str) -> str:
+    """Return a requirement of a package, in its usual spelling."""
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 - few cells need it
+
+    try:
+        found = Requirement(text)
+    except InvalidRequirement:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not a requirement such as 'numpy>=2'; for several packages give the option several times"
+        ) from None
+    if found.url:
+        raise argparse.ArgumentTypeError(f"'{text}' names a place to install from; name the package and its version")
+    return str(found)
 
 
 def _number(text: str) -> float:

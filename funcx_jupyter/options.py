@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
+from funcx_core.ids import ContainerId
 from funcx_core.protocol.resources import Resources
 from funcx_jupyter import option_values
 from funcx_jupyter.errors import MagicArgumentError
@@ -19,6 +20,8 @@ from funcx_jupyter.session.environment import OFF, STRICT, WARN
 AUTO: Final = "auto"
 NONE: Final = "none"
 ALL: Final = option_values.ALL
+CANCEL: Final = "cancel"
+DETACH: Final = "detach"
 
 
 class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +37,9 @@ class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
         retries: how often the cell may be run again if its worker, manager or endpoint dies.
         priority: how urgent it is among the user's tasks at the endpoint, -100 to 100.
         resources: what the cell needs of its node.
+        container: the registered container to run in; None for the endpoint's own environment.
+        requires: what has to be installed where it runs: requirements such as ``numpy>=2``.
+        on_interrupt: what the first ■ does: `CANCEL` the task, or `DETACH` from it.
         stream: whether output is shown while the cell runs.
         quiet: no header line.
         verbose: more in the header, whole tracebacks.
@@ -56,6 +62,9 @@ class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 0
     priority: int = 0
     resources: Resources | None = None
+    container: ContainerId | None = None
+    requires: tuple[str, ...] = ()
+    on_interrupt: str = CANCEL
     stream: bool = True
     quiet: bool = False
     verbose: bool = False
@@ -75,6 +84,21 @@ class Option(msgspec.Struct, frozen=True):
     name: str
     takes_value: bool
     choices: tuple[str, ...] = ()
+
+
+class _Gather(argparse.Action):
+    """An option that may be given several times. Its value is a tuple."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        del parser, option_string
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, (*(before if isinstance(before, tuple) else ()), values))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -145,6 +169,21 @@ def _parser() -> _Parser:
         dest="resources",
         type=option_values.resources,
         help="what the cell needs of its node; memory in GB",
+    )
+    add("--container", metavar="ID", type=option_values.container, help="run in this registered container")
+    add(
+        "--requires",
+        metavar="'numpy>=2'",
+        action=_Gather,
+        type=option_values.requirement,
+        default=(),
+        help="refuse to run where this package is not installed;\nmay be given several times",
+    )
+    add(
+        "--on-interrupt",
+        choices=(CANCEL, DETACH),
+        default=CANCEL,
+        help="what ■ does: stop the task (default), or leave it running;\npressed again while the task is being stopped, it stops waiting",
     )
     add(
         "--stream",
@@ -242,6 +281,9 @@ def _options(found: Any) -> CellOptions:
         retries=found.retries,
         priority=found.priority,
         resources=found.resources,
+        container=found.container,
+        requires=found.requires,
+        on_interrupt=found.on_interrupt,
         stream=found.stream,
         quiet=found.quiet,
         verbose=found.verbose,

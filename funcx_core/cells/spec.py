@@ -35,6 +35,7 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         names: captured variables, in the order of their pickles in `values`.
         values: what `CellPickler` wrote.
         outputs: variables to send back.
+        requires: requirements of packages; where one is not met the cell does not start.
         silent: the last expression ends with a semicolon; show nothing.
         figures: how to render figures.
         value_limit: bytes; the value of the last expression is sent back only up to this size.
@@ -48,6 +49,7 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     names: list[str] = []
     values: bytes = b""
     outputs: list[str] = []
+    requires: list[str] = []
     silent: bool = False
     figures: FigureStyle = FigureStyle()
     value_limit: int = 1024 * 1024

@@ -42,6 +42,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     elapsed: float = 0.0
     inputs: str = ""
     outputs: str = ""
+    demands: str = ""
     timing: Timing | None = None
     note: str = ""
     verbose: bool = False
@@ -101,6 +102,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
             found.append(f"in: {self.inputs}")
         if self.outputs:
             found.append(f"out: {self.outputs}")
+        if self.demands:
+            found.append(self.demands)
         found.append(f"task {self.task_id if self.verbose else words.short_id(self.task_id)}")
         return found
 

@@ -55,6 +55,10 @@ class HeaderLine:
         task = words.short_id(self.header.task_id)
         self.change(note=f"Cancelling {task} on {self.header.endpoint} (press ■ again to detach)")
 
+    def detached(self) -> None:
+        """Nobody waits for the task any more, and it has not ended."""
+        self.change(note=f"detached after {words.clock(self.elapsed)}")
+
     def change(self, **fields: Any) -> None:
         """Show the header with other fields."""
         self.header = msgspec.structs.replace(self.header, **fields)

@@ -29,6 +29,7 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True):
         walltime: seconds after which it is stopped.
         renamed: file names of cells in its traceback, under which another kernel knew them, and what they are here.
         patience: how long it may wait for its endpoint, if it is offline.
+        detaches: whether ■ leaves it alone, and only ends the waiting.
         stream: whether output is shown while it runs.
         verbose: whether frames of libraries are shown.
         called: what the tasks that it waits for are called here, by their ids.
@@ -44,6 +45,7 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True):
     renamed: dict[str, str] = {}
     patience: Patience | None = None
     stream: bool = True
+    detaches: bool = False
     verbose: bool = False
     called: dict[str, str] = {}
 

@@ -94,7 +94,16 @@ class Following:
         indicator: Indicator = self._line
         if self._task.patience is not None:
             indicator = _Impatient(self._line, self._task.patience)
-        watcher = Watcher(self._future, self._mailbox, player, indicator, cancel=cancel, stream=self._task.stream)
+        watcher = Watcher(
+            self._future,
+            self._mailbox,
+            player,
+            indicator,
+            cancel=cancel,
+            called=f"{words.short_id(self._task.task_id)} on {self._task.endpoint}",
+            stream=self._task.stream,
+            detaches=self._task.detaches,
+        )
         try:
             watcher.wait()
         except CellInterrupted:
@@ -142,6 +151,10 @@ class _Impatient:
     def stopping(self) -> None:
         """The user wants it to stop."""
         self._line.stopping()
+
+    def detached(self) -> None:
+        """Nobody waits for it any more."""
+        self._line.detached()
 
 
 def presentable(error: BaseException, task: Followed, screen: Screen) -> BaseException:

@@ -73,6 +73,7 @@ def prepare(text: CellText, options: CellOptions, notebook: Notebook, figures: F
         names=captured.names,
         values=captured.packed,
         outputs=list(outputs),
+        requires=list(options.requires),
         silent=text.silent,
         figures=figures,
     )

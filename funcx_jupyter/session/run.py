@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +18,7 @@ from funcx_core.sdk.futures import FuncXFuture
 from funcx_jupyter.display import words
 from funcx_jupyter.display.header import Header, describe_inputs
 from funcx_jupyter.errors import EnvironmentMismatch
-from funcx_jupyter.options import CellOptions
+from funcx_jupyter.options import DETACH, CellOptions
 from funcx_jupyter.session.asynchronous import BackgroundScreen, show_in_background
 from funcx_jupyter.session.cell_task import CellTask
 from funcx_jupyter.session.endpoints import Endpoint
@@ -35,6 +36,8 @@ from funcx_jupyter.session.watch import Mailbox
 _KERNEL_FOLDER: Final = re.compile(rb"ipykernel_\d+")
 """Code knows its cell by a file name with the number of the kernel's process; after a restart that is another."""
 _TITLE: Final = 200
+GRACE: Final = 5.0
+"""Seconds between SIGINT, SIGTERM and SIGKILL of a cell that is told to stop: time to save what it has."""
 
 
 class CellRun:
@@ -71,7 +74,9 @@ class CellRun:
 
     def _begin(self, place: CellPlace, screen: Screen, mailbox: Mailbox) -> Watched:
         self._session.recall.open(place.notebook)
-        check_environment(self._session, self._endpoint, self._prepared, self._options.env, screen)
+        if self._options.container is None:  # What is in the container is not known here.
+            check_environment(self._session, self._endpoint, self._prepared, self._options.env, screen)
+            check_requirements(self._session, self._endpoint, self._options.requires)
         submission = self._describe(place)
         running = self._session.running_twin(submission) if self._options.cache else None
         if running is not None:
@@ -116,6 +121,8 @@ class CellRun:
         options = TaskOptions(
             walltime=asked.walltime,
             retry_on_loss=asked.retries,
+            container_id=asked.container,
+            interrupt_grace=GRACE,
             tags=place.tags(),
             priority=asked.priority,
             resources=asked.resources,
@@ -160,6 +167,7 @@ class CellRun:
             sent_at=submission.at,
             walltime=self._options.walltime,
             stream=self._options.stream,
+            detaches=self._options.on_interrupt == DETACH,
             verbose=self._options.verbose,
             called=self._called(),
         )
@@ -185,6 +193,7 @@ class CellRun:
             elapsed=max(0.0, time.time() - submission.at),
             inputs=describe_inputs(self._prepared.captured, verbose=self._options.verbose),
             outputs=", ".join(submission.outputs),
+            demands=demands(self._options),
             verbose=self._options.verbose,
         )
 
@@ -213,6 +222,31 @@ def check_environment(
     if manner == STRICT:
         raise EnvironmentMismatch(message)
     screen.notice(message)
+
+
+def check_requirements(session: Session, endpoint: Endpoint, requires: Sequence[str]) -> None:
+    """Compare the requirements with what the endpoint has reported. The worker compares again: nodes may differ.
+
+    Raises:
+        EnvironmentMismatch: none of the endpoint's kinds of nodes meets them.
+    """
+    if not requires:
+        return
+    from funcx_core.cells.requirements import unmet_by  # noqa: PLC0415 - few cells need it
+
+    for anew in (False, True):  # It may have been installed since.
+        unmet = [unmet_by(requires, kind) for kind in session.environments.of(endpoint.endpoint_id, anew=anew)]
+        if not unmet or None in unmet:
+            return
+    raise EnvironmentMismatch(
+        f"{next(filter(None, unmet)).describe(endpoint.name)} `%funcx env {endpoint.name} --diff` shows what differs."
+    )
+
+
+def demands(options: CellOptions) -> str:
+    """Return in words what a cell asks of the Python that runs it."""
+    asked = [f"container {words.short_id(options.container)}"] if options.container else []
+    return " · ".join([*asked, *(f"requires {requirement}" for requirement in options.requires)])
 
 
 def content_hash(spec: CellSpec, endpoint_id: str) -> str:

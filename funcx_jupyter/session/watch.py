@@ -19,8 +19,8 @@ from funcx_jupyter.errors import CellInterrupted
 
 TICK: Final = 0.1
 """Seconds after which a pressed ■ is noticed at the latest."""
-PATIENCE: Final = 12.0
-"""Seconds to wait for the end of a task that was told to stop: it gets SIGINT, SIGTERM, then SIGKILL."""
+PATIENCE: Final = 15.0
+"""Seconds to wait for the end of a task that was told to stop: it gets SIGINT, SIGTERM after 5, SIGKILL after 10."""
 
 
 class Mailbox:
@@ -70,9 +70,23 @@ class Indicator(Protocol):
     def stopping(self) -> None:
         """The user wants it to stop."""
 
+    def detached(self) -> None:
+        """Nobody waits for it any more, and it has not ended."""
+
 
 class Watcher:
-    """Follows one task until it ends or the user has had enough."""
+    """Follows one task until it ends or the user has had enough.
+
+    Args:
+        future, mailbox: of the task.
+        player: shows what it prints.
+        indicator: tells how it is doing.
+        cancel: asks for its end.
+        called: what the user calls it: ``3f2a on theta``.
+        stream: whether output is shown while it runs.
+        detaches: whether an interrupt only ends the waiting, and leaves the task alone.
+        clock: monotonic seconds.
+    """
 
     def __init__(
         self,
@@ -82,7 +96,9 @@ class Watcher:
         indicator: Indicator,
         *,
         cancel: Callable[[TaskId], None],
+        called: str = "the task",
         stream: bool = True,
+        detaches: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._future = future
@@ -90,7 +106,9 @@ class Watcher:
         self._player = player
         self._indicator = indicator
         self._cancel = cancel
+        self._called = called
         self._stream = stream
+        self._detaches = detaches
         self._clock = clock
 
     def wait(self) -> None:
@@ -102,6 +120,11 @@ class Watcher:
         try:
             self._follow(until=None)
         except KeyboardInterrupt:
+            if self._detaches:
+                self._indicator.detached()
+                raise CellInterrupted(
+                    f"Detached from {self._called}, which goes on. {self._how()}", self._task_id
+                ) from None
             self._stop()
 
     def _follow(self, *, until: float | None) -> None:
@@ -114,18 +137,30 @@ class Watcher:
                 self._indicator.running(self._mailbox.state)
         self._mailbox.play(self._player)
 
-    def _stop(self) -> None:
+    @property
+    def _task_id(self) -> TaskId:
         task_id = self._future.task_id
         assert task_id is not None  # noqa: S101 - futures of submitted tasks have one
+        return task_id
+
+    def _how(self) -> str:
+        short = self._called.partition(" ")[0]
+        return f"`%funcx attach {short}` shows it again, `%funcx cancel {short}` stops it."
+
+    def _stop(self) -> None:
+        task_id = self._task_id
         self._cancel(task_id)
         self._indicator.stopping()
         try:
             self._follow(until=self._clock() + PATIENCE)
         except KeyboardInterrupt:
+            self._indicator.detached()
             raise CellInterrupted(
-                f"Detached. The task goes on until it stops by itself; `%funcx status` lists it, task {task_id}.",
-                task_id,
+                f"Detached from {self._called}, which was told to stop. {self._how()}", task_id
             ) from None
         if not self._future.done():
-            raise CellInterrupted(f"Asked task {task_id} to stop; it has not confirmed it yet.", task_id) from None
+            self._indicator.detached()
+            raise CellInterrupted(
+                f"Told {self._called} to stop; it has not confirmed it yet. {self._how()}", task_id
+            ) from None
         raise CellInterrupted("Interrupted. The task was stopped; its output so far is above.", task_id) from None

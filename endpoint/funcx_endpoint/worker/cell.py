@@ -39,6 +39,8 @@ def run_cell(encoded: bytes) -> bytes:
     """Run a `CellSpec` and return a `CellOutcome`, both encoded. Whatever the cell raises passes through."""
     forget_those_gone()
     spec = spec_decoder.decode(encoded)
+    if spec.requires:
+        _check(spec.requires)
     module = new_main(spec.filename)
     arrivals = Arrivals(module.__dict__)
     shell = _shell()
@@ -54,6 +56,12 @@ def run_cell(encoded: bytes) -> bytes:
             shell.finish_figures()  # Also those that were drawn before something raised, as a kernel does.
         shown = None if value is None or spec.silent else shell.bundle(value)
         return encode(_outcome(spec, arrivals, value, shown))
+
+
+def _check(requires: list[str]) -> None:
+    from funcx_core.cells.requirements import check_here  # noqa: PLC0415 - few cells need it
+
+    check_here(requires, platform.node())
 
 
 def _shell() -> Shell:

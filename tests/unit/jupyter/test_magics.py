@@ -11,9 +11,10 @@ import time
 import msgspec
 import pytest
 
-from funcx_core.errors import EndpointOffline, ServiceUnavailable, TaskNotFound
+from funcx_core.errors import EndpointOffline, RequirementNotMet, ServiceUnavailable, TaskNotFound
 from funcx_core.protocol.client import Limits
 from funcx_core.protocol.environment import Environment
+from funcx_jupyter.display import words
 from funcx_jupyter.errors import (
     CaptureError,
     CellInterrupted,
@@ -23,6 +24,7 @@ from funcx_jupyter.errors import (
     NotConnectedError,
 )
 from funcx_jupyter.extension import greeting, load, unload
+from funcx_jupyter.session.run import GRACE
 from funcx_jupyter.session.state import Session, TaskRecord
 from funcx_jupyter.session.watch import PATIENCE
 from tests.support.fabric import eventually
@@ -187,8 +189,65 @@ def test_a_second_interrupt_detaches(run, connection, monkeypatch):
     ran = run("%%funcx\n1")
     presser.join()
     assert isinstance(ran.error, CellInterrupted)
-    assert str(ran.error).startswith("Detached.")
-    assert PATIENCE > 1
+    short = words.short_id(ran.error.task_id)
+    assert str(ran.error) == (
+        f"Detached from {short} on local, which was told to stop. `%funcx attach {short}` shows it again, "
+        f"`%funcx cancel {short}` stops it."
+    )
+    assert "local · detached after 00:0" in ran.out
+    assert PATIENCE > 2 * GRACE == 2 * connection.options[-1].interrupt_grace
+
+
+def test_the_first_interrupt_detaches_where_the_cell_says_so(run, connection):
+    connection.hold = True
+    before, cancelled = len(connection.specs), len(connection.cancelled)
+
+    def press() -> None:
+        eventually(lambda: len(connection.specs) > before, "the cell is sent", timeout=60)
+        time.sleep(0.3)
+        _thread.interrupt_main()
+
+    presser = threading.Thread(target=press)
+    presser.start()
+    ran = run("%%funcx --on-interrupt detach\n1")
+    presser.join()
+    assert isinstance(ran.error, CellInterrupted)
+    short = words.short_id(ran.error.task_id)
+    assert str(ran.error).startswith(f"Detached from {short} on local, which goes on. `%funcx attach {short}`")
+    assert len(connection.cancelled) == cancelled
+
+
+def test_packages_that_a_cell_asks_for(run, connection):
+    connection.reported = [Environment(python_version="3.12.1", packages={"numpy": "1.26.4"})]
+    sent = len(connection.specs)
+    ran = run("%%funcx --requires 'numpy>=2'\n1")
+    assert isinstance(ran.error, EnvironmentMismatch)
+    assert str(ran.error).startswith(
+        "`numpy>=2` is not met on local: numpy 1.26.4 is installed there. `%funcx env local"
+    )
+    assert "needs:   numpy>=2: not met. `numpy>=2`" in run("%%funcx --explain --requires 'numpy>=2'\n1").out
+    assert "needs:   numpy<2: met" in run("%%funcx --explain --requires 'numpy<2'\n1").out
+    assert len(connection.specs) == sent
+
+
+def test_packages_of_an_endpoint_that_has_not_reported_are_checked_where_the_cell_runs(run):
+    assert "needs:   msgspec: checked where it runs" in run("%%funcx --explain --requires msgspec\n1").out
+    met = run("%%funcx --requires msgspec\n1")
+    assert (met.value, "· requires msgspec · task" in met.out) == (1, True)
+    ran = run("%%funcx --requires 'msgspec>=1000'\nprint('never')")
+    assert isinstance(ran.error, RequirementNotMet)
+    assert str(ran.error).startswith("`msgspec>=1000` is not met on ")
+    assert "never" not in ran.out
+
+
+def test_a_cell_in_a_container_is_not_judged_by_what_is_outside(run, connection):
+    connection.reported = [Environment(python_version="3.12.1", modules=["numpy"], packages={"numpy": "1.26.4"})]
+    container = "11111111-1111-7111-8111-111111111111"
+    told = run(f"%%funcx --explain --container {container} --requires 'numpy>=2'\n1").out
+    assert f"where:   in container {container}\nneeds:   numpy>=2: checked where it runs" in told
+    ran = run(f"%%funcx --container {container}\nimport msgspec\n1")
+    assert connection.options[-1].container_id == container
+    assert "· container 8111 · task" in ran.out
 
 
 def test_explain_sends_nothing(run, connection):

@@ -4,7 +4,7 @@ import pytest
 
 from funcx_core.protocol.resources import Resources
 from funcx_jupyter.errors import MagicArgumentError
-from funcx_jupyter.options import ALL, CellOptions, parse_cell_line
+from funcx_jupyter.options import ALL, DETACH, CellOptions, given, parse_cell_line
 
 
 def test_nothing_said_means_the_defaults():
@@ -29,6 +29,19 @@ def test_every_option():
 def test_a_cell_may_be_urgent_and_large():
     found = parse_cell_line("theta --priority -7 --resource cpus=4,mem=0.5,gpu=1")
     assert (found.priority, found.resources) == (-7, Resources(cores=4, memory_gb=0.5, accelerators=1))
+
+
+def test_a_cell_may_ask_for_a_container_and_for_packages():
+    found = parse_cell_line(
+        f"theta --container {'1' * 32} --requires 'numpy >= 2' --requires tqdm --on-interrupt detach"
+    )
+    assert found.container == "11111111-1111-1111-1111-111111111111"
+    assert (found.requires, found.on_interrupt) == (("numpy>=2", "tqdm"), DETACH)
+
+
+def test_what_a_line_gives_holds_packages_only_if_it_names_them():
+    assert given("--requires tqdm --requires numpy") == {"requires": ("tqdm", "numpy")}
+    assert given("theta") == {"endpoint": "theta"}
 
 
 def test_a_cell_may_start_after_others():
@@ -63,6 +76,18 @@ def test_a_star_means_all_outputs():
         (
             "--resource cpus",
             "Argument --resource: '' is not a number; write it such as cpus=4,mem=8,gpu=1. See `%%funcx?`.",
+        ),
+        (
+            "--container box",
+            "Argument --container: 'box' is not the id of a container, which `register_container` of a FuncXClient returns. See `%%funcx?`.",
+        ),
+        (
+            "--requires numpy,pandas",
+            "Argument --requires: 'numpy,pandas' is not a requirement such as 'numpy>=2'; for several packages give the option several times. See `%%funcx?`.",
+        ),
+        (
+            "--requires 'numpy @ https://host/numpy.whl'",
+            "Argument --requires: 'numpy @ https://host/numpy.whl' names a place to install from; name the package and its version. See `%%funcx?`.",
         ),
         ("'theta", "No closing quotation in `%%funcx 'theta`. See `%%funcx?`."),
     ],
