@@ -11,7 +11,7 @@ from funcx_core.errors import FuncxError
 from funcx_jupyter import explain, options, shell, verbs
 from funcx_jupyter.desk import Desk
 from funcx_jupyter.errors import shown_in_one_line
-from funcx_jupyter.screens import BackgroundShellScreen, ShellScreen
+from funcx_jupyter.screens import BackgroundShellScreen, running_screen
 from funcx_jupyter.script_cells import python_for
 from funcx_jupyter.session.cell_task import CellTask
 from funcx_jupyter.session.endpoints import Endpoint
@@ -54,7 +54,7 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
             raise shown_in_one_line(error) from None
         if chosen.is_async:
             return self._started(run, chosen)
-        screen = ShellScreen(self.shell, quiet=chosen.quiet)
+        screen = running_screen(self.shell, quiet=chosen.quiet)
         return self._shown(run.run(self.shell.user_ns, shell.place_of(self.shell), screen))
 
     def _look_around(self) -> None:
@@ -75,7 +75,7 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
             chosen.endpoint, fallback=chosen.fallback, waits=chosen.wait_endpoint is not None
         )
         if instead_of:
-            ShellScreen(self.shell, quiet=False).notice(f"{instead_of} is offline: running on {found.name} instead.")
+            running_screen(self.shell, quiet=False).notice(f"{instead_of} is offline: running on {found.name} instead.")
         return found
 
     def _started(self, run: CellRun, chosen: options.CellOptions) -> CellTask:
@@ -92,7 +92,7 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
         desk = Desk(
             self.session,
             self.shell.user_ns,
-            lambda: ShellScreen(self.shell, quiet=False),
+            lambda: running_screen(self.shell, quiet=False),
             lambda: BackgroundShellScreen(self.shell, quiet=False),
             self._shown,
         )

@@ -24,6 +24,14 @@ class PlainScreen:
         return self
 
     @property
+    def stop_key(self) -> str:
+        """What the user presses to stop the cell."""
+        return "Ctrl-C"
+
+    def before_text(self, text: str) -> None:
+        """There is no line that would be in its way."""
+
+    @property
     def is_live(self) -> bool:
         """Nothing can be changed later."""
         return False

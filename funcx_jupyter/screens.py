@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+import shutil
+import sys
 import uuid
 from typing import Any
 
@@ -24,6 +26,14 @@ class ShellScreen:
     def publisher(self) -> ShellScreen:
         """What shows rich output."""
         return self
+
+    @property
+    def stop_key(self) -> str:
+        """What the user presses to stop the cell."""
+        return "■"
+
+    def before_text(self, text: str) -> None:
+        """Text has a place of its own here, below the header line."""
 
     def publish(
         self, data: dict[str, Any], metadata: dict[str, Any], *, transient: dict[str, Any], update: bool
@@ -54,6 +64,61 @@ class ShellScreen:
     def arrange(self, error: BaseException, *, where: str, verbose: bool) -> BaseException:
         """Return the exception of the cell's own code, told how to show itself."""
         return arrange(error, self._shell, where=where, verbose=verbose)
+
+
+class TerminalScreen(ShellScreen):
+    """The output of the running cell in a terminal.
+
+    While the cell runs, the header stands below its output, in one line that is written over once a second and goes at the end, when the
+    last form of the header is printed. It makes way for whatever the cell prints, and waits where that has not ended its line.
+    """
+
+    def __init__(self, shell: Any, *, quiet: bool) -> None:
+        super().__init__(shell, quiet=quiet)
+        self._is_shown = False
+        self._at_line_start = True
+
+    @property
+    def stop_key(self) -> str:
+        """What the user presses to stop the cell."""
+        return "Ctrl-C"
+
+    def before_text(self, text: str) -> None:
+        """Make way for `text`."""
+        self._erase()
+        self._at_line_start = text.endswith("\n")
+
+    def publish(
+        self, data: dict[str, Any], metadata: dict[str, Any], *, transient: dict[str, Any], update: bool
+    ) -> None:
+        """Print the text form."""
+        self._erase()
+        if not self._at_line_start:
+            sys.stdout.write("\n")
+        self._at_line_start = True
+        super().publish(data, metadata, transient=transient, update=update)
+
+    def header(self, header: Header, *, first: bool, last: bool) -> None:
+        """Show the header line."""
+        if last:
+            self._erase()
+            super().header(header, first=first, last=last)
+        elif not self._quiet and self._at_line_start and not first and sys.stdout.isatty():
+            width = shutil.get_terminal_size().columns - 1
+            sys.stdout.write(f"\r\x1b[K{header.as_text()[:width]}")
+            sys.stdout.flush()
+            self._is_shown = True
+
+    def _erase(self) -> None:
+        if self._is_shown:
+            sys.stdout.write("\r\x1b[K")
+            sys.stdout.flush()
+            self._is_shown = False
+
+
+def running_screen(shell: Any, *, quiet: bool) -> ShellScreen:
+    """Return where the running cell's output goes: into a notebook, or to a terminal."""
+    return (ShellScreen if hasattr(shell, "kernel") else TerminalScreen)(shell, quiet=quiet)
 
 
 def can_update(shell: Any) -> bool:

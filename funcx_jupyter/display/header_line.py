@@ -23,12 +23,19 @@ class HeaderLine:
         first: what it says first. Its `elapsed` is where the clock starts: a task may have been sent long ago.
         show: puts a header on the screen.
         clock: monotonic seconds.
+        stop_key: what the user presses to stop the cell.
     """
 
     def __init__(
-        self, first: Header, show: Callable[[Header], None], clock: Callable[[], float] = time.monotonic
+        self,
+        first: Header,
+        show: Callable[[Header], None],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        stop_key: str = "■",
     ) -> None:
         self.header = first
+        self._stop_key = stop_key
         self._show = show
         self._clock = clock
         self._started = clock() - first.elapsed
@@ -53,7 +60,7 @@ class HeaderLine:
     def stopping(self) -> None:
         """The user wants the task to stop."""
         task = words.short_id(self.header.task_id)
-        self.change(note=f"Cancelling {task} on {self.header.endpoint} (press ■ again to detach)")
+        self.change(note=f"Cancelling {task} on {self.header.endpoint} (press {self._stop_key} again to detach)")
 
     def detached(self) -> None:
         """Nobody waits for the task any more, and it has not ended."""

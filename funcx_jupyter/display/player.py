@@ -30,11 +30,18 @@ class Player:
     Args:
         publisher: where rich output goes.
         after_clear: called when the cell's output was cleared, and with it the header.
+        before_text: called with text that is about to be written.
     """
 
-    def __init__(self, publisher: Publisher, after_clear: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        after_clear: Callable[[], None],
+        before_text: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._publisher = publisher
         self._after_clear = after_clear
+        self._before_text = before_text
         self._played = 0
 
     def play(self, events: Sequence[TaskEvent]) -> None:
@@ -57,9 +64,11 @@ class Player:
     def _write(self, kind: EventKind | None, pieces: list[str]) -> None:
         if kind is None or not pieces:
             return
+        text = "".join(pieces)
+        self._before_text(text)
         # Looked up now: `%%capture` and tests replace the streams.
         stream = getattr(sys, _TEXT[kind])
-        stream.write("".join(pieces))
+        stream.write(text)
         stream.flush()
         pieces.clear()
 
@@ -78,8 +87,8 @@ class Player:
                 self._after_clear()
             case EventKind.TRUNCATED:
                 dropped = json.loads(event.body).get("bytes", 0)
-                sys.stdout.write(f"\n… {dropped:,} bytes of output hidden\n")
+                self._write(EventKind.STDOUT, [f"\n… {dropped:,} bytes of output hidden\n"])
             case EventKind.LOG:
-                sys.stderr.write(event.body.decode(errors="replace"))
+                self._write(EventKind.STDERR, [event.body.decode(errors="replace")])
             case _:
                 return  # Progress has no view of its own yet: its text twin comes with stderr.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from funcx_core.errors import TaskNotFound
@@ -61,7 +61,7 @@ class Attacher:
     def everything(self) -> str:
         """Do that for all tasks of this notebook that this kernel does not know yet: the last of each cell."""
         known = self._session.known_submissions()
-        newest = {one.cell_id or one.content or one.task_id: one for one in known}
+        newest = {one.cell or one.task_id: one for one in known}
         found = [one for one in known if one in newest.values() and one.task_id not in self._session.tasks]
         if not found:
             return "No tasks of this notebook wait to be attached. `%funcx attach TASK` shows any task of yours again."
@@ -70,6 +70,13 @@ class Attacher:
     def _report(self, found: list[Submission], what: str, *, replays_all: bool) -> str:
         states = self._session.connection.states([one.task_id for one in found])
         told, notes = [], []
+        at_first = frozenset(self._namespace)
+        newest = {
+            name: one.task_id
+            for one in found
+            if _state(states.get(one.task_id, {})) is TaskState.SUCCESS
+            for name in one.outputs
+        }
         for one in found:
             known = states.get(one.task_id, {})
             state = _state(known)
@@ -78,7 +85,8 @@ class Attacher:
                 continue
             is_seen = self._session.recall.end_of(one.task_id) is not None
             if is_seen and not replays_all:
-                notes += self._restore(one, state)
+                names = [name for name in one.outputs if newest.get(name) == one.task_id]
+                notes += self._restore(one, state, names, at_first)
             elif one.is_async and not state.is_terminal:
                 notes += self._bind(one, known)
             else:
@@ -130,14 +138,16 @@ class Attacher:
         )
         return watched_of(submission, known, future, mailbox)
 
-    def _restore(self, submission: Submission, state: TaskState) -> list[str]:
-        """Take the outputs of a task whose end has been shown; what the notebook has already stays as it is."""
+    def _restore(
+        self, submission: Submission, state: TaskState, names: list[str], kept_names: Collection[str]
+    ) -> list[str]:
+        """Take outputs of a task whose end has been shown; what the notebook had already stays as it is."""
         self._session.recognise(submission)
         self._session.tasks[submission.task_id].state = state
-        missing = [name for name in submission.outputs if name not in self._namespace]
-        if state is not TaskState.SUCCESS or not submission.outputs:
+        missing = [name for name in names if name not in kept_names]
+        if state is not TaskState.SUCCESS or not names:
             return []
-        kept = [f"`{name}` stays as it is here." for name in submission.outputs if name not in missing]
+        kept = [f"`{name}` stays as it is here." for name in names if name in kept_names]
         if missing:
             is_trusted = self._session.connection.trusts(submission.endpoint_id)
             value = self._session.connection.result(submission.task_id)

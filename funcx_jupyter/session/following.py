@@ -47,6 +47,13 @@ class LineScreen(Screen, Protocol):
     def publisher(self) -> Publisher:
         """What shows rich output."""
 
+    @property
+    def stop_key(self) -> str:
+        """What the user presses to stop the cell."""
+
+    def before_text(self, text: str) -> None:
+        """`text` is about to be written to a standard stream."""
+
     def header(self, header: Header, *, first: bool, last: bool) -> None:
         """Show the header line."""
 
@@ -66,7 +73,9 @@ class Following:
         self._future = watched.future
         self._mailbox = watched.mailbox
         self._screen = screen
-        self._line = HeaderLine(watched.header, lambda header: screen.header(header, first=False, last=False))
+        self._line = HeaderLine(
+            watched.header, lambda header: screen.header(header, first=False, last=False), stop_key=screen.stop_key
+        )
         watched.future.add_done_callback(watched.mailbox.on_end)
 
     def run(self, namespace: dict[str, Any]) -> Finished:
@@ -89,7 +98,11 @@ class Following:
         return finished
 
     def _watch(self) -> None:
-        player = Player(self._screen.publisher, lambda: self._screen.header(self._line.header, first=True, last=False))
+        player = Player(
+            self._screen.publisher,
+            lambda: self._screen.header(self._line.header, first=True, last=False),
+            self._screen.before_text,
+        )
         cancel = self._session.connection.cancel
         indicator: Indicator = self._line
         if self._task.patience is not None:

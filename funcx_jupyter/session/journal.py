@@ -30,6 +30,9 @@ TIDY_OVER: Final = 256 * 1024
 STALE_AFTER: Final = 90 * 86400
 """Seconds after which the file of a notebook that submits nothing is removed."""
 
+_OF_A_WINDOW: Final = "vscode-notebook-cell:"
+"""VS Code numbers the cells of a window. In the next window the number may be that of another cell."""
+
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="sent"):
     """A cell that was sent.
@@ -65,6 +68,13 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     name: str = ""
     is_async: bool = False
     filename: str = ""
+
+    @property
+    def cell(self) -> str:
+        """What tells its cell from the others of the notebook, as well as the front end allows; it may be empty."""
+        if self.cell_id.startswith(_OF_A_WINDOW):
+            return f"{self.cell_id} {self.title}"
+        return self.cell_id or self.content
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
