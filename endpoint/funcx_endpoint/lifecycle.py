@@ -281,9 +281,8 @@ def _end_agent(folder: EndpointFolder, agent: Identity, grace: float | None, say
         return
     status = folder.status()
     if status is not None and status.running_tasks:
-        say(
-            f"waiting for {status.running_tasks} running tasks; `funcx-endpoint stop --grace 0 {folder.name}` does not wait"
-        )
+        words = "1 running task" if status.running_tasks == 1 else f"{status.running_tasks} running tasks"
+        say(f"waiting for {words}; `funcx-endpoint stop --grace 0 {folder.name}` does not wait")
     if not agent.wait(_grace(grace, status) + STOP_MARGIN):
         agent.signal(signal.SIGKILL)
         agent.wait(5)

@@ -56,12 +56,21 @@ def up(home: Path, *, say: Say, port: int | None = None) -> Raised:
 
     Raises:
         FuncxError: with what went wrong and what to do.
+        KeyboardInterrupt: it was interrupted; if nothing ran before, nothing runs now.
     """
     require_extras()
     with _alone(home):
-        started_service = _ensure_service(home, port, say)
-        _ensure_token(home)
-        started_endpoint = _ensure_endpoint(home, say)
+        ran = any(found.role != "other" for found in leftovers.processes(home))
+        try:
+            started_service = _ensure_service(home, port, say)
+            _ensure_token(home)
+            started_endpoint = _ensure_endpoint(home, say)
+        except KeyboardInterrupt:
+            if not ran:
+                say("\nStopping what was started.")
+                _stop_endpoints(home, say)
+                service_process.stop_service(home)
+            raise
     return Raised(status(home), started_service or started_endpoint)
 
 
@@ -194,8 +203,7 @@ def _stop_endpoints(home: Path, say: Say) -> bool:
     for endpoint in endpoint_process.list_endpoints(home):
         if endpoint.runs:
             try:
-                endpoint_process.stop_endpoint(home, endpoint.name)
-                say(f"Stopped the endpoint {endpoint.name}.")
+                endpoint_process.stop_endpoint(home, endpoint.name, say=say)
             except FuncxError as error:
                 say(f"{error} Its processes are killed now.")
     for role in ("agent", "manager", "worker"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -43,16 +44,32 @@ def start_endpoint(home: Path, name: str) -> None:
     _run(home, "start", name)
 
 
-def stop_endpoint(home: Path, name: str) -> None:
-    """Stop the endpoint; no process of it is left when this returns."""
-    _run(home, "stop", name)
+def stop_endpoint(home: Path, name: str, *, say: Callable[[str], None]) -> None:
+    """Stop the endpoint; no process of it is left when this returns. `say` is told what is waited for.
+
+    Its configuration says how long tasks may go on, so there is no time limit here.
+    """
+    arguments = ("stop", name)
+    line = ""
+    with subprocess.Popen(
+        _command(arguments),
+        env=environment(home),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        for line in process.stdout or ():
+            if not line.startswith("Error: "):  # That is raised.
+                say(line.rstrip())
+    if process.returncode != 0:
+        raise _failed(arguments, line, process.returncode)
 
 
 def _run(home: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "funcx_endpoint.cli", *arguments]
     try:
         done = subprocess.run(
-            command,
+            _command(arguments),
             env=environment(home),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -65,6 +82,14 @@ def _run(home: Path, *arguments: str) -> str:
             f"`funcx-endpoint {' '.join(arguments)}` did not end within {COMMAND_TIMEOUT:.0f} s. See the logs in {home}."
         ) from None
     if done.returncode != 0:
-        said = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()[-1]
-        raise ConfigError(f"`funcx-endpoint {' '.join(arguments)}` failed: {said.removeprefix('Error: ')}")
+        raise _failed(arguments, done.stderr.strip() or done.stdout, done.returncode)
     return done.stdout
+
+
+def _command(arguments: tuple[str, ...]) -> list[str]:
+    return [sys.executable, "-m", "funcx_endpoint.cli", *arguments]
+
+
+def _failed(arguments: tuple[str, ...], output: str, code: int) -> ConfigError:
+    said = (output.strip() or f"exit code {code}").splitlines()[-1]
+    return ConfigError(f"`funcx-endpoint {' '.join(arguments)}` failed: {said.removeprefix('Error: ')}")

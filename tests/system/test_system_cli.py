@@ -14,6 +14,18 @@ import pytest
 from tests.support.fabric import Fabric, eventually
 
 pytestmark = pytest.mark.xdist_group("cli")
+SUBMITS = """
+from funcx import FuncXExecutor
+
+def slow():
+    import time
+    open({marker!r}, "w").close()
+    time.sleep(3)
+
+executor = FuncXExecutor("local")
+executor.submit(slow)
+executor.shutdown(wait=False)
+"""
 QUICKSTART = Path(__file__).parents[2] / "notebooks" / "quickstart.ipynb"
 
 
@@ -73,6 +85,24 @@ def test_three_at_the_same_time_make_one_fabric(stopped):
     assert len(stopped.pids("service")) == 1
     assert len(stopped.pids("agent")) == 1
     assert len(status(stopped)["endpoints"]) == 1
+
+
+def test_an_interrupted_up_leaves_nothing(stopped):
+    command = [sys.executable, "-u", "-m", "funcx_core.fabric.cli", "up"]
+    process = subprocess.Popen(command, env=stopped.environment(), stdout=subprocess.PIPE, text=True)
+    assert "Started the web service" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stopped.processes() == []
+
+
+def test_down_says_what_it_waits_for(stopped, tmp_path):
+    marker = tmp_path / "marker"
+    stopped.cli("up", "--port", "0")
+    stopped.script(SUBMITS.format(marker=str(marker)))
+    eventually(marker.exists, "the task runs")
+    assert "waiting for 1 running task" in stopped.cli("down").stdout
 
 
 def test_up_repairs_what_was_killed(stopped):
