@@ -215,15 +215,22 @@ class TaskError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class TaskTimes(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """When an attempt passed each hop, in Unix nanoseconds by the clock of that hop; 0 where it never came.
+    """When an attempt passed each hop, in Unix nanoseconds by the clock of that hop; 0 where it never came. And who ran it.
 
     They are for people to read. No decision is made from them: those use monotonic clocks.
+
+    Attributes:
+        node: of the manager: the first part of its host's name, a colon, and the first characters of its id, because
+            several managers may share a host. Empty from agents that do not say it.
+        worker: which one of that manager, from 0, as in its logs; who takes the place of another has its number. -1 if not known.
     """
 
     interchange: int = 0
     manager: int = 0
     started: int = 0
     ended: int = 0
+    node: str = ""
+    worker: int = -1
 
 
 class TaskResult(msgspec.Struct, frozen=True, array_like=True):
@@ -243,12 +250,29 @@ class TaskResult(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Transition(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """An open task reached `state` at `at` (Unix nanoseconds). Sent only for tasks that stay in it for a while."""
+    """An open task reached `state` at `at` (Unix nanoseconds). Sent only for tasks that stay in it for a while.
+
+    `times` is what is known of it by then; nothing from agents that do not say it.
+    """
 
     task_id: TaskId
     attempt: int
     state: TaskState
     at: int
+    times: TaskTimes | None = None
+
+    @property
+    def passed(self) -> TaskTimes | None:
+        """Which hops it has passed; None for a task that is back at the service."""
+        if self.times is not None:
+            return self.times
+        match self.state:
+            case TaskState.RUNNING:
+                return TaskTimes(started=self.at)
+            case TaskState.WAITING_FOR_NODES:
+                return TaskTimes(interchange=self.at)
+            case _:
+                return None
 
 
 class EventKind(StrEnum):

@@ -18,6 +18,7 @@ MESSAGE_LENGTH: Final = 500
 def task_summary(row: TaskRow) -> dict[str, Any]:
     """Return a task without its result."""
     waits = {"waits_for": list(row.waits_for)} if row.waits_for else {}
+    place = {"node": row.times.node, "worker": row.times.worker} if row.times.worker >= 0 else {}
     return {
         "task_id": row.task_id,
         "status": row.state.value,
@@ -33,6 +34,7 @@ def task_summary(row: TaskRow) -> dict[str, Any]:
             "ended": row.times.ended,
             "completed": row.completed_at,
         },
+        **place,
         **waits,
     }
 

@@ -1,12 +1,7 @@
-"""What a timeline shows: for each task when it passed each hop, and a lane to draw it in. Pure: no clock, no widget, no service.
-
-A *lane* is a place at an endpoint at which one task runs at a time. The service does not tell workers apart, so lanes are filled in the
-order in which tasks started, each task in the lowest one that was free: as many lanes as ran at once, which is what workers look like.
-"""
+"""What a timeline shows: for each task when it passed each hop, and which worker ran it. Pure: no clock, no widget, no service."""
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Any, Final
@@ -16,18 +11,23 @@ import msgspec
 from funcx_core.ids import TaskId
 from funcx_core.protocol.task import TaskState
 from funcx_jupyter.display import words
+from funcx_jupyter.widgets.timeline_rows import rows_of
 
 HOPS: Final = ("received", "interchange", "manager", "started", "ended", "completed")
 PHASES: Final = ("service", "endpoint", "node", "run", "transfer")
 """What lies between two hops: waiting at the service, at the endpoint and on the node, running, and on the way back."""
 _LEVELS: Final = " ▁▂▃▄▅▆▇█"
 _WIDTH: Final = 60
-_MOST_LANES: Final = 40
+_MOST_ROWS: Final = 40
+_MOST_OF_NAME: Final = 36
 _RUN: Final = PHASES.index("run")
 
 
 class Bar(msgspec.Struct, frozen=True, kw_only=True):
-    """One task. `at` are Unix seconds for each of `HOPS` it has passed, and so rising; it may be shorter."""
+    """One task. `at` are Unix seconds for each of `HOPS` it has passed, and so rising; it may be shorter.
+
+    `worker` is its number at its `node`; -1 if the endpoint does not say which one it was.
+    """
 
     task_id: TaskId
     title: str = ""
@@ -35,6 +35,8 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
     function_id: str = ""
     state: TaskState = TaskState.RECEIVED
     at: tuple[float, ...] = ()
+    node: str = ""
+    worker: int = -1
 
     @property
     def is_open(self) -> bool:
@@ -74,6 +76,8 @@ def bar_of(task_id: TaskId, told: dict[str, Any], *, title: str = "") -> Bar:
         function_id=str(told.get("function_id") or ""),
         state=state,
         at=tuple(at),
+        node=str(told.get("node") or ""),
+        worker=int(told.get("worker", -1)),
     )
 
 
@@ -146,66 +150,6 @@ class TimelineModel:
         return endpoints - self.endpoints.keys() - {""}, functions - self.functions.keys() - {""}
 
 
-class Lanes(msgspec.Struct, frozen=True):
-    """Where bars are drawn.
-
-    Attributes:
-        names: of the lanes.
-        of: number of the lane of each bar; -1 for one that has not run.
-        ends: until when each bar may be drawn: the way back of a result takes no worker, and ends in the picture where the next task begins.
-    """
-
-    names: list[str]
-    of: list[int]
-    ends: list[float]
-
-
-def lanes_of(model: TimelineModel, bars: Sequence[Bar], now: float) -> Lanes:
-    """Return the lanes of bars."""
-    places: dict[str, list[int]] = {}
-    for number, bar in enumerate(bars):
-        if bar.run(now) is not None:
-            places.setdefault(model.endpoint(bar), []).append(number)
-    names: list[str] = []
-    of = [-1] * len(bars)
-    for endpoint in sorted(places):
-        first = len(names)
-        slots = _slots([bars[number].run(now) or (0.0, 0.0) for number in places[endpoint]])
-        for number, slot in zip(places[endpoint], slots, strict=True):
-            of[number] = first + slot
-        names += [f"{endpoint} · {slot + 1}" for slot in range(max(slots) + 1)]
-    return Lanes(names, of, _ends(bars, of, now))
-
-
-def _ends(bars: Sequence[Bar], of: Sequence[int], now: float) -> list[float]:
-    ends = [bar.edges(now)[-1] for bar in bars]
-    following: dict[int, float] = {}
-    for number in sorted(range(len(bars)), key=lambda number: bars[number].run(now) or (0.0, 0.0), reverse=True):
-        span = bars[number].run(now)
-        if span is not None:
-            ends[number] = max(span[1], min(ends[number], following.get(of[number], ends[number])))
-            following[of[number]] = span[0]
-    return ends
-
-
-def _slots(spans: Sequence[tuple[float, float]]) -> list[int]:
-    """Return for each span the lowest place at which no earlier one still lasts."""
-    found = [0] * len(spans)
-    free: list[int] = []
-    busy: list[tuple[float, int]] = []
-    count = 0
-    for number in sorted(range(len(spans)), key=lambda number: spans[number]):
-        begin, end = spans[number]
-        while busy and busy[0][0] <= begin:
-            heapq.heappush(free, heapq.heappop(busy)[1])
-        if not free:
-            heapq.heappush(free, count)
-            count += 1
-        found[number] = heapq.heappop(free)
-        heapq.heappush(busy, (end, found[number]))
-    return found
-
-
 def describe(model: TimelineModel, bars: Sequence[Bar], now: float) -> str:
     """Return the whole in one line."""
     if not bars:
@@ -222,21 +166,23 @@ def describe(model: TimelineModel, bars: Sequence[Bar], now: float) -> str:
 
 
 def as_text(model: TimelineModel, now: float) -> str:
-    """Return the timeline in characters: a line for each lane, as high as it was busy."""
+    """Return the timeline in characters: a line for each worker, as high as it was busy."""
     bars = model.bars()
-    lanes = lanes_of(model, bars, now)
-    if not lanes.names:
+    rows = rows_of(model, bars, now)
+    if not rows.names:
         return describe(model, bars, now)
     begin, end = bars[0].at[0], max(bar.edges(now)[-1] for bar in bars)
-    busy = [[0.0] * _WIDTH for _ in lanes.names]
+    busy = [[0.0] * _WIDTH for _ in rows.names]
     step = max(end - begin, 1e-9) / _WIDTH
-    for bar, lane in zip(bars, lanes.of, strict=True):
-        if lane >= 0 and (span := bar.run(now)):
-            _fill(busy[lane], (span[0] - begin) / step, (span[1] - begin) / step)
-    lines = [f"{name:<16} {''.join(map(_level, line))}" for name, line in zip(lanes.names, busy, strict=True)]
-    more = len(lines) - _MOST_LANES
-    hidden = [f"… and {more} lanes more"] if more > 0 else []
-    return "\n".join([describe(model, bars, now), *lines[:_MOST_LANES], *hidden])
+    for bar, row in zip(bars, rows.of, strict=True):
+        if row >= 0 and (span := bar.run(now)):
+            _fill(busy[row], (span[0] - begin) / step, (span[1] - begin) / step)
+    names = [name if len(name) <= _MOST_OF_NAME else f"…{name[1 - _MOST_OF_NAME :]}" for name in rows.names]
+    width = max(map(len, names))
+    lines = [f"{name:<{width}} {''.join(map(_level, line))}" for name, line in zip(names, busy, strict=True)]
+    more = len(lines) - _MOST_ROWS
+    hidden = [f"… and {more} rows more"] if more > 0 else []
+    return "\n".join([describe(model, bars, now), *lines[:_MOST_ROWS], *hidden])
 
 
 def _fill(line: list[float], begin: float, end: float) -> None:
@@ -252,14 +198,16 @@ def _level(share: float) -> str:
 def columns(model: TimelineModel, now: float) -> dict[str, Any]:
     """Return the timeline as columns, which the front end draws. Times are milliseconds from `begin`, of each bar's edges."""
     bars = model.bars()
-    lanes = lanes_of(model, bars, now)
+    rows = rows_of(model, bars, now)
     begin = bars[0].at[0] if bars else now
     return {
         "begin": begin * 1e3,
         "about": describe(model, bars, now),
-        "lanes": lanes.names,
-        "lane": lanes.of,
-        "until": [round((end - begin) * 1e3, 2) for end in lanes.ends],
+        "rows": rows.names,
+        "labels": rows.labels,
+        "groups": [[group.name, group.first, group.count] for group in rows.groups],
+        "row": rows.of,
+        "until": [round((end - begin) * 1e3, 2) for end in rows.ends],
         "ids": [words.short_id(bar.task_id) for bar in bars],
         "titles": [model.title(bar) for bar in bars],
         "endpoints": [model.endpoint(bar) for bar in bars],

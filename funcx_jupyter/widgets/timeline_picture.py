@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from funcx_core.errors import MissingPackage
-from funcx_jupyter.widgets.timeline_model import TimelineModel, describe, lanes_of
+from funcx_jupyter.widgets.timeline_model import TimelineModel, describe
+from funcx_jupyter.widgets.timeline_rows import rows_of
 from funcx_jupyter.widgets.timeline_svg import COLOURS, MOST_ROWS, boxes
 
 
@@ -22,13 +23,14 @@ def save_picture(model: TimelineModel, now: float, path: Path) -> None:
             "matplotlib", f"{path.suffix or 'That format'} is drawn by matplotlib.", "Or save it as .svg."
         ) from None
     bars = model.bars()
-    lanes = lanes_of(model, bars, now)
-    names = lanes.names[:MOST_ROWS]
+    rows = rows_of(model, bars, now)
+    groups = rows.group_of()[:MOST_ROWS]
+    names = [f"{group}  {label}".strip() for group, label in zip(groups, rows.labels, strict=False)]
     begin = bars[0].at[0] if bars else now
     figure = Figure(figsize=(9, 1.2 + 0.2 * max(1, len(names))), layout="constrained")
     axes = figure.subplots()
     parts: dict[tuple[int, str], list[tuple[float, float]]] = {}
-    for box in boxes(model, bars, lanes, now):
+    for box in boxes(model, bars, rows, now):
         if box.row < len(names):
             parts.setdefault((box.row, box.kind), []).append((box.begin - begin, box.end - box.begin))
     seen: set[str] = set()

@@ -12,11 +12,13 @@ from typing import Final
 import msgspec
 
 from funcx_core.protocol.task import TaskState
-from funcx_jupyter.widgets.timeline_model import Bar, Lanes, TimelineModel, describe, lanes_of
+from funcx_jupyter.widgets.timeline_model import Bar, TimelineModel, describe
+from funcx_jupyter.widgets.timeline_rows import Rows, rows_of
 
 WIDTH: Final = 900
-LEFT: Final = 130
-"""Room for the names of lanes."""
+LEAST_LEFT: Final = 90
+MOST_LEFT: Final = 280
+"""Room for the names of rows."""
 TOP: Final = 44
 ROW: Final = 18
 MOST_ROWS: Final = 60
@@ -34,6 +36,8 @@ _STYLE: Final = (
     "@media(prefers-color-scheme:dark){.funcx-timeline text{fill:#ccc}}"
 )
 _STEPS: Final = (1, 2, 5)
+_PER_CHARACTER: Final = 7
+_FOR_LABEL: Final = 40
 
 
 class Box(msgspec.Struct, frozen=True):
@@ -46,18 +50,17 @@ class Box(msgspec.Struct, frozen=True):
     title: str = ""
 
 
-def boxes(model: TimelineModel, bars: list[Bar], lanes: Lanes, now: float) -> Iterator[Box]:
-    """Yield what is drawn, in seconds: waiting, running and transfer of each bar that has run."""
-    for bar, lane, end in zip(bars, lanes.of, lanes.ends, strict=True):
+def boxes(model: TimelineModel, bars: list[Bar], rows: Rows, now: float) -> Iterator[Box]:
+    """Yield what is drawn, in seconds: running and transfer of each bar that has run."""
+    for bar, row, end in zip(bars, rows.of, rows.ends, strict=True):
         span = bar.run(now)
-        if lane < 0 or span is None:
+        if row < 0 or span is None:
             continue
-        title = (
-            f"{model.title(bar)}: {bar.state.value}, queue {span[0] - bar.at[0]:.3g} s, run {span[1] - span[0]:.3g} s"
-        )
-        yield Box(lane, span[0], span[1], kind_of(bar.state), title)
+        times = f"queue {span[0] - bar.at[0]:.3g} s, run {span[1] - span[0]:.3g} s"
+        title = f"{model.title(bar)}: {bar.state.value}, {times}, {rows.names[row]}"
+        yield Box(row, span[0], span[1], kind_of(bar.state), title)
         if end > span[1]:
-            yield Box(lane, span[1], end, "transfer", title)
+            yield Box(row, span[1], end, "transfer", title)
 
 
 def kind_of(state: TaskState) -> str:
@@ -66,32 +69,51 @@ def kind_of(state: TaskState) -> str:
 
 
 def as_svg(model: TimelineModel, now: float, *, width: int = WIDTH) -> str:
-    """Return the picture: a row for each lane, up to `MOST_ROWS`; bars that are too small to be told apart are one."""
+    """Return the picture: a row for each worker, up to `MOST_ROWS`; bars that are too small to be told apart are one."""
     bars = model.bars()
-    lanes = lanes_of(model, bars, now)
-    rows = min(len(lanes.names), MOST_ROWS)
+    rows = rows_of(model, bars, now)
+    count = min(len(rows.names), MOST_ROWS)
+    left = left_of(rows)
     begin = bars[0].at[0] if bars else now
     end = max((bar.edges(now)[-1] for bar in bars), default=begin + 1.0)
-    scale = (width - LEFT - 10) / max(end - begin, 1e-6)
-    height = TOP + rows * ROW + 28
+    scale = (width - left - 10) / max(end - begin, 1e-6)
+    height = TOP + count * ROW + 28
+    about = html.escape(describe(model, bars, now))
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="funcx-timeline" role="img" viewBox="0 0 {width} {height}" width="{width}" height="{height}">',
-        f"<title>{html.escape(describe(model, bars, now))}</title><style>{_STYLE}</style>",
-        f'<text x="4" y="14">{html.escape(describe(model, bars, now))}</text>',
-        *_legend(),
-        *_axis(end - begin, scale, TOP + rows * ROW),
+        f"<title>{about}</title><style>{_STYLE}</style>",
+        f'<text x="4" y="14">{about}</text>',
+        *_legend(left),
+        *_axis(end - begin, scale, left, TOP + count * ROW),
+        *_names(rows, count, left, width),
     ]
-    for number, name in enumerate(lanes.names[:rows]):
-        parts.append(f'<text x="4" y="{TOP + number * ROW + 13}">{html.escape(name[:20])}</text>')
-    for box in merged([box for box in boxes(model, bars, lanes, now) if box.row < rows], 1 / scale):
-        x, length = LEFT + (box.begin - begin) * scale, max(1.0, (box.end - box.begin) * scale)
+    for box in merged([box for box in boxes(model, bars, rows, now) if box.row < count], 1 / scale):
+        x, length = left + (box.begin - begin) * scale, max(1.0, (box.end - box.begin) * scale)
         parts.append(
             f'<rect x="{x:.1f}" y="{TOP + box.row * ROW + 2}" width="{length:.1f}" height="{ROW - 4}" fill="{COLOURS[box.kind]}">'
             f"<title>{html.escape(box.title)}</title></rect>"
         )
-    if len(lanes.names) > rows:
-        parts.append(f'<text x="4" y="{height - 4}">{len(lanes.names) - rows:,} lanes more are not drawn.</text>')
+    if len(rows.names) > count:
+        parts.append(f'<text x="4" y="{height - 4}">{len(rows.names) - count:,} rows more are not drawn.</text>')
     return "".join([*parts, "</svg>"])
+
+
+def left_of(rows: Rows) -> int:
+    """Return how much room the names take."""
+    longest = max((len(group.name) for group in rows.groups), default=0)
+    return max(LEAST_LEFT, min(MOST_LEFT, longest * _PER_CHARACTER + _FOR_LABEL))
+
+
+def _names(rows: Rows, count: int, left: int, width: int) -> Iterator[str]:
+    """Yield the name of each group at its first row, a line above it, and the label of each row."""
+    most = (left - _FOR_LABEL) // _PER_CHARACTER
+    for row, group in enumerate(rows.group_of()[:count]):
+        y, title = TOP + row * ROW, f"<title>{html.escape(rows.names[row])}</title>"
+        if group:
+            yield f'<line class="rule" x1="4" x2="{width - 10}" y1="{y}" y2="{y}"/>'
+            shown = group if len(group) <= most else f"{group[: most - 1]}…"
+            yield f'<text x="4" y="{y + 13}">{html.escape(shown)}{title}</text>'
+        yield f'<text x="{left - 6}" y="{y + 13}" text-anchor="end">{html.escape(rows.labels[row])}{title}</text>'
 
 
 def merged(found: list[Box], least: float) -> Iterator[Box]:
@@ -122,15 +144,15 @@ def ticks(seconds: float, most: int = 8) -> list[float]:
     return [number * step for number in range(int(seconds / step) + 1)]
 
 
-def _axis(seconds: float, scale: float, bottom: int) -> Iterator[str]:
+def _axis(seconds: float, scale: float, left: int, bottom: int) -> Iterator[str]:
     for tick in ticks(seconds):
-        x = LEFT + tick * scale
+        x = left + tick * scale
         yield f'<line class="rule" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{bottom}"/>'
         yield f'<text x="{x:.1f}" y="{bottom + 14}">{tick:g} s</text>'
 
 
-def _legend() -> Iterator[str]:
-    x = LEFT
+def _legend(left: int) -> Iterator[str]:
+    x = left
     for name, colour in COLOURS.items():
         if name == "waiting":
             continue

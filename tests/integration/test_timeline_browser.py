@@ -21,6 +21,7 @@ window.saved = [];
 URL.createObjectURL = (blob) => {{ blob.text().then((text) => window.saved.push([blob.type, text])); return "#"; }};
 </script>"""
 KEY = "document.querySelector('canvas').dispatchEvent(new KeyboardEvent('keydown', {{key: '{}', cancelable: true}}))"
+POINT = "document.querySelector('canvas').dispatchEvent(new MouseEvent('pointermove', {{clientX: {}, clientY: document.querySelector('canvas').getBoundingClientRect().top + {}}}))"
 DRAWN = (
     "(() => {{ const c = document.querySelector('canvas');"
     " const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
@@ -39,7 +40,8 @@ def a_timeline(tasks):
 
 
 def a_task(begin, end, status="success"):
-    return told(status, received=0.0, started=begin, ended=end, completed=end + 0.5, function_id="f")
+    times = {"received": 0.0, "started": begin, "ended": end, "completed": end + 0.5}
+    return told(status, **times, function_id="f", node="n1:aaaa", worker=2 if status == "success" else 1)
 
 
 def page_of(tmp_path, tasks):
@@ -64,8 +66,10 @@ async def test_it_is_drawn_and_moved_without_a_mouse(tmp_path, dark):
         await page.until(f"{BLUE} === {blue}")
         await page.evaluate(KEY.format("n"))
         details = await page.evaluate("document.querySelector('.details').innerText")
-        assert "<b>simulate</b> · theta · success" in details
+        assert "<b>simulate</b> · theta · n1 · worker 2 · success" in details
         assert "run 4.00 s · transfer 500 ms" in details
+        await page.evaluate(POINT.format(5, 12))
+        assert await page.evaluate("document.querySelector('.details').innerText") == "theta · n1 · worker 1: 1 task"
         label = await page.evaluate("document.querySelector('canvas').getAttribute('aria-label')")
         assert label.startswith("Timeline. 2 tasks in 4.5 s")
         assert page.complaints == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import pytest
@@ -123,3 +124,19 @@ def test_closed_widgets_leave_nothing_behind(notebook):
     )
     notebook.run("n.close()")
     assert notebook.run("len(_instances) - before").result["text/plain"] == "0"
+
+
+def test_a_timeline_has_a_row_for_each_worker_while_tasks_run(notebook):
+    notebook.run(
+        "def nap():\n    import time\n    time.sleep(60)\n"
+        "naps = FuncXExecutor(endpoint_id='local')\nfuture = naps.submit(nap)\n"
+        "while future.task_id is None: time.sleep(0.01)\n"
+        "t = funcx_jupyter.Timeline([future])\nt"
+    )
+    until(notebook, "bool(t.view.root.data['rows'])")
+    where = notebook.run("t.view.root.data['rows'][0]").result["text/plain"]
+    assert re.fullmatch(r"'local · .+ · worker \d+'", where)
+    notebook.run("future.best_effort_cancel()")
+    until(notebook, "t.view.root.data['states'] == ['cancelled'] and not t.is_polling")
+    assert notebook.run("t.view.root.data['rows'][0]").result["text/plain"] == where
+    assert notebook.run("naps.shutdown(wait=False)").outputs == []

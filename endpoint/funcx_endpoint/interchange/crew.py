@@ -6,6 +6,8 @@ import math
 from collections.abc import Collection
 from typing import Final
 
+from msgspec import structs
+
 from funcx_core.ids import FunctionId, ManagerId, TaskId
 from funcx_core.protocol.endpoint import Cancel, Events, GiveBack, Results, Transitions
 from funcx_core.protocol.manager import (
@@ -21,7 +23,7 @@ from funcx_core.protocol.manager import (
     ManagerRegistered,
     ReportsAck,
 )
-from funcx_core.protocol.task import Lease, TaskResult, TaskTimes
+from funcx_core.protocol.task import Lease, TaskResult, TaskTimes, Transition
 from funcx_endpoint.interchange.effects import Bury, Deliver, Effect, Report, ToManager, Window
 from funcx_endpoint.interchange.records import Held, ManagerRecord
 from funcx_endpoint.interchange.upstream import Upstream
@@ -64,7 +66,7 @@ class Crew(Upstream):
                 record.is_draining = True
                 return self.manager_lost(manager_id, frozenset(), stamp=stamp)
             case Events() | Transitions():
-                return [Report(message)]
+                return [Report(self._placed(record, message))]
             case ManagerEnvironment():
                 return effects  # The shell keeps it: nothing is decided from it.
 
@@ -177,6 +179,7 @@ class Crew(Upstream):
         ran: dict[FunctionId, list[int]] = {}
         held_now, ended = self._held, self._ended
         is_shared = self._backlog.is_shared
+        node = sender.place
         for result in results:
             task_id = result.task_id
             held = held_now.get(task_id)
@@ -204,7 +207,7 @@ class Crew(Upstream):
                 result.state,
                 result.value,
                 result.error,
-                TaskTimes(held.arrived, times.manager, times.started, times.ended),
+                TaskTimes(held.arrived, times.manager, times.started, times.ended, node, times.worker),
             )
             accepted.append(kept)
         for function_id, (number, nanoseconds) in ran.items():
@@ -218,6 +221,18 @@ class Crew(Upstream):
         sender.settling.append(report)
         sender.unsettled += len(accepted)
         return [Deliver(sender.manager_id, accepted), *effects, *self._finish()]
+
+    def _placed(self, record: ManagerRecord, message: Events | Transitions) -> Events | Transitions:
+        """Return it; what a transition says of times, with this hop's time and the node's name."""
+        if isinstance(message, Events):
+            return message
+        placed: list[Transition] = []
+        for each in message.transitions:
+            held, times = self._held.get(each.task_id), each.times
+            if held is not None and times is not None:
+                times = structs.replace(times, interchange=held.arrived, node=record.place)
+            placed.append(structs.replace(each, times=times))
+        return Transitions(placed)
 
     def _end_elsewhere(self, held: Held, effects: list[Effect]) -> None:
         """A manager that was given up ended a lease that waits again, or that another manager has by now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -32,6 +32,8 @@ class Reported(msgspec.Struct):
 
 
 REMEMBERED_SHAPES = 1024
+_MOST_OF_HOST: Final = 32
+_MOST_OF_ID: Final = 4
 
 
 class ManagerRecord:
@@ -39,6 +41,7 @@ class ManagerRecord:
 
     Attributes:
         capacity: slots, that is tasks of one slot that it runs at a time.
+        place: what people know it by, as in `TaskTimes.node`.
         node: its node, divided into slots.
         ends_at: when its block ends by the rules of its batch system, by the monotonic clock; `math.inf` for never.
         lasts: seconds from its first registration to `ends_at`: what is left of a new block when its managers are there.
@@ -90,6 +93,7 @@ class ManagerRecord:
         "memory_free",
         "node",
         "pid",
+        "place",
         "reports",
         "reserved_for",
         "safe",
@@ -120,6 +124,7 @@ class ManagerRecord:
         self.epoch = epoch
         self.block_id = block_id
         self.hostname = hostname
+        self.place = f"{hostname.partition('.')[0][:_MOST_OF_HOST]}:{manager_id[:_MOST_OF_ID]}"
         self.pid = pid
         self.last_heard = now
         self.counts: dict[FunctionId, int] = {}

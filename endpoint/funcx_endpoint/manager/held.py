@@ -87,13 +87,19 @@ class Held:
     overtaken: int = 0
 
     @property
+    def place(self) -> int:
+        """The number of its worker; -1 while it waits."""
+        return -1 if self.worker is None else self.worker
+
+    @property
     def options(self) -> TaskOptions:
         """The task's options, or the defaults."""
         return self.task.options or DEFAULT_OPTIONS
 
     def stamped(self, result: TaskResult) -> TaskResult:
         """Return the worker's result with this hop's time; a failure that a stop caused becomes what the stop was for."""
-        times = TaskTimes(0, self.arrived, result.times.started, result.times.ended)
+        ran = result.times
+        times = TaskTimes(0, self.arrived, ran.started, ran.ended, "", self.place)
         if self.stop is not None and result.state is TaskState.FAILED:
             # A range of a map keeps what was complete when it was stopped.
             return structs.replace(self.stopped(result.error, times), value=result.value)
@@ -137,5 +143,5 @@ class Held:
         return self._ended(TaskState.FAILED, TaskError(code=code, message=message, details=details or {}))
 
     def _ended(self, state: TaskState, error: TaskError, times: TaskTimes | None = None) -> TaskResult:
-        times = times or TaskTimes(manager=self.arrived)
+        times = times or TaskTimes(manager=self.arrived, worker=self.place)
         return TaskResult(self.task.task_id, self.task.attempt, state, b"", error, times)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from funcx_core.protocol.endpoint import Transitions
-from funcx_core.protocol.task import TaskState, Transition
+from funcx_core.protocol.task import TaskState, TaskTimes, Transition
 from funcx_endpoint.manager.effects import Effect, Level, Peek, Send, Signal
 from funcx_endpoint.manager.held import Held, Reason, Stop
 from funcx_endpoint.manager.holdings import STUCK_SECONDS, recall
@@ -75,7 +75,8 @@ class Watch:
 def _running(slot: Slot, head: Held, now: float, at: int) -> Effect:
     head.is_reported = True
     began = at - int((now - slot.since) * 1e9)
-    return Send(Transitions([Transition(head.task.task_id, head.task.attempt, TaskState.RUNNING, began)]))
+    times = TaskTimes(manager=head.arrived, started=began, worker=head.place)
+    return Send(Transitions([Transition(head.task.task_id, head.task.attempt, TaskState.RUNNING, began, times)]))
 
 
 def stop(slot: Slot, held: Held, now: float, *, force: bool) -> list[Effect]:

@@ -49,13 +49,13 @@ _end = many_rows(
     " AND tasks.completed_at IS NULL AND tasks.endpoint_id = ?",
 )
 _move = many_rows(
-    "UPDATE tasks SET state = r.column3 FROM (VALUES",
-    3,
+    "UPDATE tasks SET state = r.column3, times = r.column4 FROM (VALUES",
+    4,
     ") AS r WHERE tasks.task_id = r.column1 AND tasks.attempt = r.column2 AND tasks.completed_at IS NULL"
     " AND tasks.endpoint_id = ? AND tasks.state <> 'cancelling'",
 )
 _raise_attempt = many_rows(
-    "UPDATE tasks SET attempt = r.column2,"
+    "UPDATE tasks SET attempt = r.column2, times = NULL,"
     " state = CASE state WHEN 'cancelling' THEN state ELSE 'waiting-for-ep' END FROM (VALUES",
     2,
     ") AS r WHERE tasks.task_id = r.column1 AND tasks.attempt < r.column2 AND tasks.completed_at IS NULL",
@@ -180,7 +180,11 @@ class TaskWrites:
 
     def transition(self, transaction: Transaction, endpoint_id: EndpointId, transitions: Sequence[Transition]) -> None:
         """Record states; see `LeaseStore.transition`."""
-        rows = [(each.task_id, each.attempt, each.state) for each in transitions if each.state not in TERMINAL]
+        rows = [
+            (each.task_id, each.attempt, each.state, None if (passed := each.passed) is None else encode(passed))
+            for each in transitions
+            if each.state not in TERMINAL
+        ]
         for chunk in chunks(rows):
             transaction.run(_move(len(chunk)), flat(chunk, endpoint_id))
 

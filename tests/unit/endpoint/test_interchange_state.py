@@ -120,7 +120,9 @@ def test_a_slot_is_free_when_its_result_is_on_disk(ix):
     lease(ix, "a", "b")
     slow = result("a", milliseconds=1000)
     (deliver,) = ix.receive("m", Results([slow]), now=1, stamp=6)
-    assert deliver == Deliver("m", [TaskResult("a", 1, slow.state, b"v", None, TaskTimes(5, 1, 1, slow.times.ended))])
+    assert deliver == Deliver(
+        "m", [TaskResult("a", 1, slow.state, b"v", None, TaskTimes(5, 1, 1, slow.times.ended, "h:m"))]
+    )
     assert dealt(ix.settled("m", 1)) == [("m", ["b"])]
 
 
@@ -291,6 +293,19 @@ def test_tasks_that_wait_long_are_reported_once(ix):
         Report(Transitions([Transition("a", 1, TaskState.WAITING_FOR_NODES, 5)])),
     ]
     assert ix.tick(now=3, stamp=late) == []
+
+
+def test_a_task_that_runs_is_reported_with_its_node(ix):
+    register(ix, "m")
+    lease(ix, "a")
+    from_manager = Transition("a", 1, TaskState.RUNNING, 7, TaskTimes(manager=6, started=7, worker=2))
+    from_older_one = Transition("a", 1, TaskState.RUNNING, 7)
+    for sent, passed_on in (
+        (from_manager, TaskTimes(5, 6, 7, 0, "h:m", 2)),
+        (from_older_one, None),
+    ):
+        (report,) = ix.receive("m", Transitions([sent]), now=1, stamp=8)
+        assert report.message.transitions[0].times == passed_on
 
 
 def test_an_unknown_manager_is_refused(ix):

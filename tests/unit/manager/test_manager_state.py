@@ -93,7 +93,9 @@ def test_a_result_frees_the_worker_for_the_next_task() -> None:
     give(manager, tasks("a", "b"))
     effects = manager.finished(0, [result("a")], 0.2)
     assert sent(effects, Results) == [
-        Results([TaskResult(TaskId("a"), 1, TaskState.SUCCESS, b"v", None, TaskTimes(0, 7, 1_000_000, 2_000_000))])
+        Results(
+            [TaskResult(TaskId("a"), 1, TaskState.SUCCESS, b"v", None, TaskTimes(0, 7, 1_000_000, 2_000_000, "", 0))]
+        )
     ]
     assert dealt(effects) == [(0, ["b"])]
 
@@ -292,6 +294,7 @@ def test_only_a_task_that_runs_for_a_while_is_reported_as_running() -> None:
     assert manager.tick_at() == pytest.approx(0.1)
     [change] = sent(manager.tick(0.1, 1_000_000_000, [1]), Transitions)
     assert change.transitions[0].state is TaskState.RUNNING
+    assert (change.transitions[0].times.manager, change.transitions[0].times.worker) == (7, 0)
     assert change.transitions[0].at == pytest.approx(900_000_000)
     assert manager.tick(0.2, 0, [1]) == []
 

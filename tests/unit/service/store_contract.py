@@ -684,6 +684,21 @@ class StoreContract:
         await store.transition(ENDPOINT, [Transition(task_id, 1, TaskState.RUNNING, 0)])
         assert await state_of(store, task_id) is TaskState.SUCCESS
 
+    async def test_where_a_task_runs_is_known_while_it_runs(self, store: Store) -> None:
+        call = a_call()
+        await store.submit(a_submission(call))
+        times = TaskTimes(1, 2, 3, 0, "n1:ab", 4)
+
+        async def known() -> TaskTimes:
+            return (await store.tasks(ALICE.user_id, [call.task_id]))[call.task_id].times
+
+        await store.transition(ENDPOINT, [Transition(call.task_id, 1, TaskState.WAITING_FOR_NODES, 1)])
+        assert await known() == TaskTimes(interchange=1)
+        await store.transition(ENDPOINT, [Transition(call.task_id, 1, TaskState.RUNNING, 3, times)])
+        assert await known() == times
+        await store.begin_attempts([Lease(call.task_id, 2)])  # Its worker was lost.
+        assert await known() == TaskTimes()
+
     async def test_cancelling_is_remembered_until_the_task_ends(self, store: Store) -> None:
         mine, ended, foreign = calls(3)
         await store.submit(a_submission(mine, ended))

@@ -5,7 +5,8 @@ import pytest
 from funcx_core.errors import UsageError
 from funcx_core.protocol.task import TaskState
 from funcx_jupyter.widgets.timeline import Timeline
-from funcx_jupyter.widgets.timeline_model import TimelineModel, as_text, bar_of, columns, describe, lanes_of
+from funcx_jupyter.widgets.timeline_model import TimelineModel, as_text, bar_of, columns, describe
+from funcx_jupyter.widgets.timeline_rows import Group, rows_of
 from funcx_jupyter.widgets.timeline_svg import Box, as_svg, merged, ticks
 from tests.unit.jupyter.widgets.rows import BEGIN, FakeService, an_id, told
 
@@ -44,28 +45,60 @@ def test_a_task_is_drawn_as_far_as_it_is():
     assert (relative(stopped), stopped.edges(BEGIN + 5)) == ([1.0, 2.0], (BEGIN + 1, BEGIN + 2))
 
 
-def test_a_lane_has_one_task_at_a_time():
+def test_where_workers_are_not_named_a_lane_has_one_task_at_a_time():
     model = a_model(ran(0, 2), ran(0, 1), ran(1, 3), ran(2, 4), told("waiting-for-ep"))
     bars = model.bars()
-    lanes = lanes_of(model, bars, BEGIN + 5)
-    assert lanes.names == ["theta · 1", "theta · 2"]
-    assert sorted(zip((bar.task_id for bar in bars), lanes.of, strict=True)) == [
+    rows = rows_of(model, bars, BEGIN + 5)
+    assert rows.names == ["theta · lane 1", "theta · lane 2"]
+    assert sorted(zip((bar.task_id for bar in bars), rows.of, strict=True)) == [
         (an_id(0), 1), (an_id(1), 0), (an_id(2), 0), (an_id(3), 1), (an_id(4), -1),
     ]  # fmt: skip
 
 
+def test_rows_are_the_workers_that_ran_the_tasks_by_node_and_endpoint():
+    model = a_model(
+        ran(0, 1, node="n2:ffff", worker=1),
+        ran(0, 1, node="n1:aaaa", worker=12),
+        ran(2, 3, node="n1:aaaa", worker=2),
+        ran(4, 5, node="n1:aaaa", worker=12),
+        ran(4, 5),
+        ran(4, 5, node="m1:bbbb", worker=1, endpoint_id="b" * 36),
+    )
+    model.endpoints["b" * 36] = "midway"
+    rows = rows_of(model, model.bars(), BEGIN + 9)
+    assert rows.names == [
+        "midway · m1 · worker 1", "theta · n1 · worker 2", "theta · n1 · worker 12", "theta · n2 · worker 1", "theta · lane 1",
+    ]  # fmt: skip
+    assert rows.groups == [
+        Group("midway", 0, 1), Group("theta · n1", 1, 2), Group("theta · n2", 3, 1), Group("theta", 4, 1),
+    ]  # fmt: skip
+    of = {bar.task_id: row for bar, row in zip(model.bars(), rows.of, strict=True)}
+    assert [of[an_id(number)] for number in range(6)] == [3, 2, 1, 2, 4, 0]
+
+
+def test_two_managers_of_one_host_are_told_apart():
+    model = a_model(ran(0, 1, node="n1:aaaa", worker=1), ran(0, 1, node="n1:bbbb", worker=1))
+    assert rows_of(model, model.bars(), BEGIN + 9).names == ["theta · n1:aaaa · worker 1", "theta · n1:bbbb · worker 1"]
+
+
+def test_a_task_that_runs_is_in_the_row_of_its_worker():
+    model = a_model(told("running", received=1.0, started=2.0, node="n1:aaaa", worker=3))
+    rows = rows_of(model, model.bars(), BEGIN + 9)
+    assert (rows.names, rows.of) == (["theta · n1 · worker 3"], [0])
+
+
 def test_the_way_back_of_a_result_is_drawn_until_the_next_task_begins():
     model = a_model(ran(0, 2), ran(2.05, 3))
-    lanes = lanes_of(model, model.bars(), BEGIN + 5)
-    assert [round(end - BEGIN, 3) for end in lanes.ends] == [2.05, 3.1]
+    rows = rows_of(model, model.bars(), BEGIN + 5)
+    assert [round(end - BEGIN, 3) for end in rows.ends] == [2.05, 3.1]
 
 
-def test_in_text_a_lane_is_as_high_as_it_was_busy():
+def test_in_text_a_row_is_as_high_as_it_was_busy():
     model = a_model(ran(0, 6), ran(3, 6))
     line, first, second = as_text(model, BEGIN + 10).splitlines()
     assert line == "2 tasks in 6.1 s · median: queue 1.5 s, run 4.5 s"
-    assert first.startswith("theta · 1        ████████")
-    assert second[17:].count(" ") in {29, 30}
+    assert first.startswith("theta · lane 1 ████████")
+    assert second[15:].count(" ") in {29, 30}
     assert as_text(a_model(), BEGIN) == "No task of these has reached the service yet."
 
 
@@ -88,7 +121,8 @@ def test_the_front_end_gets_columns():
     assert found["edges"] == [[0, 0, 0, 1000, 2000, 2100], [0, 0, 0, 3000, 5000]]
     assert found["titles"][1] == "simulate"
     assert found["states"] == ["success", "running"]
-    assert (found["lane"], found["lanes"]) == ([0, 0], ["theta · 1"])
+    assert (found["row"], found["rows"], found["labels"]) == ([0, 0], ["theta · lane 1"], ["1"])
+    assert found["groups"] == [["theta", 0, 1]]
 
 
 def test_the_picture_says_everything_without_colours():
@@ -99,7 +133,8 @@ def test_the_picture_says_everything_without_colours():
     ]
     assert len(bars) == 4  # each with its way back
     assert any("failed, queue 1 s, run 2 s" in title for title in bars)
-    assert "theta · 1" in [each.text for each in picture.iter(f"{SVG}text")]
+    assert "theta" in [each.text for each in picture.iter(f"{SVG}text")]
+    assert any(title.endswith("theta · lane 1") for title in bars)
 
 
 def test_titles_are_text_whatever_is_in_them():
