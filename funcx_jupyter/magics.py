@@ -5,18 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand, output_can_be_silenced
+from IPython.core.magic import (
+    Magics,
+    line_cell_magic,
+    magics_class,
+    needs_local_scope,
+    no_var_expand,
+    output_can_be_silenced,
+)
 
 from funcx_core.errors import FuncxError
 from funcx_jupyter import explain, options, shell, verbs
+from funcx_jupyter.capture.values import Notebook
 from funcx_jupyter.desk import Desk
 from funcx_jupyter.errors import shown_in_one_line
+from funcx_jupyter.line_form import Known, LineForm, read_line
 from funcx_jupyter.screens import BackgroundShellScreen, running_screen
 from funcx_jupyter.script_cells import python_for
 from funcx_jupyter.session.cell_task import CellTask
 from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.session.outcome import Finished
-from funcx_jupyter.session.prepare import PreparedCell, prepare
+from funcx_jupyter.session.prepare import CellText, PreparedCell, prepare
 from funcx_jupyter.session.run import CellRun
 from funcx_jupyter.session.state import Session
 from funcx_jupyter.settings.files import IN_NOTEBOOK
@@ -37,14 +46,22 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
 
     @no_var_expand  # type: ignore[untyped-decorator]
     @output_can_be_silenced  # type: ignore[untyped-decorator]
+    @needs_local_scope  # type: ignore[untyped-decorator]
     @line_cell_magic  # type: ignore[untyped-decorator]
-    def funcx(self, line: str, cell: str | None = None) -> Any:
+    def funcx(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
         """See `HELP`."""
         self._look_around()
-        if cell is None:
+        if cell is not None:
+            chosen = options.parse_cell_line(line, self._defaults())
+            return self._run(chosen, self._prepare(line, cell, chosen))
+        if verbs.begins(line):
             return self._verb(line)
-        chosen = options.parse_cell_line(line, self._defaults())
-        prepared = self._prepare(line, cell, chosen)
+        notebook = shell.notebook_of(self.shell, local_ns)
+        asked = read_line(line, Known(verbs.VERBS, self.session.endpoint_names, notebook.own_names()))
+        chosen = options.parse_cell_line(asked.options, self._defaults())
+        return self._run(chosen, self._prepared_line(line, asked, chosen, notebook))
+
+    def _run(self, chosen: options.CellOptions, prepared: PreparedCell) -> Any:
         try:
             endpoint = self._endpoint(chosen)
             if chosen.explain:
@@ -105,7 +122,17 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
         notebook, code = shell.notebook_of(self.shell), None
         if chosen.is_shell:
             code, chosen = python_for(cell, chosen, notebook)
-        text = shell.cell_text(self.shell, line, cell, code=code)
+        return self._prepared(shell.cell_text(self.shell, line, cell, code=code), chosen, notebook)
+
+    def _prepared_line(
+        self, line: str, asked: LineForm, chosen: options.CellOptions, notebook: Notebook
+    ) -> PreparedCell:
+        code = asked.expression
+        if chosen.is_shell:
+            code, chosen = python_for(code, chosen, notebook)
+        return self._prepared(shell.line_text(self.shell, line, code, silent=asked.silent), chosen, notebook)
+
+    def _prepared(self, text: CellText, chosen: options.CellOptions, notebook: Notebook) -> PreparedCell:
         try:
             return prepare(text, chosen, notebook, shell.figure_style())
         except SyntaxError as error:
@@ -128,6 +155,10 @@ here while it runs; the last expression becomes Out[n]; variables named with -o 
 
     %%funcx theta --shell -i case
     cd "$case" && make -j 8
+
+    value = %funcx theta simulate(df)
+
+An expression in a line runs in the same way, with the same options before it, and is the value of the line.
 
 {options.HELP}
 {verbs.HELP}"""

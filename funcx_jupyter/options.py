@@ -265,7 +265,7 @@ def _parsed(line: str, defaults: Mapping[str, Any]) -> argparse.Namespace:
         raise MagicArgumentError(f"{str(error).capitalize()} in `%%funcx {line.strip()}`. See `%%funcx?`.") from None
     found, rest = _PARSER.parse_known_args(words, argparse.Namespace(**defaults))
     if rest:
-        _refuse(rest[0])
+        refuse(rest[0])
     return found
 
 
@@ -305,7 +305,12 @@ def _checked_names(text: str) -> tuple[str, ...]:
         raise MagicArgumentError(f"Argument -i/--input: {error}. See `%%funcx?`.") from None
 
 
-def _refuse(word: str) -> NoReturn:
+def refuse(word: str) -> NoReturn:
+    """Refuse a word that is no option.
+
+    Raises:
+        MagicArgumentError: with what was probably meant.
+    """
     option = word.partition("=")[0]
     if not option.startswith("-"):
         raise MagicArgumentError(f"`{word}` is one argument too many: %%funcx takes one endpoint. See `%%funcx?`.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from IPython.core.displayhook import DisplayHook
@@ -19,9 +20,11 @@ from funcx_jupyter.session.prepare import CellText
 from funcx_jupyter.session.recall import CellPlace
 
 
-def notebook_of(shell: Any) -> Notebook:
-    """Return the user's namespace."""
-    return Notebook(shell.user_ns, shell.user_ns_hidden)
+def notebook_of(shell: Any, local: dict[str, Any] | None = None) -> Notebook:
+    """Return the user's namespace; `local`: the variables of the function that a line is in, if it is in one."""
+    if local is None or local is shell.user_ns:
+        return Notebook(shell.user_ns, shell.user_ns_hidden)
+    return Notebook({**shell.user_ns, **local}, shell.user_ns_hidden)
 
 
 def cell_text(shell: Any, line: str, body: str, *, code: str | None = None) -> CellText:
@@ -45,6 +48,20 @@ def cell_text(shell: Any, line: str, body: str, *, code: str | None = None) -> C
     )
 
 
+def line_text(shell: Any, line: str, code: str, *, silent: bool) -> CellText:
+    """Return a running `%funcx` line that is to run `code`, with the number of the line in its cell."""
+    frame = _running_frame(shell)
+    history = shell.history_manager.input_hist_raw
+    visible = history[-1].rstrip() if history else ""
+    row = 1 if frame is None else frame.f_lineno
+    lines = visible.splitlines()
+    if row > len(lines) or line.strip() not in lines[row - 1]:
+        visible, row = f"%funcx {line}", 1  # The line is elsewhere: in a function of another cell, in a script.
+    number = _running_cell_number(shell)
+    filename = shell.compile.cache(visible, number, raw_code=visible)
+    return CellText(visible=visible, body=code, first_line=row, filename=filename, silent=silent)
+
+
 def _visible_text(shell: Any, line: str, body: str) -> str:
     """Return the cell as the user sees it. There may be other magics, such as `%%time`, above `%%funcx`."""
     history = shell.history_manager.input_hist_raw
@@ -56,13 +73,19 @@ def _visible_text(shell: Any, line: str, body: str) -> str:
 
 def _running_cell_number(shell: Any) -> int:
     """Return N of ``In[N]``. `execution_count` has been raised already on IPython 9, not on 8; the frames know."""
+    frame = _running_frame(shell)
+    if frame is None:
+        return int(shell.execution_count)
+    return int(shell.compile._filename_map[frame.f_code.co_filename])  # noqa: SLF001 - see below
+
+
+def _running_frame(shell: Any) -> FrameType | None:
+    """Return the innermost frame of a cell; None in a cell that is only a magic, which has no frame yet."""
     names = shell.compile._filename_map  # noqa: SLF001 - IPython's own record, there is no public one
-    frame = sys._getframe()  # noqa: SLF001 - documented for debuggers, which is what this serves
-    while frame is not None:
-        if frame.f_code.co_filename in names:
-            return int(names[frame.f_code.co_filename])
-        frame = frame.f_back  # type: ignore[assignment]
-    return int(shell.execution_count)
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - documented for debuggers, which is what this serves
+    while frame is not None and frame.f_code.co_filename not in names:
+        frame = frame.f_back
+    return frame
 
 
 def place_of(shell: Any) -> CellPlace:

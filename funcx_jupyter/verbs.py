@@ -92,6 +92,12 @@ VERBS: Final[dict[str, Verb]] = {
 }
 
 
+def begins(line: str) -> bool:
+    """Whether a line is a verb with its arguments, or empty; everything else is an expression."""
+    words = line.split(maxsplit=1)
+    return not words or words[0] in VERBS
+
+
 def run(desk: Desk, line: str) -> Any:
     """Do what a `%funcx` line says; without a verb, show the status."""
     wanted = read(line, VERBS, default="status")

@@ -65,6 +65,10 @@ class Notebook:
         # The shell's own things are in the same namespace, until the user assigns these names.
         return not (name in self._hidden and self._hidden[name] is self.namespace[name])
 
+    def own_names(self) -> set[str]:
+        """Return the names that the user has defined."""
+        return {name for name in self.namespace if self.has(name)}
+
     def nearest(self, name: str) -> str | None:
         """Return the user's name that is most like `name`."""
         own = [known for known in self.namespace if not known.startswith("_") and self.has(known)]

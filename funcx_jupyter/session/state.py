@@ -116,6 +116,10 @@ class Session:
             raise offline(found, rows)
         return other, found.name
 
+    def endpoint_names(self) -> list[str]:
+        """Return what endpoints may be called: their names and ids. Raises FuncxError."""
+        return [name for row in self.connection.endpoints() for name in (row.name, row.endpoint_id)]
+
     def _ask_environments(self, endpoint_id: str) -> list[Environment]:
         return self.connection.environments(endpoint_id)
 
