@@ -18,7 +18,7 @@ from funcx_core.protocol.blob import read_reference
 from funcx_core.protocol.endpoint import Cancel, GiveBack
 from funcx_core.protocol.task import ContainerImage, EventKind
 from funcx_endpoint.large import LargeFolder
-from funcx_endpoint.manager.containers import ContainerSettings
+from funcx_endpoint.manager.containers.kinds import ContainerSettings
 from funcx_endpoint.processes import command, identity, with_arguments
 from tests.support.containers import (
     a_docker,

@@ -22,10 +22,20 @@ from funcx_core.protocol.task import Function, Lease, Task, TaskResult, TaskStat
 from funcx_core.protocol.worker import Dealt
 from funcx_endpoint.interchange.effects import Bury, Deliver, Forget, Report, ToManager
 from funcx_endpoint.interchange.state import Interchange
-from funcx_endpoint.manager.death import Death
-from funcx_endpoint.manager.effects import DealChunk, End, Enrol, NoteReturned, NoteSafe, Send, Signal, Spawn, TakeBack
-from funcx_endpoint.manager.rules import Rules
-from funcx_endpoint.manager.state import Manager
+from funcx_endpoint.manager.machine.effects import (
+    DealChunk,
+    End,
+    Enrol,
+    NoteReturned,
+    NoteSafe,
+    Send,
+    Signal,
+    Spawn,
+    TakeBack,
+)
+from funcx_endpoint.manager.machine.rules import Rules
+from funcx_endpoint.manager.machine.state import Manager
+from funcx_endpoint.manager.workers.death import Death
 
 WORKERS = 2
 FUNCTIONS = [Function(FunctionId(name), name, b"body") for name in ("short", "long")]

@@ -23,9 +23,8 @@ from funcx_core.protocol.task import (
     TaskTimes,
 )
 from funcx_core.protocol.worker import Chunk, Dealt
-from funcx_endpoint.manager.containers import ContainerSettings
-from funcx_endpoint.manager.death import Death
-from funcx_endpoint.manager.effects import (
+from funcx_endpoint.manager.containers.kinds import ContainerSettings
+from funcx_endpoint.manager.machine.effects import (
     DealChunk,
     Dismiss,
     Effect,
@@ -40,8 +39,9 @@ from funcx_endpoint.manager.effects import (
     Spawn,
     TakeBack,
 )
-from funcx_endpoint.manager.rules import Rules
-from funcx_endpoint.manager.state import Manager
+from funcx_endpoint.manager.machine.rules import Rules
+from funcx_endpoint.manager.machine.state import Manager
+from funcx_endpoint.manager.workers.death import Death
 
 WORKERS = 3
 FUNCTIONS = [Function(FunctionId(name), name, b"") for name in ("short", "middle", "long")]

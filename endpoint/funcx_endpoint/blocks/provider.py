@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from funcx_endpoint.blocks.records import ProviderState
-from funcx_endpoint.manager.block_time import STARTED_VARIABLE
+from funcx_endpoint.manager.node.block_time import STARTED_VARIABLE
 
 TAIL_BYTES: Final = 2000
 _NOTE_START: Final = f"export {STARTED_VARIABLE}=$(date +%s)\n"

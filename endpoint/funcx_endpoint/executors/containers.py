@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from funcx_core.errors import ConfigError
-from funcx_endpoint.manager.containers import ContainerSettings
-from funcx_endpoint.manager.runtimes import check_kind, split_options
+from funcx_endpoint.manager.containers.kinds import ContainerSettings
+from funcx_endpoint.manager.containers.runtimes import check_kind, split_options
 
 NO_CONTAINER: Final = "no_container"
 REUSE: Final = "singularity_reuse"

@@ -14,8 +14,8 @@ from funcx_endpoint.executors.containers import container_settings
 from funcx_endpoint.executors.mpi import check_mpi
 from funcx_endpoint.executors.old_settings import OLD_SETTINGS
 from funcx_endpoint.executors.routing import check_routing
-from funcx_endpoint.manager.containers import ContainerSettings
-from funcx_endpoint.manager.placement import check_affinity
+from funcx_endpoint.manager.containers.kinds import ContainerSettings
+from funcx_endpoint.manager.node.placement import check_affinity
 from funcx_endpoint.ports import check_ports, check_range
 from funcx_endpoint.settings import checked, positive, without_old
 from funcx_endpoint.strategies.base import BaseStrategy

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from funcx_core.errors import ConfigError
-from funcx_endpoint.manager.launchers import LAUNCHERS
+from funcx_endpoint.manager.node.launchers import LAUNCHERS
 
 _ONE_PER_BLOCK: Final = frozenset({"SimpleLauncher", "SingleNodeLauncher"})
 """Parsl's launchers that start one process in a block."""

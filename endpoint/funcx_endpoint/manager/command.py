@@ -16,7 +16,7 @@ from funcx_core.fail_fast import CRASH_EXIT, end_with_callbacks, end_with_thread
 from funcx_core.ids import BlockId, ManagerId
 from funcx_core.logs import configure
 from funcx_core.transport.loop import run
-from funcx_endpoint.manager.block_nodes import block_nodes
+from funcx_endpoint.manager.node.block_nodes import block_nodes
 from funcx_endpoint.manager.process import ManagerProcess
 from funcx_endpoint.manager.settings import ManagerSettings
 

@@ -35,10 +35,8 @@ from funcx_core.protocol.manager import (
 )
 from funcx_core.protocol.task import EventKind, TaskEvent, TaskResult
 from funcx_core.protocol.worker import Chunk
-from funcx_endpoint.manager.block_time import seconds_left
-from funcx_endpoint.manager.crew import Crew
-from funcx_endpoint.manager.death import Death
-from funcx_endpoint.manager.effects import (
+from funcx_endpoint.manager.journal import Journal
+from funcx_endpoint.manager.machine.effects import (
     DealChunk,
     Effect,
     End,
@@ -50,14 +48,16 @@ from funcx_endpoint.manager.effects import (
     Spawn,
     TryJournal,
 )
-from funcx_endpoint.manager.environment_report import EnvironmentReport
-from funcx_endpoint.manager.journal import Journal
-from funcx_endpoint.manager.memory import memory_bytes, memory_free
-from funcx_endpoint.manager.room import Room
-from funcx_endpoint.manager.rules import Rules
+from funcx_endpoint.manager.machine.room import Room
+from funcx_endpoint.manager.machine.rules import Rules
+from funcx_endpoint.manager.machine.state import Manager
+from funcx_endpoint.manager.node.block_time import seconds_left
+from funcx_endpoint.manager.node.environment_report import EnvironmentReport
+from funcx_endpoint.manager.node.memory import memory_bytes, memory_free
 from funcx_endpoint.manager.settings import ManagerSettings
-from funcx_endpoint.manager.state import Manager
 from funcx_endpoint.manager.uplink import Callbacks, Uplink
+from funcx_endpoint.manager.workers.crew import Crew
+from funcx_endpoint.manager.workers.death import Death
 from funcx_endpoint.shapes import Node
 from funcx_endpoint.worker.isolation import become_subreaper
 

@@ -9,7 +9,7 @@ import msgspec
 from funcx_core.home import read_private, write_private
 from funcx_core.logs import Level
 from funcx_core.transport.zmq import KeyPair
-from funcx_endpoint.manager.containers import ContainerSettings
+from funcx_endpoint.manager.containers.kinds import ContainerSettings
 
 
 class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):

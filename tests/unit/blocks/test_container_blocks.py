@@ -7,7 +7,7 @@ import pytest
 from funcx_core.protocol.task import ContainerImage, Function, Task, TaskOptions
 from funcx_endpoint.blocks.records import Load
 from funcx_endpoint.interchange.load import LoadOf
-from funcx_endpoint.manager.containers import ContainerSettings, Kinds
+from funcx_endpoint.manager.containers.kinds import ContainerSettings, Kinds
 
 
 class State:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from funcx_endpoint.manager.block_time import seconds_left
+from funcx_endpoint.manager.node.block_time import seconds_left
 
 NOW = 1_000_000.0
 

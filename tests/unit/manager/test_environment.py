@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from funcx_endpoint.manager.environment import _amd, _intel, environment, modules, packages
+from funcx_endpoint.manager.node.environment import _amd, _intel, environment, modules, packages
 
 
 def lay_out(folder: Path, *names: str) -> str:

@@ -8,9 +8,9 @@ import pytest
 
 from funcx_core.errors import ConfigError
 from funcx_core.protocol.resources import Resources
-from funcx_endpoint.manager import block_nodes as module
-from funcx_endpoint.manager.block_nodes import block_nodes
-from funcx_endpoint.manager.launchers import LAUNCHERS, launch, variables
+from funcx_endpoint.manager.node import block_nodes as module
+from funcx_endpoint.manager.node.block_nodes import block_nodes
+from funcx_endpoint.manager.node.launchers import LAUNCHERS, launch, variables
 
 WANTED = Resources(nodes=2, ranks_per_node=4, launcher_options="--cpu-bind cores")
 LINES = {

@@ -14,12 +14,12 @@ from funcx_core.protocol.endpoint import Results, TaskBatch
 from funcx_core.protocol.manager import ManagerRegistered
 from funcx_core.protocol.resources import Resources
 from funcx_core.protocol.task import Function, Task, TaskOptions, TaskResult, TaskState
-from funcx_endpoint.manager.death import Death
-from funcx_endpoint.manager.effects import DealChunk, Effect, Send
-from funcx_endpoint.manager.held import Held
-from funcx_endpoint.manager.nodes import NodePool, pick
-from funcx_endpoint.manager.rules import Rules
-from funcx_endpoint.manager.state import Manager
+from funcx_endpoint.manager.machine.effects import DealChunk, Effect, Send
+from funcx_endpoint.manager.machine.held import Held
+from funcx_endpoint.manager.machine.nodes import NodePool, pick
+from funcx_endpoint.manager.machine.rules import Rules
+from funcx_endpoint.manager.machine.state import Manager
+from funcx_endpoint.manager.workers.death import Death
 
 F = Function(FunctionId("f"), "f", b"body")
 FOUR = ("a", "b", "c", "d")

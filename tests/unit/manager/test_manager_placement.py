@@ -6,7 +6,7 @@ import pytest
 
 from funcx_core.errors import ConfigError
 from funcx_endpoint.executors import HighThroughputExecutor
-from funcx_endpoint.manager.placement import accelerator_variables, processors
+from funcx_endpoint.manager.node.placement import accelerator_variables, processors
 
 
 def test_each_worker_sees_one_accelerator_under_each_vendors_name() -> None:

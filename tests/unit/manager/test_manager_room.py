@@ -9,12 +9,12 @@ from funcx_core.protocol.endpoint import TaskBatch
 from funcx_core.protocol.manager import ManagerRegistered
 from funcx_core.protocol.resources import Resources
 from funcx_core.protocol.task import Function, Task, TaskOptions, TaskResult, TaskState
-from funcx_endpoint.manager.death import Death
-from funcx_endpoint.manager.effects import DealChunk, Effect
-from funcx_endpoint.manager.limits import Limits
-from funcx_endpoint.manager.room import Room
-from funcx_endpoint.manager.rules import Rules
-from funcx_endpoint.manager.state import Manager
+from funcx_endpoint.manager.machine.effects import DealChunk, Effect
+from funcx_endpoint.manager.machine.room import Room
+from funcx_endpoint.manager.machine.rules import Rules
+from funcx_endpoint.manager.machine.state import Manager
+from funcx_endpoint.manager.workers.death import Death
+from funcx_endpoint.manager.workers.limits import Limits
 from funcx_endpoint.shapes import Node
 
 F = Function(FunctionId("f"), "f", b"body")

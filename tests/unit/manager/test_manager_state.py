@@ -18,8 +18,7 @@ from funcx_core.protocol.task import (
     TaskTimes,
     event_seq,
 )
-from funcx_endpoint.manager.death import Death
-from funcx_endpoint.manager.effects import (
+from funcx_endpoint.manager.machine.effects import (
     DealChunk,
     Effect,
     End,
@@ -35,10 +34,11 @@ from funcx_endpoint.manager.effects import (
     TakeBack,
     TryJournal,
 )
-from funcx_endpoint.manager.holdings import TASK_SECONDS
-from funcx_endpoint.manager.limits import Excess
-from funcx_endpoint.manager.rules import Rules
-from funcx_endpoint.manager.state import Manager
+from funcx_endpoint.manager.machine.holdings import TASK_SECONDS
+from funcx_endpoint.manager.machine.rules import Rules
+from funcx_endpoint.manager.machine.state import Manager
+from funcx_endpoint.manager.workers.death import Death
+from funcx_endpoint.manager.workers.limits import Excess
 
 F = Function(FunctionId("f"), "f", b"body")
 

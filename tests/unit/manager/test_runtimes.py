@@ -6,8 +6,8 @@ import pytest
 
 from funcx_core.errors import ConfigError
 from funcx_endpoint.executors.high_throughput import HighThroughputExecutor
-from funcx_endpoint.manager.containers import ContainerSettings
-from funcx_endpoint.manager.runtimes import KINDS, Launch, command, host_environment, kill_command, runs
+from funcx_endpoint.manager.containers.kinds import ContainerSettings
+from funcx_endpoint.manager.containers.runtimes import KINDS, Launch, command, host_environment, kill_command, runs
 
 WORKER = ["python3", "-P", "-m", "funcx_endpoint.worker", "/tmp/funcx-1/manager"]
 

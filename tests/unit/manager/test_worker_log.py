@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from funcx_endpoint.manager.worker_log import WorkerLog, forget_oldest
+from funcx_endpoint.manager.workers.log import WorkerLog, forget_oldest
 
 
 def test_nothing_is_made_before_something_is_written(tmp_path: Path) -> None:

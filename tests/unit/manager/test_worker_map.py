@@ -13,13 +13,13 @@ from funcx_core.ids import FunctionId, TaskId
 from funcx_core.protocol.endpoint import Results, TaskBatch
 from funcx_core.protocol.manager import ManagerHeartbeat, ManagerRegistered
 from funcx_core.protocol.task import ContainerImage, Function, Task, TaskOptions, TaskResult, TaskState, TaskTimes
-from funcx_endpoint.manager.containers import ContainerSettings
-from funcx_endpoint.manager.death import Death
-from funcx_endpoint.manager.effects import DealChunk, Dismiss, Effect, Send, Spawn
-from funcx_endpoint.manager.rules import Rules
-from funcx_endpoint.manager.slots import Life, Slot
-from funcx_endpoint.manager.state import Manager
-from funcx_endpoint.manager.worker_map import TURN_SECONDS, moves, naive_scheduler, share_out
+from funcx_endpoint.manager.containers.kinds import ContainerSettings
+from funcx_endpoint.manager.machine.effects import DealChunk, Dismiss, Effect, Send, Spawn
+from funcx_endpoint.manager.machine.rules import Rules
+from funcx_endpoint.manager.machine.slots import Life, Slot
+from funcx_endpoint.manager.machine.state import Manager
+from funcx_endpoint.manager.machine.worker_map import TURN_SECONDS, moves, naive_scheduler, share_out
+from funcx_endpoint.manager.workers.death import Death
 
 F = Function(FunctionId("f"), "f", b"body")
 A = ContainerImage("1", "docker", "docker://a")

@@ -43,9 +43,8 @@ from funcx_core.protocol.manager import (
     ReportsAck,
 )
 from funcx_core.protocol.task import Lease, TaskResult, event_seq
-from funcx_endpoint.manager.containers import Kinds
-from funcx_endpoint.manager.death import Death
-from funcx_endpoint.manager.effects import (
+from funcx_endpoint.manager.containers.kinds import Kinds
+from funcx_endpoint.manager.machine.effects import (
     Effect,
     End,
     Enrol,
@@ -53,15 +52,16 @@ from funcx_endpoint.manager.effects import (
     Send,
     TryJournal,
 )
-from funcx_endpoint.manager.ending import BlockEnd
-from funcx_endpoint.manager.held import Held
-from funcx_endpoint.manager.holdings import Holdings, recall
-from funcx_endpoint.manager.nodes import NodePool
-from funcx_endpoint.manager.roster import Roster
-from funcx_endpoint.manager.rules import Rules
-from funcx_endpoint.manager.session import Session
-from funcx_endpoint.manager.slots import SENT_FUNCTIONS, Slot
-from funcx_endpoint.manager.watch import Watch, press, stop
+from funcx_endpoint.manager.machine.ending import BlockEnd
+from funcx_endpoint.manager.machine.held import Held
+from funcx_endpoint.manager.machine.holdings import Holdings, recall
+from funcx_endpoint.manager.machine.nodes import NodePool
+from funcx_endpoint.manager.machine.roster import Roster
+from funcx_endpoint.manager.machine.rules import Rules
+from funcx_endpoint.manager.machine.session import Session
+from funcx_endpoint.manager.machine.slots import SENT_FUNCTIONS, Slot
+from funcx_endpoint.manager.machine.watch import Watch, press, stop
+from funcx_endpoint.manager.workers.death import Death
 
 LAST_ACK: Final = 3.0
 """Seconds that a manager which has drained waits for the acknowledgement of its last reports."""

@@ -27,16 +27,16 @@ from funcx_core.protocol.worker import (
     chunk_decoder,
     from_worker,
 )
-from funcx_endpoint.manager.death import Death
-from funcx_endpoint.manager.effects import Dismiss, Peek, SendRecall, Signal, TakeBack
 from funcx_endpoint.manager.journal import Journal
-from funcx_endpoint.manager.limits import Limits
-from funcx_endpoint.manager.memory import OomWatch
-from funcx_endpoint.manager.pipes import Pipe
-from funcx_endpoint.manager.printed import Printed
+from funcx_endpoint.manager.machine.effects import Dismiss, Peek, SendRecall, Signal, TakeBack
+from funcx_endpoint.manager.node.memory import OomWatch
 from funcx_endpoint.manager.settings import ManagerSettings
-from funcx_endpoint.manager.usage import LOOK_SECONDS
-from funcx_endpoint.manager.workers import CLIENT_SECONDS, WorkerProcess
+from funcx_endpoint.manager.workers.death import Death
+from funcx_endpoint.manager.workers.limits import Limits
+from funcx_endpoint.manager.workers.pipes import Pipe
+from funcx_endpoint.manager.workers.printed import Printed
+from funcx_endpoint.manager.workers.processes import CLIENT_SECONDS, WorkerProcess
+from funcx_endpoint.manager.workers.usage import LOOK_SECONDS
 from funcx_endpoint.worker.handover import remove_stray
 from funcx_endpoint.worker.isolation import kill_children, reap
 from funcx_endpoint.worker.page import STARTED

@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 
 from funcx_core.protocol.task import ContainerImage
-from funcx_endpoint.manager import runtimes
-from funcx_endpoint.manager.containers import ContainerSettings
+from funcx_endpoint.manager.containers import runtimes
+from funcx_endpoint.manager.containers.kinds import ContainerSettings
 from funcx_endpoint.worker.handover import Handover
 
 _log = logging.getLogger(__name__)

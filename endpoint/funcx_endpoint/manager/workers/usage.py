@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from funcx_endpoint.manager.limits import Excess, Limits
+from funcx_endpoint.manager.workers.limits import Excess, Limits
 from funcx_endpoint.worker.isolation import children
 
 LOOK_SECONDS: Final = 0.2

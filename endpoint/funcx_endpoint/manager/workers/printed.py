@@ -11,11 +11,11 @@ from typing import Final
 from funcx_core.ids import ManagerId, TaskId
 from funcx_core.protocol.task import EventKind, TaskResult
 from funcx_core.protocol.worker import Output
-from funcx_endpoint.manager.output import RawOutput
-from funcx_endpoint.manager.pipes import Pipe
 from funcx_endpoint.manager.settings import ManagerSettings
-from funcx_endpoint.manager.worker_log import WorkerLog, forget_oldest
-from funcx_endpoint.manager.workers import TAIL_BYTES, WorkerProcess
+from funcx_endpoint.manager.workers.log import WorkerLog, forget_oldest
+from funcx_endpoint.manager.workers.output import RawOutput
+from funcx_endpoint.manager.workers.pipes import Pipe
+from funcx_endpoint.manager.workers.processes import TAIL_BYTES, WorkerProcess
 from funcx_endpoint.worker.page import STARTED
 
 _PRINTED: Final = frozenset({EventKind.STDOUT, EventKind.STDERR})

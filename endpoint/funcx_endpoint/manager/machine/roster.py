@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from funcx_core.protocol.functions import SentFunctions
-from funcx_endpoint.manager.containers import Kinds
-from funcx_endpoint.manager.effects import Dismiss, Effect, Spawn
-from funcx_endpoint.manager.slots import SENT_FUNCTIONS, Life, Slot
-from funcx_endpoint.manager.worker_map import moves
+from funcx_endpoint.manager.containers.kinds import Kinds
+from funcx_endpoint.manager.machine.effects import Dismiss, Effect, Spawn
+from funcx_endpoint.manager.machine.slots import SENT_FUNCTIONS, Life, Slot
+from funcx_endpoint.manager.machine.worker_map import moves
 
 RESPAWN_SECONDS: Final = 0.1
 """Wait after a worker died before it was ready; doubled each time."""

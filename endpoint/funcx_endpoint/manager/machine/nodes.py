@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 
 from funcx_core.protocol.resources import Resources
 from funcx_core.protocol.task import TaskOptions
-from funcx_endpoint.manager.held import Held
-from funcx_endpoint.manager.launchers import variables
+from funcx_endpoint.manager.machine.held import Held
+from funcx_endpoint.manager.node.launchers import variables
 from funcx_endpoint.node_counts import too_many_nodes
 
 _NOTHING_SAID: Final = Resources()

@@ -19,7 +19,7 @@ from funcx_core.protocol.task import (
     TaskState,
     TaskTimes,
 )
-from funcx_endpoint.manager.effects import Level
+from funcx_endpoint.manager.machine.effects import Level
 
 
 class Reason(Enum):

@@ -23,14 +23,14 @@ from funcx_core.protocol.endpoint import TaskBatch
 from funcx_core.protocol.functions import FunctionCache
 from funcx_core.protocol.task import Lease, TaskResult
 from funcx_core.protocol.worker import Chunk, Dealt
-from funcx_endpoint.manager.containers import Kinds
-from funcx_endpoint.manager.dealing import Cut, choose_slot, cut_chunk
-from funcx_endpoint.manager.effects import DealChunk, Effect, SendRecall, TakeBack
-from funcx_endpoint.manager.held import Held
-from funcx_endpoint.manager.nodes import NodePool
-from funcx_endpoint.manager.pace import Pace
-from funcx_endpoint.manager.room import Room
-from funcx_endpoint.manager.slots import Slot
+from funcx_endpoint.manager.containers.kinds import Kinds
+from funcx_endpoint.manager.machine.dealing import Cut, choose_slot, cut_chunk
+from funcx_endpoint.manager.machine.effects import DealChunk, Effect, SendRecall, TakeBack
+from funcx_endpoint.manager.machine.held import Held
+from funcx_endpoint.manager.machine.nodes import NodePool
+from funcx_endpoint.manager.machine.pace import Pace
+from funcx_endpoint.manager.machine.room import Room
+from funcx_endpoint.manager.machine.slots import Slot
 
 STUCK_SECONDS: Final = 0.025
 """A task that runs longer than this is stuck, as far as those behind it are concerned."""

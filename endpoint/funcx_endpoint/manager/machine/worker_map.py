@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-from funcx_endpoint.manager.slots import Life, Slot
+from funcx_endpoint.manager.machine.slots import Life, Slot
 
 TURN_SECONDS: Final = 10.0
 _BEFORE: Final = {Life.DOWN: 0, Life.STARTING: 1, Life.READY: 2, Life.LEAVING: 3}

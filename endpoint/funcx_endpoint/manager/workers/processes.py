@@ -18,13 +18,13 @@ from funcx_core.protocol.codec import encode
 from funcx_core.protocol.task import ContainerImage, EventKind
 from funcx_core.protocol.worker import Chunk, Recall
 from funcx_endpoint.folder import LARGE
-from funcx_endpoint.manager.effects import Level
-from funcx_endpoint.manager.enclosure import Enclosure
-from funcx_endpoint.manager.limits import Excess, Limits
-from funcx_endpoint.manager.pipes import Pipe
-from funcx_endpoint.manager.placement import accelerator_variables, processors
+from funcx_endpoint.manager.containers.enclosure import Enclosure
+from funcx_endpoint.manager.machine.effects import Level
+from funcx_endpoint.manager.node.placement import accelerator_variables, processors
 from funcx_endpoint.manager.settings import ManagerSettings
-from funcx_endpoint.manager.usage import excess, kill_tree
+from funcx_endpoint.manager.workers.limits import Excess, Limits
+from funcx_endpoint.manager.workers.pipes import Pipe
+from funcx_endpoint.manager.workers.usage import excess, kill_tree
 from funcx_endpoint.processes import ENDPOINT_DIR_VARIABLE, MANAGER_VARIABLE, parent
 from funcx_endpoint.worker import records
 from funcx_endpoint.worker.page import LOADING, STARTED, TARGET, Page

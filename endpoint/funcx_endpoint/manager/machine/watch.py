@@ -6,10 +6,10 @@ from typing import Final
 
 from funcx_core.protocol.endpoint import Transitions
 from funcx_core.protocol.task import TaskState, TaskTimes, Transition
-from funcx_endpoint.manager.effects import Effect, Level, Peek, Send, Signal
-from funcx_endpoint.manager.held import Held, Reason, Stop
-from funcx_endpoint.manager.holdings import STUCK_SECONDS, recall
-from funcx_endpoint.manager.slots import Slot
+from funcx_endpoint.manager.machine.effects import Effect, Level, Peek, Send, Signal
+from funcx_endpoint.manager.machine.held import Held, Reason, Stop
+from funcx_endpoint.manager.machine.holdings import STUCK_SECONDS, recall
+from funcx_endpoint.manager.machine.slots import Slot
 
 REPORT_SECONDS: Final = 0.1
 """A task that runs longer than this is worth telling its user that it runs."""

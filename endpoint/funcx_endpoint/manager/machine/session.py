@@ -11,8 +11,8 @@ from typing import Any, Final
 from funcx_core.protocol.endpoint import GiveBack, Results
 from funcx_core.protocol.manager import ManagerRegistered, ReportsAck
 from funcx_core.protocol.task import Lease, TaskResult
-from funcx_endpoint.manager.effects import Effect, Enrol, NoteSafe, Send
-from funcx_endpoint.manager.reports import Reports
+from funcx_endpoint.manager.machine.effects import Effect, Enrol, NoteSafe, Send
+from funcx_endpoint.manager.machine.reports import Reports
 
 LONGEST_ANSWER: Final = 5.0
 """Seconds after which a registration that is not answered is repeated; a tenth of a threshold if that is less."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from funcx_endpoint.manager.limits import Excess
+from funcx_endpoint.manager.workers.limits import Excess
 
 
 class Death(msgspec.Struct, frozen=True, kw_only=True):

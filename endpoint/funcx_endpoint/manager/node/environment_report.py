@@ -11,8 +11,8 @@ from typing import Final
 
 from funcx_core.protocol.environment import Environment
 from funcx_core.protocol.manager import ManagerEnvironment
-from funcx_endpoint.manager.environment import environment
-from funcx_endpoint.manager.memory import memory_bytes
+from funcx_endpoint.manager.node.environment import environment
+from funcx_endpoint.manager.node.memory import memory_bytes
 
 SETTLING: Final = 2.0
 """Seconds after the first registration in which the first tasks shall have the processors for themselves."""

@@ -14,9 +14,9 @@ import msgspec
 
 from funcx_core.ids import FunctionId
 from funcx_core.protocol.task import Function
-from funcx_endpoint.manager.held import Held
-from funcx_endpoint.manager.pace import Pace
-from funcx_endpoint.manager.slots import Life, Slot
+from funcx_endpoint.manager.machine.held import Held
+from funcx_endpoint.manager.machine.pace import Pace
+from funcx_endpoint.manager.machine.slots import Life, Slot
 
 CHUNK_SECONDS: Final = 0.004
 AHEAD_SECONDS: Final = 0.05

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Final
 
 from funcx_core.protocol.functions import SentFunctions
-from funcx_endpoint.manager.held import Held
+from funcx_endpoint.manager.machine.held import Held
 
 SENT_FUNCTIONS: Final = 512
 """Bodies that a worker is trusted to have; it keeps twice as many."""

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from funcx_core.protocol.task import TaskOptions
-from funcx_endpoint.manager.placement import accelerator_variables, processors
+from funcx_endpoint.manager.node.placement import accelerator_variables, processors
 from funcx_endpoint.shapes import Node, shape_of
 
 _JOINED: Final = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")

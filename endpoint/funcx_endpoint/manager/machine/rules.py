@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from funcx_endpoint.manager.containers import ContainerSettings
-from funcx_endpoint.manager.room import Room
+from funcx_endpoint.manager.containers.kinds import ContainerSettings
+from funcx_endpoint.manager.machine.room import Room
 
 
 class Rules(msgspec.Struct, frozen=True):

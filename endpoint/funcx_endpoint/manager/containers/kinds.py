@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from funcx_core.protocol.task import ContainerImage, Function, Task
-from funcx_endpoint.manager import runtimes
+from funcx_endpoint.manager.containers import runtimes
 
 PLAIN: Final = ""
 """The kind of workers that run in no container."""

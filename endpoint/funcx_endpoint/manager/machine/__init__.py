@@ -1,0 +1,1 @@
+"""What a manager decides. Pure: `state` is the machine, the rest are its parts."""
