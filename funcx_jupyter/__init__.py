@@ -44,6 +44,10 @@ def __getattr__(name: str) -> Any:
         from funcx_jupyter import library  # noqa: PLC0415 - importing this package is fast
 
         return getattr(library, name)
-    from funcx_jupyter.widgets import front  # noqa: PLC0415 - importing this package needs no IPython
+    try:
+        from funcx_jupyter.widgets import front  # noqa: PLC0415 - importing this package needs no IPython
+    except ModuleNotFoundError as error:
+        advice = f"{name} needs {error.name}. Install what notebooks need: pip install 'funcx-workbench[jupyter]'"
+        raise ModuleNotFoundError(advice, name=error.name) from error
 
     return getattr(front, name)
