@@ -32,6 +32,13 @@ def gap(actions: int) -> Any:
     return ipywidgets.HTML(layout=ipywidgets.Layout(flex=f"0 0 {actions * (ACTION_WIDTH + _MARGINS) - _MARGINS}px"))
 
 
+def again(on_click: Callable[[], None]) -> Any:
+    """Return the button that belongs to the line that says that the service does not answer."""
+    made = button("Try again", "Ask the service now, and not only when it is due.", on_click)
+    visible(made, yes=False)
+    return made
+
+
 def allow(made: Any, why_not: str, tooltip: str) -> None:
     """Enable a button, or disable it and say why where the pointer rests on it."""
     made.disabled = bool(why_not)
@@ -65,6 +72,13 @@ def line(*children: Any) -> Any:
 def row(*children: Any) -> Any:
     """Return widgets beside each other, whatever the room."""
     return ipywidgets.HBox(list(children), layout=ipywidgets.Layout(align_items="center"))
+
+
+def folding(wide: Any, narrow: Any) -> Any:
+    """Return two widgets beside each other, the second below the first where there is no room for both."""
+    wide.layout.flex = "1 1 28em"
+    narrow.layout.flex = "0 0 auto"
+    return line(wide, narrow)
 
 
 def stack(*children: Any) -> Any:

@@ -64,6 +64,13 @@ def table(heading: Sequence[str], rows: Sequence[Sequence[str]], caption: str = 
     return f"<table>{said}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
+def copyable(lines: Sequence[str]) -> str:
+    """Return lines of code, each of which a click selects as a whole."""
+    style = "user-select: all; display: block; font-family: var(--jp-code-font-family, monospace); padding: 0.15em 0"
+    made = "".join(f'<code style="{style}">{html.escape(line)}</code>' for line in lines)
+    return f'<div role="status" style="{FONT}">A click selects a line, to be copied:{made}</div>'
+
+
 def preformatted(content: str) -> str:
     """Return printed text as it was printed."""
     style = "max-height: 20em; overflow: auto; margin: 0.3em 0; white-space: pre-wrap"

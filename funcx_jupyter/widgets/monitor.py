@@ -19,7 +19,7 @@ from funcx_jupyter.widgets.monitor_model import MonitorModel
 from funcx_jupyter.widgets.notebook import notebook_session
 from funcx_jupyter.widgets.poller import Poller, running_loop
 from funcx_jupyter.widgets.printed import printed, tail
-from funcx_jupyter.widgets.service import Service, WebService
+from funcx_jupyter.widgets.service import Service, the_service
 from funcx_jupyter.widgets.shown import Shown
 from funcx_jupyter.widgets.task_rows import TaskRow
 
@@ -69,7 +69,7 @@ class TaskMonitor(Shown):
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__()
-        self._service = service or WebService()
+        self._service = service or the_service()
         self._clock = clock
         self._group = None if group is None else parse_id(str(group), "task group id")
         self._session = session or notebook_session()
@@ -184,6 +184,16 @@ class TaskMonitor(Shown):
             lambda: tail(printed(self._service.events(TaskId(task_id), 0))), lambda text: self._show_log(task_id, text)
         )
 
+    def result(self, task_id: str) -> None:
+        """Show what a task has returned or raised, below the table."""
+        self._errands.run(lambda: self._service.result(TaskId(task_id)), lambda text: self._show_result(task_id, text))
+
+    def why_not_result(self, row: TaskRow) -> str:
+        """Return why there is no result to show, or nothing."""
+        if row.is_open:
+            return "It has not ended yet."
+        return "The service does not answer." if self.model.outage else ""
+
     def retry(self, task_id: str) -> None:
         """Run a cell of this notebook again, with the inputs it had, as a new task."""
         if self._session is None:
@@ -222,9 +232,12 @@ class TaskMonitor(Shown):
     def _show_log(self, task_id: str, text: str) -> None:
         if self.view is not None:
             short = words.short_id(task_id)
-            self.view.details(
-                f"Task {short}. Its value: %funcx result {short}", text or f"Task {short} has printed nothing."
-            )
+            self.view.details(f"What task {short} has printed", text or "Nothing.")
+
+    def _show_result(self, task_id: str, text: str) -> None:
+        if self.view is not None:
+            short = words.short_id(task_id)
+            self.view.details(f"Result of task {short}, as a value: %funcx result {short}", text or "Nothing.")
 
     # --- how it looks ------------------------------------------------------------------------------------------
 

@@ -12,7 +12,8 @@ from funcx_jupyter.widgets.task_rows import TaskRow
 
 CANCEL: Final = "Stop this task; its output so far is kept."
 RETRY: Final = "Run this cell again with the same inputs, as a new task."
-LOGS: Final = "Show what this task has printed, and how to get its value."
+LOGS: Final = "Show what this task has printed."
+RESULT: Final = "Show what this task has returned or raised."
 
 
 class Actions(Protocol):
@@ -26,6 +27,12 @@ class Actions(Protocol):
 
     def logs(self, task_id: TaskId) -> None:
         """Show what a task has printed."""
+
+    def result(self, task_id: TaskId) -> None:
+        """Show what a task has returned."""
+
+    def why_not_result(self, row: TaskRow) -> str:
+        """Return why there is no result to show, or nothing."""
 
     def why_not_cancel(self, row: TaskRow) -> str:
         """Return why a task cannot be cancelled, or nothing."""
@@ -50,7 +57,9 @@ class _Row:
         self._cancel = controls.action("Cancel", CANCEL, lambda: actions.cancel(self._task_id))
         self._retry = controls.action("Retry", RETRY, lambda: actions.retry(self._task_id))
         self._logs = controls.action("Logs", LOGS, lambda: actions.logs(self._task_id))
-        self.root = controls.row(self._cells, self._cancel, self._retry, self._logs)
+        self._result = controls.action("Result", RESULT, lambda: actions.result(self._task_id))
+        buttons = controls.row(self._cancel, self._retry, self._logs, self._result)
+        self.root = controls.folding(self._cells, buttons)
 
     def show(self, row: TaskRow | None, now: float) -> None:
         controls.visible(self.root, yes=row is not None)
@@ -60,6 +69,7 @@ class _Row:
         controls.show(self._cells, markup.grid(monitor_forms.GRID, monitor_forms.html_cells(row, now)))
         controls.allow(self._cancel, self._actions.why_not_cancel(row), CANCEL)
         controls.allow(self._retry, self._actions.why_not_retry(row), RETRY)
+        controls.allow(self._result, self._actions.why_not_result(row), RESULT)
 
 
 class MonitorView:
@@ -75,6 +85,7 @@ class MonitorView:
         self._model = model
         self._clock = clock
         self._head = controls.html()
+        self._again = controls.again(actions.refresh_soon)
         self._failures = controls.html()
         self._notice = controls.html()
         self._details = controls.html()
@@ -86,8 +97,9 @@ class MonitorView:
         heading.value = markup.grid(monitor_forms.GRID, monitor_forms.HEADING, heading=True)
         self.root = controls.stack(
             self._head,
+            self._again,
             self._toolbar(actions),
-            controls.row(heading, controls.gap(3)),
+            controls.folding(heading, controls.gap(4)),
             *(row.root for row in self._rows),
             controls.line(self._previous, self._count, self._next),
             self._notice,
@@ -117,6 +129,7 @@ class MonitorView:
         for place, row in zip(self._rows, rows, strict=True):
             place.show(row, now)
         controls.show(self._head, markup.block(monitor_forms.head(self._model, now)))
+        controls.visible(self._again, yes=bool(self._model.outage))
         controls.show(self._failures, monitor_forms.failures(self._model))
         controls.show(self._count, markup.paragraph(page.describe()))
         controls.allow(self._previous, "" if page.first > 1 else "These are the first rows.", "The rows before these.")

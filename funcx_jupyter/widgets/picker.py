@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from traitlets import HasTraits, Unicode
+from traitlets import HasTraits, Instance, Tuple, Unicode
 
 from funcx_core.errors import FuncxError
 from funcx_jupyter.errors import UnknownEndpoint
@@ -19,7 +19,7 @@ from funcx_jupyter.widgets.local_endpoints import LocalEndpoint, LocalEndpoints
 from funcx_jupyter.widgets.notebook import notebook_session
 from funcx_jupyter.widgets.picker_model import PickerModel
 from funcx_jupyter.widgets.poller import Poller, running_loop
-from funcx_jupyter.widgets.service import Service, WebService
+from funcx_jupyter.widgets.service import Service, the_service
 from funcx_jupyter.widgets.shown import Shown
 
 IDLE: Final = 600.0
@@ -44,6 +44,8 @@ class EndpointPicker(Shown, HasTraits):  # type: ignore[misc]
     """
 
     value = Unicode("", help="Id of the chosen endpoint; empty for none.")
+    endpoint = Instance(Endpoint, allow_none=True, read_only=True, help="The chosen endpoint, as it was last heard of.")
+    options = Tuple(read_only=True, help="The endpoints that are known, in the order of the list.")
 
     def __init__(
         self,
@@ -58,7 +60,7 @@ class EndpointPicker(Shown, HasTraits):  # type: ignore[misc]
         HasTraits.__init__(self)
         self.model = PickerModel(platform.python_version())
         self._session = session or notebook_session()
-        self._service = service or WebService()
+        self._service = service or the_service()
         self._local = local or LocalEndpoints()
         self._clock = clock
         self._used_at = clock()
@@ -68,16 +70,6 @@ class EndpointPicker(Shown, HasTraits):  # type: ignore[misc]
         self._poller: Poller[_Answer] | None = None
         self.observe(self._on_value, names="value")
 
-    @property
-    def options(self) -> list[Endpoint]:
-        """The endpoints that are known, in the order of the list."""
-        return self.model.rows()
-
-    @property
-    def endpoint(self) -> Endpoint | None:
-        """The chosen endpoint, as it was last heard of."""
-        return self.model.row(self.value)
-
     def _on_value(self, change: dict[str, Any]) -> None:
         wanted = str(change["new"])
         found = self.model.find(wanted) if wanted else None
@@ -85,7 +77,12 @@ class EndpointPicker(Shown, HasTraits):  # type: ignore[misc]
             self.value = found.endpoint_id  # A name was set; what is kept is the id.
             return
         self.model.chosen = wanted
+        self._tell_traits()
         self._show()
+
+    def _tell_traits(self) -> None:
+        self.set_trait("options", tuple(self.model.known()))
+        self.set_trait("endpoint", self.model.row(self.value))
 
     # --- polling -----------------------------------------------------------------------------------------------
 
@@ -129,8 +126,9 @@ class EndpointPicker(Shown, HasTraits):  # type: ignore[misc]
 
     def _ask(self) -> _Answer:
         # Which ones are of this machine changes only by commands, and costs a process to find out.
-        local = self._local.list() if self._wants_local else None
-        return self._service.endpoints(), local
+        is_asked_for = self._wants_local
+        local = self._local.list() if is_asked_for else None
+        return self._service.endpoints(fresh=is_asked_for), local
 
     def _tell(self, answer: _Answer) -> bool:
         rows, local = answer
@@ -139,6 +137,7 @@ class EndpointPicker(Shown, HasTraits):  # type: ignore[misc]
             self.model.learn_local(local)
         changed = self.model.learn(rows)
         self._choose_wanted()
+        self._tell_traits()
         self._show()
         if changed:
             self._publish_again()
@@ -180,7 +179,11 @@ class EndpointPicker(Shown, HasTraits):  # type: ignore[misc]
     def code(self) -> None:
         """Show the lines that do the same without a widget."""
         row = self.endpoint
-        self._notice("Choose an endpoint first." if row is None else f"%%funcx {row.name}   or   %funcx use {row.name}")
+        if row is None:
+            return self._notice("Choose an endpoint first.")
+        if self.view is not None:
+            self.view.code([f"%%funcx {row.name}", f"%funcx use {row.name}"])
+        return None
 
     def start(self) -> None:
         """Start the chosen endpoint, if it is of this machine."""

@@ -75,11 +75,14 @@ class PickerModel:
 
     # --- what is in sight --------------------------------------------------------------------------------------
 
+    def known(self) -> list[Endpoint]:
+        """Return all endpoints: those of this machine first, then those online, by name."""
+        return sorted(self._rows, key=lambda row: (not self.is_local(row), not row.is_online, row.name.lower()))
+
     def rows(self) -> list[Endpoint]:
-        """Return the endpoints that are asked for: those of this machine first, then those online, by name."""
+        """Return those of them that are asked for."""
         wanted = self.search.lower().split()
-        found = [row for row in self._rows if all(part in self._searched(row) for part in wanted)]
-        return sorted(found, key=lambda row: (not self.is_local(row), not row.is_online, row.name.lower()))
+        return [row for row in self.known() if all(part in self._searched(row) for part in wanted)]
 
     def is_local(self, row: Endpoint) -> bool:
         """Whether it is configured on this machine."""

@@ -46,6 +46,7 @@ class PickerView:
         self._actions = actions
         self._is_filling = False
         self._outage = controls.html()
+        self._again = controls.again(actions.refresh_soon)
         self._about = controls.html()
         self._notice = controls.html()
         self._list = ipywidgets.Select(options=[], rows=3, layout=ipywidgets.Layout(width="auto"))
@@ -59,10 +60,14 @@ class PickerView:
                 controls.button("Refresh", "Ask the service now.", actions.refresh_soon),
             ),
             self._outage,
+            self._again,
             self._list,
             self._about,
             controls.line(
-                self._use, self._start, self._stop, controls.button("Code", "Show the line to type.", actions.code)
+                self._use,
+                self._start,
+                self._stop,
+                controls.button("Code", "Show the lines to type, to copy them.", actions.code),
             ),
             self._notice,
         )
@@ -74,6 +79,7 @@ class PickerView:
         self._fill(rows)
         row = self._model.row(self._model.chosen)
         controls.show(self._outage, picker_forms.outage(self._model))
+        controls.visible(self._again, yes=bool(self._model.outage))
         nothing = "" if rows else markup.paragraph(picker_forms.nothing(self._model))
         controls.show(self._about, picker_forms.chosen(self._model, row) if row is not None else nothing)
         controls.allow(self._use, self._model.why_not_use(row), USE)
@@ -83,6 +89,10 @@ class PickerView:
     def notice(self, text: str) -> None:
         """Say what became of a click."""
         controls.show(self._notice, markup.paragraph(text, role="status") if text else "")
+
+    def code(self, lines: list[str]) -> None:
+        """Show lines of code to copy."""
+        controls.show(self._notice, markup.copyable(lines))
 
     def close(self) -> None:
         """Close all widgets."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final
 
+from funcx_core.cells.spec import outcome_decoder
+from funcx_core.errors import RemoteProtocolError
 from funcx_core.protocol.task import EventKind
 
 MOST: Final = 20_000
@@ -16,6 +19,19 @@ def printed(events: Iterable[dict[str, Any]]) -> str:
     """Return what was printed, as a terminal would leave it: a line that was redrawn is there once."""
     whole = "".join(event["body"] for event in events if event["kind"] in _TEXT)
     return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in whole.split("\n"))
+
+
+def as_shown(value: Any) -> str:
+    """Return a value as the notebook shows it: of a cell, the text that its last expression showed where it ran."""
+    if isinstance(value, bytes):
+        with suppress(RemoteProtocolError):
+            outcome = outcome_decoder.decode(value)
+            return outcome.shown.data.get("text/plain", "") if outcome.shown is not None else "The cell shows no value."
+    try:
+        text = repr(value)
+    except Exception as error:  # noqa: BLE001 - code of users may raise anything
+        text = f"<{type(value).__name__}, whose repr raised {type(error).__name__}>"
+    return text if len(text) <= MOST else f"{text[:MOST]}\n… {len(text) - MOST:,} characters more"
 
 
 def tail(text: str) -> str:

@@ -5,16 +5,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Final, Protocol
 
-from funcx_core.errors import NotFound
+from funcx_core.errors import NotFound, UsageError
 from funcx_core.ids import TaskId, parse_id
+from funcx_core.protocol.task import TaskState
 from funcx_core.sdk.settings import Settings, load_settings
 from funcx_core.sdk.web import WebClient
-from funcx_jupyter.session.connection import endpoint_of
+from funcx_jupyter.display import words
+from funcx_jupyter.session.connection import ServiceConnection, endpoint_of
 from funcx_jupyter.session.endpoints import Endpoint
+from funcx_jupyter.widgets.printed import as_shown
 
 TIMEOUT: Final = 10.0
+SHARED: Final = 0.8
+"""Seconds for which a list of endpoints is good enough for other widgets: less than the shortest pause of one of them."""
 MOST_IDS: Final = 10_000
 """Tasks in one request, as the service takes them."""
 
@@ -22,8 +28,8 @@ MOST_IDS: Final = 10_000
 class Service(Protocol):
     """What widgets ask. All of it may raise `FuncxError`."""
 
-    def endpoints(self) -> list[Endpoint]:
-        """Return the user's endpoints."""
+    def endpoints(self, *, fresh: bool = False) -> list[Endpoint]:
+        """Return the user's endpoints; unless `fresh`, what somebody else was told a moment ago will do."""
 
     def states(self, task_ids: Sequence[TaskId]) -> dict[str, dict[str, Any]]:
         """Return what is known of these tasks, by id, without their values."""
@@ -40,6 +46,9 @@ class Service(Protocol):
     def cancel(self, task_id: TaskId) -> None:
         """Ask for the end of a task."""
 
+    def result(self, task_id: TaskId) -> str:
+        """Return what a task returned or raised, as text."""
+
 
 class WebService:
     """The service that is configured now: after `funcx down` and `funcx up` that is the new one, at its new address.
@@ -48,14 +57,27 @@ class WebService:
         settings: says which one; looked up for each question.
     """
 
-    def __init__(self, settings: Callable[[], Settings] = load_settings) -> None:
+    def __init__(
+        self, settings: Callable[[], Settings] = load_settings, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._settings = settings
+        self._clock = clock
         self._lock = threading.Lock()
         self._web: WebClient | None = None
+        self._listing = threading.Lock()
+        self._listed: tuple[float, WebClient, list[Endpoint]] | None = None
 
-    def endpoints(self) -> list[Endpoint]:
-        """Return the user's endpoints."""
-        return [endpoint_of(row, now=time.time()) for row in self._client().get("endpoints")]
+    def endpoints(self, *, fresh: bool = False) -> list[Endpoint]:
+        """Return the user's endpoints. Widgets that ask at about the same time are told by one request."""
+        with self._listing:
+            client = self._client()
+            if not fresh and self._listed is not None:
+                at, of, rows = self._listed
+                if of is client and self._clock() - at < SHARED:
+                    return rows
+            rows = [endpoint_of(row, now=time.time()) for row in client.get("endpoints")]
+            self._listed = (self._clock(), client, rows)
+            return rows
 
     def states(self, task_ids: Sequence[TaskId]) -> dict[str, dict[str, Any]]:
         """Return what is known of these tasks: one request for up to ten thousand of them."""
@@ -86,9 +108,28 @@ class WebService:
         """Ask for the end of a task."""
         self._client().post("tasks", task_id, "cancel", body={})
 
+    def result(self, task_id: TaskId) -> str:
+        """Return what a task returned or raised, as text."""
+        told = self._client().get("tasks", task_id)
+        if "exception" in told:
+            return str(told["exception"])
+        if told["status"] != TaskState.SUCCESS:
+            raise UsageError(f"Task {words.short_id(task_id)} has not ended: it has no result yet.")
+        connection = ServiceConnection(self._settings())
+        try:
+            return as_shown(connection.result(task_id))
+        finally:
+            connection.close()
+
     def _client(self) -> WebClient:
         settings = self._settings()
         with self._lock:
             if self._web is None or self._web.settings != settings:
                 self._web = WebClient(settings, timeout=TIMEOUT, tries=1)
             return self._web
+
+
+@cache
+def the_service() -> WebService:
+    """Return the one that all widgets of this process share."""
+    return WebService()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import uuid
+import weakref
+from contextlib import suppress
 from typing import Any
 
 from funcx_jupyter.widgets.poller import running_loop
@@ -21,6 +24,7 @@ class Shown:
         self.view: Any = None
         self._is_frozen = False
         self._is_shown = False
+        self._is_out_of_sight = False
         self._display_id = uuid.uuid4().hex
 
     # --- what subclasses say -----------------------------------------------------------------------------------
@@ -63,6 +67,7 @@ class Shown:
     def close(self) -> None:
         """Remove the widget and stop asking. What was known can still be printed."""
         self._stop()
+        _on_screen.discard(self)
         view, self.view = self.view, None
         if view is not None:
             view.close()
@@ -85,13 +90,33 @@ class Shown:
             self._open()
         self._publish(update=False)
         self._is_shown = True
+        if self.view is not None:
+            freeze_at_the_end(self)
 
     def _open(self) -> None:
         if self.view is None and self._has_view():
             self.view = self._make_view()
+            self._watch_front_end(self.view.root)
         if self.view is None:
             self.refresh()  # Nothing will change what is shown: it has to be right at once.
         else:
+            self._start()
+
+    def _watch_front_end(self, root: Any) -> None:
+        """Ask nothing while no front end shows it. One that never counts its views, such as nbclient, is asked for anyway."""
+        root._view_count = 0  # noqa: SLF001 - documented: a number makes front ends count
+        root.observe(self._seen_by, names="_view_count")
+        if root.comm is not None:
+            root.comm.on_close(lambda _: self.close())
+
+    def _seen_by(self, change: dict[str, Any]) -> None:
+        if self.view is None:
+            return
+        if not change["new"]:
+            self._is_out_of_sight = True
+            self._stop()
+        elif self._is_out_of_sight:
+            self._is_out_of_sight = False
             self._start()
 
     def _publish(self, *, update: bool) -> None:
@@ -107,6 +132,25 @@ class Shown:
         """Let a saved notebook have the latest text and HTML."""
         if self._is_shown and not self._is_frozen:
             self._publish(update=True)
+
+
+_on_screen: weakref.WeakSet[Shown] = weakref.WeakSet()
+
+
+def freeze_at_the_end(shown: Shown) -> None:
+    """When the kernel ends, replace the widget by what it shows, so that it stays readable."""
+    if not _on_screen:
+        # After the channel to front ends: so it is called before that one is closed.
+        atexit.unregister(freeze_all)
+        atexit.register(freeze_all)
+    _on_screen.add(shown)
+
+
+def freeze_all() -> None:
+    """Freeze what is on the screen."""
+    for shown in list(_on_screen):
+        with suppress(Exception):  # The kernel ends: there is nobody to tell, and the next one is to be frozen, too.
+            shown.freeze()
 
 
 def has_widgets() -> bool:

@@ -15,7 +15,7 @@ from funcx_jupyter.widgets.errands import Errands
 from funcx_jupyter.widgets.monitor import task_id_of
 from funcx_jupyter.widgets.notebook import notebook_session
 from funcx_jupyter.widgets.poller import Poller
-from funcx_jupyter.widgets.service import Service, WebService
+from funcx_jupyter.widgets.service import Service, the_service
 from funcx_jupyter.widgets.shown import Shown
 from funcx_jupyter.widgets.task_model import TaskModel
 from funcx_jupyter.widgets.task_rows import TaskRow
@@ -45,7 +45,7 @@ class TaskView(Shown):
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__()
-        self._service = service or WebService()
+        self._service = service or the_service()
         self._session = session or notebook_session()
         self._clock = clock
         task_id = task_id_of(task)
@@ -92,6 +92,16 @@ class TaskView(Shown):
             return self._notice(str(error))
         self.model.follow(TaskRow(task_id=record.task_id, title=record.cell, endpoint=record.endpoint))
         return self.refresh_soon()
+
+    def result(self) -> None:
+        """Show what the task returned or raised, below its output."""
+        task_id = self.task_id
+
+        def then(text: str) -> None:
+            if self.view is not None:
+                self.view.details(f"Result of task {words.short_id(task_id)}", text)
+
+        self._errands.run(lambda: self._service.result(task_id), then)
 
     def why_not_retry(self) -> str:
         """Return why it cannot be run again from here, or nothing."""

@@ -19,7 +19,7 @@ from funcx_jupyter.widgets import markup, timeline_model, timeline_svg
 from funcx_jupyter.widgets.monitor import task_id_of
 from funcx_jupyter.widgets.notebook import notebook_session
 from funcx_jupyter.widgets.poller import Poller, running_loop
-from funcx_jupyter.widgets.service import Service, WebService
+from funcx_jupyter.widgets.service import Service, the_service
 from funcx_jupyter.widgets.shown import Shown
 from funcx_jupyter.widgets.timeline_model import TimelineModel
 
@@ -68,7 +68,7 @@ class Timeline(Shown):
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__()
-        self._service = service or WebService()
+        self._service = service or the_service()
         self._clock = clock
         self._group = None if group is None else parse_id(str(group), "task group id")
         self._session = session or notebook_session()

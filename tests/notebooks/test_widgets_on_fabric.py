@@ -7,6 +7,7 @@ import re
 import time
 
 import pytest
+from jupyter_core.utils import run_sync
 
 from tests.notebooks.kernels import kernel
 
@@ -61,6 +62,12 @@ def test_a_monitor_from_its_first_answer_to_its_end(notebook):
     # the log of a task is shown below
     notebook.run("m.logs(first)")
     until(notebook, "'from afar' in m.view._details.value")
+
+    # so is what it returned, or raised
+    notebook.run("m.result(first)")
+    until(notebook, "'42' in m.view._details.value")
+    notebook.run("m.result(list(session.tasks)[1])")
+    until(notebook, "'KeyError' in m.view._details.value and 'Traceback' in m.view._details.value")
 
     # frozen, it is plain HTML in its place
     cell = notebook.run("m")
@@ -140,3 +147,40 @@ def test_a_timeline_has_a_row_for_each_worker_while_tasks_run(notebook):
     until(notebook, "t.view.root.data['states'] == ['cancelled'] and not t.is_polling")
     assert notebook.run("t.view.root.data['rows'][0]").result["text/plain"] == where
     assert notebook.run("naps.shutdown(wait=False)").outputs == []
+
+
+def test_at_the_end_of_the_kernel_widgets_become_html(fabric):
+    with kernel(fabric.environment()) as book:
+        book.run("%load_ext funcx_jupyter")
+        book.run("import funcx_jupyter")
+        shown = book.run("p = funcx_jupyter.EndpointPicker()\np")
+        assert VIEW in bundle(shown)
+        until(book, "bool(p.options)")
+        book.client.kc.shutdown()
+        replaced = None
+        while replaced is None or VIEW in replaced["data"]:
+            message = run_sync(book.client.kc.get_iopub_msg)(timeout=30)
+            if message["msg_type"] == "update_display_data":
+                replaced = message["content"]
+        assert "● online" in replaced["data"]["text/html"]
+
+
+def test_a_monitor_outlives_an_outage_of_the_service(fresh_fabric):
+    with kernel(fresh_fabric.environment()) as book:
+        book.run("%load_ext funcx_jupyter")
+        book.run("import funcx_jupyter\nfrom funcx import FuncXExecutor")
+        book.run("def work():\n    import time\n    time.sleep(8)\n    return 'worked'")
+        book.run(
+            "executor = FuncXExecutor(endpoint_id='local')\nfuture = executor.submit(work)\n"
+            "m = funcx_jupyter.TaskMonitor([future.task_id])\nm"
+        )
+        until(book, "m.model.summary() == '1 running'")
+        fresh_fabric.stop_service()
+        until(book, "'Showing what was last known.' in m.view._head.value and m.view._again.layout.display is None")
+        assert "1 running" in book.run("print(m)").text()
+        fresh_fabric.start_service()
+        until(book, "m.model.summary() == '1 done' and not m.is_polling", within=90)
+        assert book.run("m.view._again.layout.display").result["text/plain"] == "'none'"
+        book.run("m.result(future.task_id)")
+        until(book, "'worked' in m.view._details.value")
+        book.run("executor.shutdown(wait=False)")

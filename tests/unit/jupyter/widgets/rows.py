@@ -44,7 +44,7 @@ class FakeService:
     def count(self, name: str) -> int:
         return sum(question[0] == name for question in self.asked)
 
-    def endpoints(self):
+    def endpoints(self, *, fresh=False):
         self._hear("endpoints")
         return self.rows
 
@@ -63,6 +63,10 @@ class FakeService:
     def events(self, task_id, after):
         self._hear("events", task_id, after)
         return [event for event in self.log if event["seq"] > after]
+
+    def result(self, task_id):
+        self._hear("result", task_id)
+        return "42"
 
     def cancel(self, task_id):
         self._hear("cancel", task_id)

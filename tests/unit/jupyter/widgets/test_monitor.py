@@ -121,6 +121,13 @@ async def test_cancel_asks_the_service_and_says_so(monitor, service):
     assert "to stop" in monitor.view._notice.value
 
 
+async def test_a_result_is_shown_below(monitor, service):
+    opened(monitor)
+    monitor.result(an_id(0))
+    await until(lambda: "42" in monitor.view._details.value)
+    assert service.count("result") == 1
+
+
 async def test_logs_are_escaped_and_redrawn_lines_are_there_once(monitor, service):
     service.log = [{"seq": 1, "kind": "stdout", "body": " 1%\r100%\n<b>done</b>\n"}]
     opened(monitor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from traitlets import TraitError
 
 from funcx_core.errors import ConfigError
 from funcx_jupyter.errors import UnknownEndpoint
@@ -160,6 +161,28 @@ async def test_choosing_sets_the_value_and_tells_observers(picker):
     assert heard == [THETA.endpoint_id]
 
 
+async def test_endpoint_and_options_are_traits_too(picker, service):
+    heard = []
+    picker.observe(lambda change: heard.append((change["name"], change["new"])), names=["endpoint", "options"])
+    await opened(picker)
+    picker.model.search = "theta"
+    picker.pick("theta")
+    assert [row.name for row in picker.options] == ["zlocal", "theta", "midway"]
+    assert heard == [("options", (HERE, THETA, MIDWAY)), ("endpoint", THETA)]
+    with pytest.raises(TraitError):
+        picker.endpoint = MIDWAY
+
+
+async def test_the_lines_to_type_can_be_copied(picker):
+    await opened(picker)
+    picker.code()
+    assert "Choose an endpoint first." in picker.view._notice.value
+    picker.pick("theta")
+    picker.code()
+    assert "%%funcx theta</code>" in picker.view._notice.value
+    assert "user-select: all" in picker.view._notice.value
+
+
 async def test_a_name_is_as_good_as_an_id(picker):
     await opened(picker)
     picker.value = "theta"
@@ -223,6 +246,11 @@ async def test_an_outage_is_a_visible_line_and_the_list_stays(picker, service):
     picker.refresh_soon()
     await until(lambda: "Cannot reach" in picker.view._outage.value)
     assert len(picker.view._list.options) == 3
+    assert picker.view._again.layout.display is None
+    service.is_down = False
+    picker.view._again.click()
+    await until(lambda: not picker.view._outage.value)
+    assert picker.view._again.layout.display == "none"
 
 
 def test_without_a_loop_the_text_is_asked_for(picker):

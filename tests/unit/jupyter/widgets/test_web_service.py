@@ -13,6 +13,11 @@ class Web:
         self.settings = settings
         self.tries = tries
         self.posted = []
+        self.asked = []
+
+    def get(self, *path):
+        self.asked.append(path)
+        return []
 
     def post(self, *path, body):
         self.posted.append((path, body))
@@ -40,3 +45,21 @@ def test_ten_thousand_tasks_are_one_brief_request(monkeypatch):
         (("batch_status",), 10_000, True),
         (("batch_status",), 1, True),
     ]
+
+
+def test_widgets_share_the_list_of_endpoints(monkeypatch):
+    monkeypatch.setattr(questions, "WebClient", Web)
+    now = [0.0]
+    service = WebService(lambda: Settings("http://127.0.0.1:1/v2", "one"), clock=lambda: now[0])
+    for picker in range(5):
+        now[0] = picker / 10
+        service.endpoints()
+    assert service._client().asked == [("endpoints",)]
+    service.endpoints(fresh=True)
+    now[0] += 1
+    service.endpoints()
+    assert len(service._client().asked) == 3
+
+
+def test_all_widgets_have_one_service():
+    assert questions.the_service() is questions.the_service()
