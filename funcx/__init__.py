@@ -5,6 +5,7 @@ from funcx_core.commands.function import ShellFunction
 from funcx_core.commands.mpi import MPIFunction
 from funcx_core.commands.result import ShellResult
 from funcx_core.errors import FuncxError as FuncxAPIError
+from funcx_core.progress.bar import progress
 from funcx_core.sdk.client import FuncXClient
 from funcx_core.sdk.executor import FuncXExecutor
 from funcx_core.sdk.futures import FuncXFuture
@@ -24,6 +25,7 @@ __all__ = [
     "get_grid",
     "grid",
     "map",
+    "progress",
     "provenance",
     "set_file_logger",
     "set_stream_logger",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from funcx_core.progress.bar import progress
     from funcx_jupyter.library import cell, on, remote, start
     from funcx_jupyter.widgets.front import EndpointPicker, TaskMonitor, TaskView, Timeline
 
@@ -16,6 +17,7 @@ __all__ = [
     "cell",
     "load_ipython_extension",
     "on",
+    "progress",
     "remote",
     "start",
     "unload_ipython_extension",
@@ -40,6 +42,10 @@ def unload_ipython_extension(shell: Any) -> None:
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "progress":
+        from funcx_core.progress.bar import progress  # noqa: PLC0415 - importing this package is fast
+
+        return progress
     if name in _LIBRARY:
         from funcx_jupyter import library  # noqa: PLC0415 - importing this package is fast
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, overl
 
 from funcx_core.cells.spec import FigureStyle
 from funcx_jupyter.capture.values import Notebook
-from funcx_jupyter.options import CellOptions
+from funcx_jupyter.options import AUTO, CellOptions
 from funcx_jupyter.plain_screen import PlainScreen
 from funcx_jupyter.session.cell_task import CellTask
 from funcx_jupyter.session.environment import STRICT
@@ -69,6 +69,7 @@ def cell(
     retries: int = 0,
     env: str = STRICT,
     stream: bool = True,
+    progress: str = AUTO,
     quiet: bool = True,
 ) -> Any:
     """Run source code on an endpoint and return the value of its last expression; what it prints is printed here.
@@ -84,6 +85,7 @@ def cell(
         retries: how often it may run again if its worker or endpoint dies.
         env: what to do about modules that the endpoint does not have: ``strict``, ``warn`` or ``off``.
         stream: print while it runs, or at its end.
+        progress: how progress bars are shown: ``auto`` in place, ``text`` as the characters that they write, or ``off``.
         quiet: no line about the task at its end.
 
     Raises:
@@ -99,6 +101,7 @@ def cell(
         retries=retries,
         env=env,
         stream=stream,
+        progress=progress,
     )
     variables = sys._getframe(1).f_globals if namespace is None else namespace  # noqa: SLF001 - as `exec` does
     return _run(source, options, variables).run(variables, _place(), PlainScreen(quiet=quiet)).value

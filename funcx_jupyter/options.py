@@ -41,6 +41,7 @@ class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
         requires: what has to be installed where it runs: requirements such as ``numpy>=2``.
         on_interrupt: what the first ■ does: `CANCEL` the task, or `DETACH` from it.
         stream: whether output is shown while the cell runs.
+        progress: how progress bars of the cell are shown: as bars (``auto``), as characters (``text``) or not (``off``).
         quiet: no header line.
         verbose: more in the header, whole tracebacks.
         explain: say what would be sent, and send nothing.
@@ -66,6 +67,7 @@ class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
     requires: tuple[str, ...] = ()
     on_interrupt: str = CANCEL
     stream: bool = True
+    progress: str = AUTO
     quiet: bool = False
     verbose: bool = False
     explain: bool = False
@@ -191,6 +193,12 @@ def _parser() -> _Parser:
         default=True,
         help="show output while the cell runs (default), or at its end",
     )
+    add(
+        "--progress",
+        choices=(AUTO, "text", OFF),
+        default=AUTO,
+        help="bars of tqdm, rich and funcx_jupyter.progress: as bars (default), as the characters they write, or not at all",
+    )
     add("-q", "--quiet", action="store_true", help="no line about the task")
     add("-v", "--verbose", action="store_true", help="frames of libraries in tracebacks, the full task id")
     add(
@@ -285,6 +293,7 @@ def _options(found: Any) -> CellOptions:
         requires=found.requires,
         on_interrupt=found.on_interrupt,
         stream=found.stream,
+        progress=found.progress,
         quiet=found.quiet,
         verbose=found.verbose,
         explain=found.explain,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from funcx_jupyter.display.bars import BarsView, TerminalBars
 from funcx_jupyter.display.header import Header
 
 
@@ -51,6 +52,10 @@ class PlainScreen:
         del first
         if last and not self._quiet:
             sys.stderr.write(f"{header.as_text()}\n")
+
+    def bars(self) -> BarsView:
+        """Return a line for progress bars."""
+        return TerminalBars()
 
     def notice(self, text: str) -> None:
         """Print one line that the user should not miss."""

@@ -6,10 +6,15 @@ import html
 import shutil
 import sys
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from IPython.core.displaypub import CapturingDisplayPublisher
 
+from funcx_core.progress.text import lines as bar_lines
+from funcx_core.progress.text import open_line
+from funcx_core.protocol.progress import Progress
+from funcx_jupyter.display.bars import BarsView, NotebookBars
 from funcx_jupyter.display.header import Header
 from funcx_jupyter.display.traceback import arrange
 
@@ -52,6 +57,15 @@ class ShellScreen:
         update = self._can_update() and not first
         self.publish(header.as_bundle(), {}, transient={"display_id": self._display_id}, update=update)
 
+    def bars(self) -> BarsView:
+        """Return a new place for progress bars."""
+        display_id = uuid.uuid4().hex
+
+        def show(bundle: dict[str, Any], update: bool) -> None:
+            self.publish(bundle, {}, transient={"display_id": display_id}, update=update)
+
+        return NotebookBars(show, is_live=self._can_update())
+
     def notice(self, text: str) -> None:
         """Show one line that the user should not miss."""
         self.publish(
@@ -77,6 +91,8 @@ class TerminalScreen(ShellScreen):
         super().__init__(shell, quiet=quiet)
         self._is_shown = False
         self._at_line_start = True
+        self._now: Header | None = None
+        self._open_bars = Progress()
 
     @property
     def stop_key(self) -> str:
@@ -103,9 +119,42 @@ class TerminalScreen(ShellScreen):
         if last:
             self._erase()
             super().header(header, first=first, last=last)
-        elif not self._quiet and self._at_line_start and not first and sys.stdout.isatty():
-            width = shutil.get_terminal_size().columns - 1
-            sys.stdout.write(f"\r\x1b[K{header.as_text()[:width]}")
+        else:
+            self._now = header
+            if not first:
+                self._draw()
+
+    def bars(self) -> BarsView:
+        """Return a new place for progress bars: they share the line of the header."""
+        return _LineBars(self)
+
+    def draw_bars(self, progress: Progress) -> None:
+        """Show these bars in the line, too."""
+        self._open_bars = progress
+        self._draw()
+
+    def leave_bars(self, lines: Sequence[str]) -> None:
+        """Print what is left of bars."""
+        self._open_bars = Progress()
+        self._erase()
+        start = "" if self._at_line_start else "\n"
+        sys.stdout.write("".join([start, *(f"{line}\n" for line in lines)]))
+        sys.stdout.flush()
+        self._at_line_start = True
+
+    def _draw(self) -> None:
+        if self._now is None or not self._at_line_start or not sys.stdout.isatty():
+            return
+        width = shutil.get_terminal_size().columns - 1
+        bars = open_line(self._open_bars, width)
+        if self._quiet:
+            shown = bars
+        elif bars:
+            shown = f"{self._now.endpoint} · {self._now.status()} · {bars}"
+        else:
+            shown = self._now.as_text()
+        if shown or self._is_shown:
+            sys.stdout.write(f"\r\x1b[K{shown[:width]}")
             sys.stdout.flush()
             self._is_shown = True
 
@@ -114,6 +163,29 @@ class TerminalScreen(ShellScreen):
             sys.stdout.write("\r\x1b[K")
             sys.stdout.flush()
             self._is_shown = False
+
+
+class _LineBars:
+    """Progress bars in the line of a terminal."""
+
+    def __init__(self, screen: TerminalScreen) -> None:
+        self._screen = screen
+        self._last = Progress()
+
+    def paint(self, progress: Progress) -> None:
+        """Show how they are now."""
+        self._last = progress
+        self._screen.draw_bars(progress)
+
+    def aside(self) -> None:
+        """The screen makes way by itself."""
+
+    def cleared(self) -> None:
+        """A terminal is not cleared."""
+
+    def end(self) -> None:
+        """Leave them as they are now."""
+        self._screen.leave_bars(bar_lines(self._last))
 
 
 def running_screen(shell: Any, *, quiet: bool) -> ShellScreen:

@@ -38,6 +38,7 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         requires: requirements of packages; where one is not met the cell does not start.
         silent: the last expression ends with a semicolon; show nothing.
         figures: how to render figures.
+        progress: how progress bars come: ``auto`` as what they are, ``text`` as characters, ``off`` not at all.
         value_limit: bytes; the value of the last expression is sent back only up to this size.
         result_limit: bytes; more than this cannot be sent back.
     """
@@ -52,6 +53,7 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     requires: list[str] = []
     silent: bool = False
     figures: FigureStyle = FigureStyle()
+    progress: str = "auto"
     value_limit: int = 1024 * 1024
     result_limit: int = 10 * 1024 * 1024
 

@@ -301,8 +301,8 @@ class TaskEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One entry of a task's event log.
 
     `body` is UTF-8: plain text for stdout, stderr and log; a JSON object for the others (for display: ``data``,
-    ``metadata``, ``transient`` of the Jupyter messaging protocol; for progress: ``n``, ``total``, ``description``,
-    ``id``; for truncated: ``bytes`` that were dropped).
+    ``metadata``, ``transient`` of the Jupyter messaging protocol; for progress: see `funcx_core.protocol.progress`; for
+    truncated: ``bytes`` that were dropped).
     """
 
     task_id: TaskId

@@ -13,8 +13,10 @@ from typing import Any, Final
 
 import msgspec
 
+from funcx_core.protocol.progress import Progress
 from funcx_core.protocol.task import EventKind, TaskEvent
 from funcx_jupyter.display import ansi
+from funcx_jupyter.display.bars import Bars, NotebookBars
 
 HEAD: Final = 16 * 1024
 """Characters of text that are shown from the beginning, and stay."""
@@ -22,6 +24,8 @@ TAIL: Final = 48 * 1024
 """Characters that are shown from the end."""
 MOST_RICH: Final = 8 * 1024 * 1024
 """Characters of figures and tables; the oldest after the beginning go first."""
+_BARS: Final = "funcx-progress"
+"""What stands for the display id of progress bars."""
 _TEXT: Final = {EventKind.STDOUT: "stdout", EventKind.STDERR: "stderr", EventKind.LOG: "stderr"}
 _PRE: Final = (
     "margin: 0; padding: 0 0 0 var(--jp-code-padding, 0); white-space: pre-wrap; font-family: var(--jp-code-font-family, monospace); "
@@ -67,6 +71,7 @@ class Block:
         self._hidden_lines = 0
         self._hidden_things = 0
         self._clear_next = False
+        self._bars = Bars(BlockBars(self))
 
     @property
     def size(self) -> int:
@@ -84,15 +89,21 @@ class Block:
                 self.show(body["data"], str((body.get("transient") or {}).get("display_id") or ""))
             case EventKind.UPDATE_DISPLAY:
                 body = json.loads(event.body)
-                self._update(body["data"], str((body.get("transient") or {}).get("display_id") or ""))
+                self.update(body["data"], str((body.get("transient") or {}).get("display_id") or ""))
             case EventKind.CLEAR:
                 self._clear_next = True
                 if not json.loads(event.body).get("wait"):
                     self._clear_if_due()
+            case EventKind.PROGRESS:
+                self._bars.feed(event)
             case EventKind.TRUNCATED:
                 self.print(f"\n… {json.loads(event.body).get('bytes', 0):,} bytes of output hidden\n", "stdout")
             case _:
-                return  # Progress comes as text, too.
+                return
+
+    def end(self) -> bool:
+        """The task has ended; whether that changes anything here."""
+        return self._bars.end()
 
     def print(self, text: str, stream: str) -> None:
         """Add text."""
@@ -127,9 +138,13 @@ class Block:
 
     def _clear_if_due(self) -> None:
         if self._clear_next:
+            bars = self._bars
             self.__init__(self._more)  # type: ignore[misc]
+            self._bars = bars
+            bars.cleared()
 
-    def _update(self, data: dict[str, Any], display_id: str) -> None:
+    def update(self, data: dict[str, Any], display_id: str) -> None:
+        """Change what was shown under this id."""
         for each in [*self._head, *self._tail]:
             if isinstance(each, Shown) and each.display_id == display_id:
                 self._rich_size -= each.size
@@ -167,6 +182,34 @@ class Block:
         hidden = f"<div>{html.escape(self._hidden())}</div>" if self._hidden() else ""
         pieces = [*map(_html_of, self._head), hidden, *map(_html_of, self._tail)]
         return f'<div class="funcx-output">{"".join(pieces)}</div>'
+
+
+class BlockBars:
+    """Progress bars as a piece of a block."""
+
+    def __init__(self, block: Block) -> None:
+        self._block = block
+        self._view = NotebookBars(self._show, is_live=True)
+
+    def paint(self, progress: Progress) -> None:
+        """Show how they are now."""
+        self._view.paint(progress)
+
+    def aside(self) -> None:
+        """They are a piece among others."""
+
+    def cleared(self) -> None:
+        """The block is empty."""
+        self._view.cleared()
+
+    def end(self) -> None:
+        """They change no more."""
+
+    def _show(self, bundle: dict[str, Any], update: bool) -> None:
+        if update:
+            self._block.update(bundle, _BARS)
+        else:
+            self._block.show(bundle, _BARS)
 
 
 def _append(pieces: list[Printed | Shown], text: str, stream: str) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from funcx_core.protocol.task import EventKind, TaskEvent
+from funcx_jupyter.display.bars import Bars, BarsView
 
 _TEXT = {EventKind.STDOUT: "stdout", EventKind.STDERR: "stderr"}
 
@@ -30,6 +31,7 @@ class Player:
     Args:
         publisher: where rich output goes.
         after_clear: called when the cell's output was cleared, and with it the header.
+        bars: where progress bars are shown.
         before_text: called with text that is about to be written.
     """
 
@@ -37,11 +39,14 @@ class Player:
         self,
         publisher: Publisher,
         after_clear: Callable[[], None],
+        bars: BarsView,
         before_text: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._publisher = publisher
         self._after_clear = after_clear
+        self._bars = Bars(bars)
         self._before_text = before_text
+        self._clears_next = False
         self._played = 0
 
     def play(self, events: Sequence[TaskEvent]) -> None:
@@ -65,6 +70,7 @@ class Player:
         if kind is None or not pieces:
             return
         text = "".join(pieces)
+        self._make_room()
         self._before_text(text)
         # Looked up now: `%%capture` and tests replace the streams.
         stream = getattr(sys, _TEXT[kind])
@@ -72,7 +78,37 @@ class Player:
         stream.flush()
         pieces.clear()
 
+    def end(self, *, is_over: bool) -> None:
+        """No more of the task will be played. `is_over`: because it has ended."""
+        self._bars.end(is_over=is_over)
+
+    def _make_room(self) -> None:
+        """Something is about to be shown: what it is to take the place of goes now."""
+        self._bars.aside()
+        if self._clears_next:
+            self._clear(wait=True)
+
+    def _clear(self, *, wait: bool) -> None:
+        self._clears_next = False
+        self._publisher.clear_output(wait=wait)
+        self._after_clear()
+        self._bars.cleared()
+
     def _show(self, event: TaskEvent) -> None:
+        if event.kind is EventKind.PROGRESS:
+            self._bars.feed(event)
+            return
+        if event.kind is EventKind.CLEAR:
+            if json.loads(event.body).get("wait"):
+                self._clears_next = (
+                    True  # The header would be the next thing, and take the place of a picture too early.
+                )
+            else:
+                self._bars.aside()
+                self._clear(wait=False)
+            return
+        if event.kind is not EventKind.UPDATE_DISPLAY:
+            self._make_room()
         match event.kind:
             case EventKind.DISPLAY | EventKind.UPDATE_DISPLAY:
                 body = json.loads(event.body)
@@ -82,13 +118,10 @@ class Player:
                     transient=body.get("transient") or {},
                     update=event.kind is EventKind.UPDATE_DISPLAY,
                 )
-            case EventKind.CLEAR:
-                self._publisher.clear_output(wait=bool(json.loads(event.body).get("wait")))
-                self._after_clear()
             case EventKind.TRUNCATED:
                 dropped = json.loads(event.body).get("bytes", 0)
                 self._write(EventKind.STDOUT, [f"\n… {dropped:,} bytes of output hidden\n"])
             case EventKind.LOG:
                 self._write(EventKind.STDERR, [event.body.decode(errors="replace")])
             case _:
-                return  # Progress has no view of its own yet: its text twin comes with stderr.
+                return

@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from typing import Final
 
+from funcx_core.progress.text import clock
 from funcx_core.protocol.task import TaskState
+
+__all__ = ["STATES", "ago", "clock", "lasting", "moment", "short_id", "size", "span", "title"]
 
 STATES: Final[dict[TaskState, str]] = {
     TaskState.RECEIVED: "sent",
@@ -35,13 +38,6 @@ def size(count: int) -> str:
             return f"{amount:.1f} {unit}" if amount < 9.95 else f"{amount:.0f} {unit}"  # noqa: PLR2004 - two digits
         amount /= _KILO
     return f"{amount:.1f} TB"
-
-
-def clock(seconds: float) -> str:
-    """Return a time that is still running: ``00:12``, ``1:02:03``."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
 
 
 def span(seconds: float) -> str:

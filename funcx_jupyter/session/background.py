@@ -101,6 +101,7 @@ class LiveTask:
         if _is_unknown(self._future):
             self._line.change(note=f"{NOT_KNOWN}; `%funcx attach {words.short_id(self._task.task_id)}`")
             return
+        self._is_changed |= self._block.end()
         state, outputs = self._take_in()
         if self._is_changed:
             self._put_up()

@@ -19,6 +19,7 @@ from funcx_core.errors import (
 from funcx_core.protocol.task import TaskState
 from funcx_core.serialize import RemoteInfo
 from funcx_jupyter.display import words
+from funcx_jupyter.display.bars import BarsView
 from funcx_jupyter.display.header import Header
 from funcx_jupyter.display.header_line import HeaderLine
 from funcx_jupyter.display.player import Player, Publisher
@@ -56,6 +57,9 @@ class LineScreen(Screen, Protocol):
 
     def header(self, header: Header, *, first: bool, last: bool) -> None:
         """Show the header line."""
+
+    def bars(self) -> BarsView:
+        """Return a new place for progress bars."""
 
 
 class Following:
@@ -101,6 +105,7 @@ class Following:
         player = Player(
             self._screen.publisher,
             lambda: self._screen.header(self._line.header, first=True, last=False),
+            self._screen.bars(),
             self._screen.before_text,
         )
         cancel = self._session.connection.cancel
@@ -120,8 +125,13 @@ class Following:
         try:
             watcher.wait()
         except CellInterrupted:
+            player.end(is_over=self._has_ended())
             self._end()
             raise
+        player.end(is_over=self._has_ended())
+
+    def _has_ended(self) -> bool:
+        return self._future.done() and not isinstance(self._future.exception(), ServiceUnavailable)
 
     def _presentable(self, error: BaseException) -> BaseException:
         """Return the error as the user is to see it: their own with its lines, ours in one."""

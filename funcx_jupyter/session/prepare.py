@@ -76,6 +76,7 @@ def prepare(text: CellText, options: CellOptions, notebook: Notebook, figures: F
         requires=list(options.requires),
         silent=text.silent,
         figures=figures,
+        progress=options.progress,
     )
     return PreparedCell(spec, captured, tuple(_needs(tree, names, captured)))
 

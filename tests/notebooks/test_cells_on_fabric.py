@@ -159,7 +159,7 @@ def test_braces_and_dollars_stay(notebook):
 
 
 def test_a_progress_bar_is_redrawn_in_place(notebook):
-    cell = notebook.run("%%funcx\nfrom tqdm.auto import tqdm\nfor n in tqdm(range(3)):\n    pass")
+    cell = notebook.run("%%funcx --progress text\nfrom tqdm.auto import tqdm\nfor n in tqdm(range(3)):\n    pass")
     assert "\r100%" in cell.text("stderr")
 
 

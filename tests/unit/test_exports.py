@@ -22,6 +22,7 @@ NAMES = {
         "get_grid",
         "grid",
         "map",
+        "progress",
         "provenance",
         "set_file_logger",
         "set_stream_logger",

@@ -2,7 +2,7 @@
 
 Theory of operation. `sys.stdout` and `sys.stderr` of a worker are `_Stream`s. What is written to them is gathered and sent
 as `Output` records: at once on a newline if nothing was sent for 20 ms, else within 50 ms by a thread that is started when
-it is first needed. Displays and progress (`emit`) are sent at once, after what was printed before them; a result
+it is first needed. Displays (`emit`) are sent at once, after what was printed before them; so is progress, which `bars` gathers; a result
 is sent after everything else. So one order holds for all a task shows. A task that prints nothing costs nothing here.
 
 At most `max_output` bytes of text per task are kept, from the start; how many were dropped is told at the end.
@@ -23,6 +23,7 @@ from typing import Any, Final
 from funcx_core.ids import TaskId
 from funcx_core.protocol.task import EventKind
 from funcx_core.protocol.worker import Output
+from funcx_endpoint.worker.bars.hooks import Bars
 
 QUIET: Final = 0.02
 """A line is sent at once if nothing was sent for so long (seconds)."""
@@ -45,6 +46,11 @@ def emit(kind: EventKind, body: bytes) -> None:
     """
     if _active is not None:
         _active.emit(kind, body)
+
+
+def bars() -> Bars | None:
+    """Return the progress bars of the running task; None outside of a worker."""
+    return None if _active is None else _active.bars
 
 
 def is_capturing() -> bool:
@@ -72,12 +78,14 @@ class Capture:
         self.task_id: TaskId | None = None
         self.stdout = _Stream(self, EventKind.STDOUT)
         self.stderr = _Stream(self, EventKind.STDERR)
+        self.bars = Bars(lambda body: self.emit(EventKind.PROGRESS, body), self._is_heard)
 
     def install(self) -> None:
         """Become this process' `sys.stdout` and `sys.stderr`, and what `emit` uses."""
         global _active  # noqa: PLW0603 - one worker per process
         _active = self
         self.restore_streams()
+        self.bars.install()
 
     def restore_streams(self) -> None:
         """Put the streams back in place, if a task replaced them."""
@@ -94,6 +102,7 @@ class Capture:
 
     def end(self) -> None:
         """The task has ended: send what is left. Call before its result is sent."""
+        self.bars.finish()
         if self._pieces or self._dropped:
             self._finish()
         self.task_id = None
@@ -186,6 +195,10 @@ class Capture:
         self._forked = True
         self._pieces.clear()
         self._lock = threading.RLock()
+        self.bars.board.abandon()
+
+    def _is_heard(self, stream: Any) -> bool:
+        return self.task_id is not None and not self._forked and (stream is self.stdout or stream is self.stderr)
 
 
 _active: Capture | None = None

@@ -19,6 +19,7 @@ from funcx_core.cells.running import as_main, bring_in, compile_cell, new_main, 
 from funcx_core.cells.spec import Bundle, CellOutcome, CellSpec, FigureStyle, spec_decoder
 from funcx_core.errors import ResultNotSerializable, ResultTooLarge
 from funcx_core.protocol.codec import encode
+from funcx_endpoint.worker.capture import bars
 from funcx_endpoint.worker.packages import packages_of
 
 
@@ -41,6 +42,8 @@ def run_cell(encoded: bytes) -> bytes:
     spec = spec_decoder.decode(encoded)
     if spec.requires:
         _check(spec.requires)
+    if (own_bars := bars()) is not None:
+        own_bars.choose(spec.progress)
     module = new_main(spec.filename)
     arrivals = Arrivals(module.__dict__)
     shell = _shell()

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from funcx_core.errors import ArgumentLoadError
+from funcx_core.protocol.progress import RANGE
 from funcx_core.protocol.ranges import Failure
-from funcx_core.protocol.task import EventKind, TaskError
+from funcx_core.protocol.task import TaskError
 from funcx_core.serialize import unpack_call
 from funcx_core.serialize.ranges import OutcomesPacker, unpack_range
-from funcx_endpoint.worker.capture import emit
+from funcx_endpoint.worker.capture import bars
 
 PROGRESS_SECONDS: Final = 0.5
 """How often a range tells how far it is. One that is shorter tells nothing."""
@@ -103,10 +104,8 @@ class RangeRun:
         self._failures.append(Failure(place, self._describe(error)))
 
     def _tell(self) -> None:
-        emit(
-            EventKind.PROGRESS,
-            b'{"n": %d, "total": %d, "description": "", "id": "range"}' % (self._ran, len(self._calls)),
-        )
+        if (shown := bars()) is not None:
+            shown.board.count(RANGE, self._ran, len(self._calls))
 
 
 def _taking_payload(function: Callable[..., Any]) -> Callable[[bytes], Any]:

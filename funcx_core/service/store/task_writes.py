@@ -16,6 +16,7 @@ from funcx_core.protocol.task import (
     DEFAULT_OPTIONS,
     TERMINAL,
     Call,
+    EventKind,
     Lease,
     TaskEvent,
     TaskResult,
@@ -209,6 +210,8 @@ class TaskWrites:
         ]
         for chunk in chunks(rows):
             transaction.run(_append(len(chunk)), flat(chunk))
+        for task_id in {event.task_id for event in events if event.kind is EventKind.PROGRESS} & open_ones:
+            _forget_old_progress(transaction, task_id)
         for task_id in open_ones:
             _bound_log(transaction, task_id)
 
@@ -300,6 +303,17 @@ def _drop_unnamed(transaction: Transaction, blobs: dict[TaskId, str]) -> None:
     """Some results came too late: the files written for them are not wanted."""
     named = _blobs_of(transaction, list(blobs), schema.tasks.c.result_blob)
     transaction.doomed.extend(name for task_id, name in blobs.items() if named.get(task_id) != name)
+
+
+def _forget_old_progress(transaction: Transaction, task_id: str) -> None:
+    """Keep of a task's progress the newest, which says everything, and the first, which says where in the log it belongs."""
+    of_task = "task_id = ? AND kind = 'progress'"
+    transaction.run(
+        f"DELETE FROM task_events WHERE {of_task} "  # noqa: S608 - no value is in it
+        f"AND seq > (SELECT min(seq) FROM task_events WHERE {of_task}) "
+        f"AND seq < (SELECT max(seq) FROM task_events WHERE {of_task})",
+        (task_id, task_id, task_id),
+    )
 
 
 def _bound_log(transaction: Transaction, task_id: str) -> None:

@@ -12,6 +12,7 @@ from funcx_core.ids import TaskId
 from funcx_core.protocol.task import EventKind, TaskEvent, TaskState, TaskTimes
 from funcx_jupyter.capture.values import Captured, CapturedValue, Kind
 from funcx_jupyter.display import words
+from funcx_jupyter.display.bars import TerminalBars
 from funcx_jupyter.display.header import TASK_MIME, Header, Timing, describe_inputs
 from funcx_jupyter.display.header_line import HeaderLine
 from funcx_jupyter.display.player import Player
@@ -134,7 +135,7 @@ def test_output_is_played_in_order_and_once(monkeypatch):
     monkeypatch.setattr(sys, "stdout", out)
     published = Published()
     monkeypatch.setattr(published, "publish", lambda data, *_a, **_k: out.write(f"<{data['text/plain']}>"))
-    player = Player(published, lambda: None)
+    player = Player(published, lambda: None, TerminalBars())
     events = [
         event(1, EventKind.STDOUT, "a"),
         event(2, EventKind.STDOUT, "b\n"),
@@ -148,7 +149,7 @@ def test_output_is_played_in_order_and_once(monkeypatch):
 
 def test_updates_clears_and_cuts(capsys):
     published, cleared = Published(), []
-    Player(published, lambda: cleared.append(True)).play(
+    Player(published, lambda: cleared.append(True), TerminalBars()).play(
         [
             event(1, EventKind.UPDATE_DISPLAY, {"data": {"a": 1}, "transient": {"display_id": "x"}}),
             event(2, EventKind.CLEAR, {"wait": True}),

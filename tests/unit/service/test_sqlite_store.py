@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from funcx_core.errors import ConfigError, ServiceUnavailable, StorageFull
 from funcx_core.ids import TaskId
+from funcx_core.protocol.task import EventKind, TaskEvent, event_seq
 from funcx_core.service.store import SqliteStore, lanes, sqlite
 from tests.support.stored import ALICE, BOB, ENDPOINT, a_call, a_result, a_submission, calls
 from tests.unit.service.store_contract import LARGE, StoreContract
@@ -218,6 +219,7 @@ async def test_a_closed_store_says_try_again(store: SqliteStore) -> None:
 WRITER = """
 import asyncio, sys
 from pathlib import Path
+from funcx_core.protocol.task import EventKind, TaskEvent, event_seq
 from funcx_core.service.store import SqliteStore, lanes, sqlite
 from tests.support.stored import a_call, a_result, a_submission, ENDPOINT, calls
 
@@ -294,3 +296,17 @@ async def test_the_index_of_earlier_releases_goes(store: SqliteStore, tmp_path: 
     connection.close()
     assert "tasks_by_lane" in indexes
     assert "tasks_open" not in indexes
+
+
+async def test_of_progress_the_first_and_the_newest_are_kept(store: SqliteStore) -> None:
+    call, other = a_call(), a_call()
+    await store.submit(a_submission(call, other))
+    kinds = [EventKind.PROGRESS, EventKind.STDOUT, EventKind.PROGRESS, EventKind.PROGRESS]
+    log = [TaskEvent(call.task_id, event_seq(1, n), kind, 0, b"{}") for n, kind in enumerate(kinds, 1)]
+    elsewhere = TaskEvent(other.task_id, event_seq(1, 1), EventKind.PROGRESS, 0, b"{}")
+    await store.append_events(ENDPOINT, [*log[:3], elsewhere])
+    assert await store.events(call.task_id, after=0, at_most=10) == log[:3]
+    await store.append_events(ENDPOINT, log[3:])
+    assert await store.events(call.task_id, after=0, at_most=10) == [*log[:2], log[3]]
+    assert await store.events(call.task_id, after=log[2].seq, at_most=10) == log[3:]
+    assert await store.events(other.task_id, after=0, at_most=10) == [elsewhere]

@@ -1,0 +1,1 @@
+"""Progress bars of users' code, told as events instead of characters."""
