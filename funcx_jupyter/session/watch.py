@@ -150,8 +150,8 @@ class Watcher:
     def _stop(self) -> None:
         task_id = self._task_id
         self._cancel(task_id)
-        self._indicator.stopping()
         try:
+            self._indicator.stopping()
             self._follow(until=self._clock() + PATIENCE)
         except KeyboardInterrupt:
             self._indicator.detached()

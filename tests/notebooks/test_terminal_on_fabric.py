@@ -95,7 +95,16 @@ def test_ctrl_c_stops_and_a_second_one_leaves_the_cell_alone(terminal):
     terminal.child.sendintr()
     terminal.child.expect(r"Cancelling \w{4} on local \(press Ctrl-C again to detach\)")
     terminal.child.sendintr()
-    assert "CellInterrupted: Detached." in terminal.until_prompt()
+    assert "CellInterrupted: Detached" in terminal.until_prompt()
+
+
+def test_bars_share_the_line_and_leave_their_end(terminal):
+    source = "import time\nfrom tqdm import tqdm\nfor n in tqdm(range(4), desc='fit'):\n    time.sleep(0.4)"
+    terminal.type(f"%%funcx\n{source}")
+    terminal.child.expect(r"local · .*fit:  [25]")
+    screen = seen(terminal.until_prompt())
+    assert re.search(r"fit: 100%\|█{10}\| 4/4 \[.*\] ✓\nlocal · ✓ ", screen), screen
+    assert screen.count("fit:") == 1
 
 
 def test_a_cell_of_a_shell_that_was_killed_is_attached_in_the_next(fabric, terminal, tmp_path):

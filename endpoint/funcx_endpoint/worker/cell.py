@@ -20,6 +20,7 @@ from funcx_core.cells.spec import Bundle, CellOutcome, CellSpec, FigureStyle, sp
 from funcx_core.errors import ResultNotSerializable, ResultTooLarge
 from funcx_core.protocol.codec import encode
 from funcx_endpoint.worker.capture import bars
+from funcx_endpoint.worker.cell_logging import own_logging
 from funcx_endpoint.worker.packages import packages_of
 
 
@@ -47,7 +48,7 @@ def run_cell(encoded: bytes) -> bytes:
     module = new_main(spec.filename)
     arrivals = Arrivals(module.__dict__)
     shell = _shell()
-    with as_main(module), shell.running(module, spec.figures):
+    with as_main(module), shell.running(module, spec.figures), own_logging():
         bring_in(spec, arrivals)
         try:
             value = compile_cell(spec).run(module.__dict__)

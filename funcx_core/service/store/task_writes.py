@@ -210,8 +210,8 @@ class TaskWrites:
         ]
         for chunk in chunks(rows):
             transaction.run(_append(len(chunk)), flat(chunk))
-        for task_id in {event.task_id for event in events if event.kind is EventKind.PROGRESS} & open_ones:
-            _forget_old_progress(transaction, task_id)
+        for progressed in {str(event.task_id) for event in events if event.kind is EventKind.PROGRESS} & open_ones:
+            _forget_old_progress(transaction, progressed)
         for task_id in open_ones:
             _bound_log(transaction, task_id)
 
