@@ -52,7 +52,7 @@ stable: programs compare it, and the HTTP layer translates it to the numeric tab
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 _SENT_BESIDE = frozenset({"http_status", "retry_after"})
 
@@ -147,10 +147,21 @@ class NotConfigured(UsageError):
 
 
 class AuthRequired(UsageError):
-    """The request carries no token, or one that is unknown, revoked or expired."""
+    """The request carries no token, or one that is unknown, revoked or expired.
+
+    `expired_at`: when it did, in Unix seconds; None if it did not, or that is not known.
+    """
 
     code = "user_unauthenticated"
     http_status = 401
+    expired_at: float | None = None
+
+    @classmethod
+    def of_expired(cls, message: str, expired_at: float) -> Self:
+        """Return the error for what expired then."""
+        error = cls(message)
+        error.expired_at = expired_at
+        return error
 
 
 class PermissionDenied(UsageError):

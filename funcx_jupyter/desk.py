@@ -21,6 +21,7 @@ class Desk(msgspec.Struct, frozen=True):
         namespace: the variables of the notebook.
         screen: makes the place for the output of one task.
         background: makes the place for the output of one that is shown while other cells run.
+        may_ask: whether somebody can be asked for input.
         shown: returns the value of a cell, so that it is shown as its worker did.
     """
 
@@ -29,3 +30,4 @@ class Desk(msgspec.Struct, frozen=True):
     screen: Callable[[], LineScreen]
     background: Callable[[], BackgroundScreen]
     shown: Callable[[Finished], Any]
+    may_ask: Callable[[], bool]

@@ -6,12 +6,15 @@
     ├── MagicArgumentError      an option of a magic
     ├── CaptureError            a variable that cannot go with the cell
     │   └── LargeInputError       … because all of them together are too large
+    ├── AuthError               nobody is signed in, or no more
     ├── EnvironmentMismatch     a module that the endpoint does not have
     ├── NoEndpointError         no endpoint was chosen
     ├── UnknownEndpoint         no endpoint has that name
     └── NotConnectedError       no service is known
     KeyboardInterrupt
     └── CellInterrupted         the user stopped the cell
+
+What ends a cell elsewhere is in `funcx_core.errors`, and can be imported from here as well.
 """
 
 from __future__ import annotations
@@ -19,7 +22,36 @@ from __future__ import annotations
 from functools import partial
 from typing import TypeVar
 
-from funcx_core.errors import EndpointNotFound, NotConfigured, UsageError
+from funcx_core.errors import (
+    AuthRequired,
+    DependencyError,
+    EndpointNotFound,
+    EndpointOffline,
+    NotConfigured,
+    ServiceUnavailable,
+    TaskTimeout,
+    UsageError,
+    WorkerLost,
+)
+
+__all__ = [
+    "AuthError",
+    "CaptureError",
+    "CellInterrupted",
+    "DependencyError",
+    "EndpointOffline",
+    "EnvironmentMismatch",
+    "LargeInputError",
+    "MagicArgumentError",
+    "NoEndpointError",
+    "NotAValue",
+    "NotConnectedError",
+    "ServiceUnavailable",
+    "TaskTimeout",
+    "UnknownEndpoint",
+    "WorkerLost",
+    "shown_in_one_line",
+]
 
 E = TypeVar("E", bound=BaseException)
 
@@ -79,6 +111,10 @@ class NotConnectedError(_OneLine, NotConfigured):
     """No funcX service is known to this kernel."""
 
     code = "not_connected"
+
+
+class AuthError(_OneLine, AuthRequired):
+    """The service does not know who this is. The message says since when, and what to type."""
 
 
 class CellInterrupted(_OneLine, KeyboardInterrupt):

@@ -68,7 +68,7 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
                 return explain.of_cell(self.session, endpoint, prepared, chosen)
             run = CellRun(self.session, endpoint, prepared, chosen)
         except FuncxError as error:
-            raise shown_in_one_line(error) from None
+            raise self.session.presented(error) from None
         if chosen.is_async:
             return self._started(run, chosen)
         screen = running_screen(self.shell, quiet=chosen.quiet)
@@ -112,6 +112,7 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
             lambda: running_screen(self.shell, quiet=False),
             lambda: BackgroundShellScreen(self.shell, quiet=False),
             self._shown,
+            lambda: shell.may_ask(self.shell),
         )
         shown = verbs.run(desk, line)
         for name in SETTINGS:  # Perhaps `%funcx config` has changed some.

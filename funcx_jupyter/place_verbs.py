@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from typing import Final
 
-from funcx_core.errors import ConfigError, NotConfigured
 from funcx_core.protocol.environment import Environment
-from funcx_core.sdk.settings import load_settings, normal_address
+from funcx_core.sdk.settings import normal_address
 from funcx_jupyter.desk import Desk
 from funcx_jupyter.display import words
 from funcx_jupyter.display.tables import Table, Text
+from funcx_jupyter.local_fabric import has_service, up
 from funcx_jupyter.session.endpoints import LOCAL, Endpoint, choose, find
 from funcx_jupyter.session.environment import differences, other_python, packages_here
-
-_UP_SECONDS: Final = 120.0
 
 
 def use(desk: Desk, name: str) -> Text:
@@ -39,8 +34,8 @@ def endpoints(desk: Desk) -> Table:
 
 def start(_: Desk, name: str) -> Text:
     """Start an endpoint of this machine; `local` also starts a service if none is known. Takes some seconds."""
-    if name == LOCAL and not _has_service():
-        _up()
+    if name == LOCAL and not has_service():
+        up()
         return Text("The service and the endpoint local are running. `funcx down` in a terminal stops them.")
     from funcx_jupyter.widgets.local_endpoints import LocalEndpoints  # noqa: PLC0415 - the magics load faster without it
 
@@ -109,21 +104,3 @@ def _state(row: Endpoint) -> str:
     if row.is_online:
         return "● online"
     return "○ offline" if row.last_seen is None else f"○ offline, last seen {words.ago(row.last_seen)}"
-
-
-def _has_service() -> bool:
-    try:
-        load_settings()
-    except NotConfigured:
-        return False
-    return True
-
-
-def _up() -> None:
-    command = [sys.executable, "-m", "funcx_core.fabric.cli", "up"]
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_UP_SECONDS, check=False
-    )
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines() or ["`funcx up` failed and said nothing."]
-        raise ConfigError(said[-1].removeprefix("Error: "))

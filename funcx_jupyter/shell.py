@@ -96,6 +96,14 @@ def place_of(shell: Any) -> CellPlace:
     return CellPlace(notebook=_notebook_path(shell), cell_id=str(cell_id or ""), run_id=str(run_id))
 
 
+def may_ask(shell: Any) -> bool:
+    """Whether somebody can be asked for input: not under nbclient and papermill, and in a script only at a terminal."""
+    kernel = getattr(shell, "kernel", None)
+    if kernel is not None:
+        return bool(getattr(kernel, "_allow_stdin", False))  # There is no public one; `input` asks the same.
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def cell_metadata(shell: Any) -> dict[str, Any]:
     """Return what the front end tells of the running cell; JupyterLab and Notebook 7 send the whole metadata of the cell."""
     parent = getattr(shell, "parent_header", None) or {}

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from funcx_core.errors import FuncxError, TaskNotFound
 from funcx_core.protocol.task import TaskState
-from funcx_jupyter import explain, place_verbs, record_verbs, setting_verbs, task_verbs
+from funcx_jupyter import account_verbs, explain, place_verbs, record_verbs, setting_verbs, task_verbs
 from funcx_jupyter.desk import Desk
 from funcx_jupyter.display import words
 from funcx_jupyter.display.tables import Table, Text
-from funcx_jupyter.errors import MagicArgumentError, shown_in_one_line
+from funcx_jupyter.errors import MagicArgumentError
 from funcx_jupyter.verb_lines import Verb, read
 
 
@@ -72,6 +72,9 @@ VERBS: Final[dict[str, Verb]] = {
     "stop": Verb(place_verbs.stop, ("ENDPOINT",)),
     "restart": Verb(place_verbs.restart, ("ENDPOINT",)),
     "connect": Verb(place_verbs.connect, ("ADDRESS",)),
+    "login": Verb(account_verbs.login, ("[--token]", "[--globus]")),
+    "logout": Verb(account_verbs.logout),
+    "whoami": Verb(account_verbs.whoami),
     "status": Verb(status),
     "tasks": Verb(status),
     "attach": Verb(task_verbs.attach, ("[TASK...]",)),
@@ -104,7 +107,7 @@ def run(desk: Desk, line: str) -> Any:
     try:
         return wanted.verb.do(desk, *wanted.arguments, **wanted.options)
     except FuncxError as error:
-        raise shown_in_one_line(error) from None
+        raise desk.session.presented(error) from None
 
 
 def _line(name: str) -> str:

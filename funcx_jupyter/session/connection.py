@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import Any, Final, Protocol
 
 from funcx_core.cells.spec import CellSpec
-from funcx_core.errors import FuncxError, NotConfigured, NotFound, ServiceUnavailable
+from funcx_core.errors import AuthRequired, FuncxError, NotConfigured, NotFound, ServiceUnavailable
 from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, new_function_id, new_group_id
 from funcx_core.protocol.client import Limits
 from funcx_core.protocol.codec import encode
@@ -21,8 +21,9 @@ from funcx_core.sdk.settings import Settings, load_settings
 from funcx_core.sdk.stream import Route, TaskStream
 from funcx_core.sdk.web import WebClient
 from funcx_core.serialize import pack_call, pack_function
-from funcx_jupyter.errors import NotConnectedError, shown_in_one_line
+from funcx_jupyter.errors import AuthError, NotConnectedError, shown_in_one_line
 from funcx_jupyter.session.endpoints import Endpoint
+from funcx_jupyter.session.sign_in import of_sign_in
 
 NOT_CONNECTED: Final = "No funcX service is configured. Start one here with `%funcx start local`, or connect with `%funcx connect https://host`."
 
@@ -88,6 +89,9 @@ class Connection(Protocol):
     def trusts(self, endpoint_id: str) -> bool:
         """Whether results of an endpoint may hold more than plain data."""
 
+    def presented(self, error: FuncxError) -> FuncxError:
+        """Return an error of a question as a notebook shows it: in one line, and what to do about it there."""
+
     def close(self) -> None:
         """Let go of the service."""
 
@@ -146,7 +150,7 @@ class ServiceConnection:
         except ServiceUnavailable as error:
             raise shown_in_one_line(ServiceUnavailable(_not_submitted(str(error)))) from None
         except FuncxError as error:
-            raise shown_in_one_line(error) from None
+            raise self.presented(error) from None
         return [endpoint_of(row, now=time.time()) for row in rows]
 
     def _endpoints_soon(self) -> list[dict[str, Any]]:
@@ -225,7 +229,7 @@ class ServiceConnection:
         except NotFound:
             return []  # A service that does not keep it.
         except FuncxError as error:
-            raise shown_in_one_line(error) from None
+            raise self.presented(error) from None
         return found
 
     def trusts(self, endpoint_id: str) -> bool:
@@ -233,7 +237,13 @@ class ServiceConnection:
         try:
             return bool(self.client.trusts(endpoint_id))
         except FuncxError as error:
-            raise shown_in_one_line(error) from None
+            raise self.presented(error) from None
+
+    def presented(self, error: FuncxError) -> FuncxError:
+        """Return an error as a notebook shows it: in one line, and what to do about it there."""
+        if isinstance(error, AuthRequired) and not isinstance(error, AuthError):
+            return of_sign_in(error, self.settings)
+        return shown_in_one_line(error)
 
     def close(self) -> None:
         """End the stream. Open tasks go on; the next cell opens a new one."""

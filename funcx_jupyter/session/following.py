@@ -227,7 +227,7 @@ def worker_died(endpoint: str, details: dict[str, Any]) -> str:
         facts.append(f"exit code {details['exitcode']}")
     used, limit = details.get("memory_used"), details.get("memory_limit")
     if used and limit:
-        facts.append(f"used {used / 1e9:.1f} of {limit / 1e9:.1f} GB")
+        facts.append(f"used {_gigabytes(used)} of {_gigabytes(limit)} GB")
     elif details.get("oom"):
         facts.append("out of memory")
     if details.get("processes_used"):
@@ -240,3 +240,7 @@ def worker_died(endpoint: str, details: dict[str, Any]) -> str:
 def _more_memory(limit: int | None) -> int:
     """Return gigabytes that are more than what was not enough."""
     return max(2, math.ceil(2 * limit / 1e9)) if limit else 16
+
+
+def _gigabytes(count: float) -> str:
+    return f"{count / 1e9:.1f}".removesuffix(".0")

@@ -273,6 +273,10 @@ class Session:
             return TaskId(name)
         raise shown_in_one_line(TaskNotFound(name, "`%funcx status` lists the tasks of this kernel."))
 
+    def presented(self, error: FuncxError) -> FuncxError:
+        """Return an error as a notebook shows it: in one line, and what to do about it there."""
+        return shown_in_one_line(error) if self._connection is None else self._connection.presented(error)
+
     def close(self) -> None:
         """Let go of the service."""
         if self._connection is not None:

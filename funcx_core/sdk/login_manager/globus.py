@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,11 +20,13 @@ class GlobusAuthorizer:
     Args:
         make: makes the authorizer of globus-sdk.
         advice: what to do when Globus Auth gives no token.
+        until: until when the token at hand is good, in Unix seconds.
     """
 
-    def __init__(self, make: Callable[[], Any], advice: str) -> None:
+    def __init__(self, make: Callable[[], Any], advice: str, *, until: float | None = None) -> None:
         self._make = make
         self._advice = advice
+        self._until = until
         self._made: Any = None
         self._lock = threading.Lock()
 
@@ -34,11 +37,20 @@ class GlobusAuthorizer:
             AuthRequired: Globus Auth gives no token.
             ServiceUnavailable: it cannot be reached.
         """
-        with self._lock, errors_of_globus(self._advice):
+        with self._lock, self._knowing_since_when(), errors_of_globus(self._advice):
             if self._made is None:
                 self._made = self._make()
             header: str | None = self._made.get_authorization_header()
             return header
+
+    @contextmanager
+    def _knowing_since_when(self) -> Iterator[None]:
+        try:
+            yield
+        except AuthRequired as error:
+            if self._until is not None and self._until < time.time():
+                error.expired_at = self._until
+            raise
 
     def handle_missing_authorization(self) -> bool:
         """The service did not take the token: whether the next header has another one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -171,6 +172,8 @@ class LoginManager:
 
         def make() -> Any:
             if token.refresh_token is None:
+                if token.expires_at_seconds < time.time():
+                    raise AuthRequired(f"The sign-in has expired. {_SIGN_IN}")
                 return AccessTokenAuthorizer(token.access_token)
             return RefreshTokenAuthorizer(
                 token.refresh_token,
@@ -180,7 +183,7 @@ class LoginManager:
                 on_refresh=self._keep,
             )
 
-        return GlobusAuthorizer(make, _SIGN_IN)
+        return GlobusAuthorizer(make, _SIGN_IN, until=token.expires_at_seconds)
 
     def _keep(self, response: Any) -> None:
         with self._lock:

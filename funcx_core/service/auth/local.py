@@ -74,7 +74,7 @@ class LocalTokens(Authenticator):
             raise AuthRequired(f"This token was revoked. {_HINT}")
         if found.expires_at is not None and found.expires_at <= self._now():
             expired = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(found.expires_at))
-            raise AuthRequired(f"This token expired on {expired}. {_RENEW}")
+            raise AuthRequired.of_expired(f"This token expired on {expired}. {_RENEW}", found.expires_at)
         user = await self._store.user(found.user_id)
         if user is None:
             raise AuthRequired(f"The user of this token has gone. {_HINT}")

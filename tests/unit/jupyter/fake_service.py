@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from funcx_core.cells.spec import CellSpec
+from funcx_core.errors import FuncxError
 from funcx_core.ids import EndpointId, TaskId, new_group_id, new_task_id
 from funcx_core.protocol.client import Limits
 from funcx_core.protocol.codec import encode
@@ -21,6 +22,7 @@ from funcx_core.protocol.worker import Output
 from funcx_core.sdk.futures import FuncXFuture, TaskListener
 from funcx_core.sdk.ledger import Route
 from funcx_core.sdk.trust import TrustingReader
+from funcx_jupyter.errors import shown_in_one_line
 from funcx_jupyter.session.endpoints import Endpoint
 from tests.unit.jupyter import fake_worker
 
@@ -113,6 +115,9 @@ class FakeConnection:
 
     def trusts(self, endpoint_id: str) -> bool:
         return True
+
+    def presented(self, error: FuncxError) -> FuncxError:
+        return shown_in_one_line(error)
 
     def close(self) -> None:
         if self._worker is not None:

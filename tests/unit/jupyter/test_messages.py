@@ -6,10 +6,11 @@ import time
 
 import pytest
 
-from funcx_core.errors import ServiceUnavailable, TaskTimeout, WorkerLost
+from funcx_core.errors import AuthRequired, FuncxError, ServiceUnavailable, TaskTimeout, WorkerLost
 from funcx_core.ids import EndpointId, TaskId
 from funcx_core.sdk.settings import Settings
-from funcx_jupyter.errors import MagicArgumentError, NotConnectedError
+from funcx_jupyter import errors
+from funcx_jupyter.errors import AuthError, MagicArgumentError, NotConnectedError
 from funcx_jupyter.options import parse_cell_line
 from funcx_jupyter.plain_screen import PlainScreen
 from funcx_jupyter.session import connection as module
@@ -17,6 +18,7 @@ from funcx_jupyter.session.connection import ServiceConnection
 from funcx_jupyter.session.endpoints import Endpoint, choose
 from funcx_jupyter.session.followed import Followed
 from funcx_jupyter.session.following import presentable
+from funcx_jupyter.session.sign_in import of_sign_in
 
 TASK = Followed(task_id=TaskId("t"), endpoint="theta", endpoint_id=EndpointId("e"), sent_at=time.time(), walltime=600)
 
@@ -86,6 +88,53 @@ def test_endpoints(wanted, rows, message):
     assert message_of(choose, [wanted], rows) == message
 
 
+@pytest.mark.parametrize(
+    ("error", "settings", "message"),
+    [
+        (
+            AuthRequired.of_expired("This token expired.", time.time() - 3 * 3600 - 60),
+            Settings("https://host/v2", "fxt_x"),
+            "Your sign-in for https://host expired 3 h ago. Run `%funcx login`.",
+        ),
+        (
+            AuthRequired("No token."),
+            Settings("https://host/v2"),
+            "You are not signed in to https://host. Run `%funcx login`.",
+        ),
+        (
+            AuthRequired("This token was revoked. Run `funcx token`."),
+            Settings("https://host/v2", "fxt_x"),
+            "Your sign-in for https://host is not accepted (this token was revoked). Run `%funcx login`.",
+        ),
+    ],
+)
+def test_nobody_is_signed_in(error, settings, message):
+    told = of_sign_in(error, settings)
+    assert (type(told), str(told)) == (AuthError, message)
+    assert told._render_traceback_() == [f"AuthError: {message}"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AuthError",
+        "CaptureError",
+        "LargeInputError",
+        "MagicArgumentError",
+        "NoEndpointError",
+        "NotConnectedError",
+        "ServiceUnavailable",
+        "TaskTimeout",
+        "UnknownEndpoint",
+        "WorkerLost",
+    ],
+)
+def test_who_catches_an_error_finds_its_class_in_one_place(name):
+    found = getattr(errors, name)
+    assert issubclass(found, FuncxError)
+    assert found.__name__ == name
+
+
 def test_an_option_that_does_not_exist():
     with pytest.raises(MagicArgumentError):
         parse_cell_line("--retires 3")
@@ -102,7 +151,7 @@ def test_an_option_that_does_not_exist():
             WorkerLost(
                 "?", details={"signal": 9, "oom": True, "memory_used": 31_800_000_000, "memory_limit": 32_000_000_000}
             ),
-            "The worker on theta died (signal 9, used 31.8 of 32.0 GB). Last output kept above. Try `--resource mem=64`.",
+            "The worker on theta died (signal 9, used 31.8 of 32 GB). Last output kept above. Try `--resource mem=64`.",
         ),
         (
             WorkerLost("?", details={"signal": 9, "exitcode": None, "oom": True}),
