@@ -16,8 +16,21 @@ def home() -> Path:
     Raises:
         ConfigError: if it cannot be made or written to, belongs to somebody else, or others may write to it.
     """
-    path = Path(os.environ.get("FUNCX_HOME") or Path.home() / ".funcx")
-    return private_dir(path)
+    return private_dir(home_path())
+
+
+def home_path() -> Path:
+    """Return where the folder is, or would be.
+
+    Raises:
+        ConfigError: nothing tells where the user's files are.
+    """
+    try:
+        return Path(os.environ.get("FUNCX_HOME") or Path.home() / ".funcx")
+    except RuntimeError:
+        raise ConfigError(
+            "Nothing tells where your files are: set HOME, or FUNCX_HOME to a folder of your own."
+        ) from None
 
 
 def private_dir(path: Path) -> Path:

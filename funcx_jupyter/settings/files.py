@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from funcx_core.errors import ConfigError
-from funcx_core.home import home, write_private
+from funcx_core.home import home, home_path, write_private
 from funcx_jupyter.settings.keys import TABLES, check_name, check_plain, convert
 
 USER_FILE: Final = "config.toml"
@@ -44,7 +44,10 @@ class _Notebook(msgspec.Struct):
 
 def read_user() -> Content:
     """Return what the user's file says. Raises as `content_of` does, and ConfigError if it cannot be read."""
-    path = home() / USER_FILE
+    path = home_path() / USER_FILE
+    if not path.parent.exists():
+        return Content(shown(path))  # There may be no place for it at all, which is no reason to run no cell.
+    home()
     return content_of(_toml(path), shown(path))
 
 
@@ -142,7 +145,7 @@ def shown(path: Path) -> str:
     """Return a path as people write it."""
     try:
         return f"~/{path.relative_to(Path.home())}"
-    except ValueError:
+    except (ValueError, RuntimeError):
         return str(path)
 
 

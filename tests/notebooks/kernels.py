@@ -62,7 +62,9 @@ class Cell:
     @property
     def result(self) -> dict[str, str]:
         """Return the MIME bundle of ``Out[n]``."""
-        return next(output.data for output in self.outputs if output.output_type == "execute_result")
+        found = [output.data for output in self.outputs if output.output_type == "execute_result"]
+        assert found, f"there is no result, but {self.outputs}"
+        return found[0]
 
     @property
     def error(self) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -75,3 +76,12 @@ def test_a_folder_that_one_may_not_write_to_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, how: False)  # root may always
     with pytest.raises(ConfigError, match="You may not write to"):
         private_dir(tmp_path)
+
+
+def test_without_any_home_it_says_what_to_set(monkeypatch):
+    monkeypatch.delenv("FUNCX_HOME")
+    monkeypatch.setattr(
+        Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("Could not determine home directory."))
+    )
+    with pytest.raises(ConfigError, match="set HOME, or FUNCX_HOME"):
+        home()

@@ -6,14 +6,19 @@ life, Slurm is asked itself, too, whether it has the job.
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
 import re
+import shlex
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from funcx_core.home import private_dir
 from funcx_endpoint.blocks.records import ProviderState
 from funcx_endpoint.manager.node.block_time import STARTED_VARIABLE
 
@@ -43,7 +48,7 @@ class BlockProvider:
         """Prepare the folder in which the provider keeps scripts and what blocks print."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         provider = self._provider
-        provider.script_dir = str(folder)
+        provider.script_dir = str(_unquoted(folder) if self.is_local else folder)
         init = getattr(provider, "worker_init", None)
         if self.walltime is not None and isinstance(init, str) and not init.startswith(_NOTE_START):
             provider.worker_init = _NOTE_START + init
@@ -109,6 +114,20 @@ class BlockProvider:
             return found
         path = self._provider.resources.get(job, {}).get("job_stderr_path")
         return JobReport(ProviderState.ENDED, "Slurm does not have the job any more", _tail(path))
+
+
+def _unquoted(folder: Path) -> Path:
+    """Return a path to `folder` that a shell takes without quotes, because Parsl's LocalProvider puts none around it."""
+    if shlex.quote(str(folder)) == str(folder):
+        return folder
+    links = private_dir(Path(tempfile.gettempdir()) / f"funcx-{os.geteuid()}")
+    for known in links.iterdir():
+        if not known.exists():
+            known.unlink(missing_ok=True)
+    link = links / hashlib.sha256(str(folder).encode()).hexdigest()[:24]
+    if not link.is_symlink():
+        link.symlink_to(folder)
+    return link
 
 
 def refusal(error: Exception) -> str:
