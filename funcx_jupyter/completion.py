@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any, Final
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
@@ -19,8 +19,9 @@ from funcx_jupyter.verb_lines import Verb
 from funcx_jupyter.verbs import VERBS
 
 Words = Iterable[tuple[str, str]]
-_CELL: Final = re.compile(r"^\s*%%funcx\s+(.*)$")
-_LINE: Final = re.compile(r"^\s*%funcx\s+(.*)$")
+_CELL: Final = re.compile(r"^\s*%%(\w+)\s+(.*)$")
+_LINE: Final = re.compile(r"^\s*(?:[\w.,\s]+=\s*)?%(\w+)\s+(.*)$")
+_NAME: Final = "funcx"
 _LISTS: Final = frozenset({"input", "exclude", "output"})
 _ENDPOINTS: Final = frozenset({"fallback"})
 
@@ -29,10 +30,16 @@ _KEPT: Final = 3.0
 
 
 class Completer:
-    """A matcher for IPython's completer."""
+    """A matcher for IPython's completer.
 
-    def __init__(self, session: Session) -> None:
+    Args:
+        session: knows endpoints and tasks.
+        own: names of magics that the user has made of `%%funcx`.
+    """
+
+    def __init__(self, session: Session, own: Container[str] = ()) -> None:
         self._session = session
+        self._own = own
         self._names: dict[str, Any] = {}
         self._rows: list[Endpoint] = []
         self._rows_until = 0.0
@@ -57,11 +64,15 @@ class Completer:
 
     def complete(self, line: str) -> list[tuple[str, str]]:
         """Return completions of the last word of `line`, each with its kind."""
-        if found := _CELL.match(line):
-            return _starting(self._cell_words(found[1]), found[1])
-        if found := _LINE.match(line):
-            return _starting(self._line_words(found[1]), found[1])
+        if (found := _CELL.match(line)) and self._is_ours(found[1]):
+            return _starting(self._cell_words(found[2]), found[2])
+        if (found := _LINE.match(line)) and self._is_ours(found[1]):
+            words = self._line_words(found[2]) if found[1] == _NAME else self._expression_words(found[2])
+            return _starting(words, found[2])
         return []
+
+    def _is_ours(self, magic: str) -> bool:
+        return magic == _NAME or magic in self._own
 
     def _cell_words(self, text: str) -> Words:
         *before, last = text.split(" ")
@@ -74,18 +85,29 @@ class Completer:
 
     def _values(self, option: str, choices: tuple[str, ...]) -> Words:
         if option in _LISTS:
-            return [(name, "variable") for name in self._names if not name.startswith("_")]
+            return self._variables()
         if option == "after":
             return self._tasks()
         named: Words = [(choice, "value") for choice in choices]
         return [*named, *self._endpoints()] if option in _ENDPOINTS else named
 
+    def _variables(self) -> Words:
+        return [(name, "variable") for name in self._names if not name.startswith("_")]
+
     def _line_words(self, text: str) -> Words:
         name, *rest = text.split(" ")
-        if not rest:
-            return [(known, "verb") for known in VERBS]
+        if not rest and not name.startswith("-"):
+            return [*((known, "verb") for known in VERBS), *self._endpoints(), *self._variables()]
         verb = VERBS.get(name)
-        return [] if verb is None else self._verb_words(verb, rest)
+        return self._expression_words(text) if verb is None else self._verb_words(verb, rest)
+
+    def _expression_words(self, text: str) -> Words:
+        """Return the options and endpoints before an expression; the expression itself is the shell's."""
+        *before, last = text.split(" ")
+        option = OPTIONS.get(before[-1]) if before else None
+        if last.startswith("-") or option is not None:
+            return self._cell_words(text)
+        return [] if before else self._endpoints()
 
     def _verb_words(self, verb: Verb, rest: list[str]) -> Words:
         *before, last = rest
@@ -127,6 +149,15 @@ class Completer:
             except FuncxError:
                 self._rows = []
             self._rows_until = time.monotonic() + _KEPT
+        return [*self._rows_as_words(), *((name, "alias") for name in self._aliases())]
+
+    def _aliases(self) -> Iterable[str]:
+        try:
+            return self._session.configuration.aliases()
+        except FuncxError:
+            return ()  # A file that cannot be read: cells say so.
+
+    def _rows_as_words(self) -> Words:
         return [(row.name, "endpoint" if row.is_online else "endpoint (offline)") for row in self._rows]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from funcx_jupyter.own_magics import OwnMagics
 from funcx_jupyter.session.asynchronous import BackgroundScreen
 from funcx_jupyter.session.following import LineScreen
 from funcx_jupyter.session.outcome import Finished
@@ -21,6 +22,7 @@ class Desk(msgspec.Struct, frozen=True):
         namespace: the variables of the notebook.
         screen: makes the place for the output of one task.
         background: makes the place for the output of one that is shown while other cells run.
+        own_magics: those that the user has made.
         may_ask: whether somebody can be asked for input.
         shown: returns the value of a cell, so that it is shown as its worker did.
     """
@@ -30,4 +32,5 @@ class Desk(msgspec.Struct, frozen=True):
     screen: Callable[[], LineScreen]
     background: Callable[[], BackgroundScreen]
     shown: Callable[[Finished], Any]
+    own_magics: OwnMagics
     may_ask: Callable[[], bool]

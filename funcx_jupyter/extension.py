@@ -22,10 +22,11 @@ def load(shell: Any) -> None:
     shell.register_magics(magics)
     shell.configurables.append(magics)
     shell.events.register("post_run_cell", magics.values.forget)
-    magics.completer = Completer(magics.session)
+    magics.completer = Completer(magics.session, magics.own.lines)
     magics.completer.install(shell)
     setattr(shell, _ATTRIBUTE, magics)
-    print(greeting(magics.session))  # noqa: T201 - this is what the user sees
+    for line in [greeting(magics.session), *_saved_magics(magics)]:
+        print(line)  # noqa: T201 - this is what the user sees
 
 
 def unload(shell: Any) -> None:
@@ -39,9 +40,17 @@ def unload(shell: Any) -> None:
     shell.configurables.remove(magics)
     shell.events.unregister("post_run_cell", magics.values.forget)
     magics.completer.uninstall(shell)
+    magics.own.remove_all()
     magics.values.forget()
     magics.session.close()
     delattr(shell, _ATTRIBUTE)
+
+
+def _saved_magics(magics: FuncxMagics) -> list[str]:
+    try:
+        return magics.own.add_saved(magics.session.configuration.magics())
+    except FuncxError as error:
+        return [str(error)]
 
 
 def greeting(session: Session) -> str:

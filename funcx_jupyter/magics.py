@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from IPython.core.magic import (
     no_var_expand,
     output_can_be_silenced,
 )
+from msgspec import structs
 
 from funcx_core.errors import FuncxError
 from funcx_jupyter import explain, options, shell, verbs
@@ -20,6 +22,7 @@ from funcx_jupyter.capture.values import Notebook
 from funcx_jupyter.desk import Desk
 from funcx_jupyter.errors import shown_in_one_line
 from funcx_jupyter.line_form import Known, LineForm, read_line
+from funcx_jupyter.own_magics import OwnMagics
 from funcx_jupyter.screens import BackgroundShellScreen, running_screen
 from funcx_jupyter.script_cells import python_for
 from funcx_jupyter.session.cell_task import CellTask
@@ -30,6 +33,7 @@ from funcx_jupyter.session.run import CellRun
 from funcx_jupyter.session.state import Session
 from funcx_jupyter.settings.files import IN_NOTEBOOK
 from funcx_jupyter.settings.keys import SETTINGS
+from funcx_jupyter.settings.layers import ENDPOINT
 from funcx_jupyter.settings.traits import traits
 
 _WithSettings: Any = type(Magics)("_WithSettings", (Magics,), dict(traits()))
@@ -43,6 +47,7 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
         super().__init__(ip)
         self.session = session or Session()
         self.values = shell.ValueDisplay(ip)
+        self.own = OwnMagics(ip, self._run_own)
 
     @no_var_expand  # type: ignore[untyped-decorator]
     @output_can_be_silenced  # type: ignore[untyped-decorator]
@@ -51,15 +56,34 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
     def funcx(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
         """See `HELP`."""
         self._look_around()
-        if cell is not None:
-            chosen = options.parse_cell_line(line, self._defaults())
-            return self._run(chosen, self._prepare(line, cell, chosen))
-        if verbs.begins(line):
+        if cell is None and verbs.begins(line):
             return self._verb(line)
+        return self._run_line(line, local_ns, verbs.VERBS, {}) if cell is None else self._run_cell(line, cell, {})
+
+    def _run_own(self, line: str, cell: str | None, local_ns: dict[str, Any] | None, given: dict[str, Any]) -> Any:
+        """Run a cell or a line of a magic of the user's own. `given`: what the magic stands for."""
+        self._look_around()
+        return self._run_line(line, local_ns, (), given) if cell is None else self._run_cell(line, cell, given)
+
+    def _run_cell(self, line: str, cell: str, given: dict[str, Any]) -> Any:
+        chosen = self._options(line, given)
+        return self._run(chosen, self._prepare(line, cell, chosen))
+
+    def _run_line(
+        self, line: str, local_ns: dict[str, Any] | None, known_verbs: Collection[str], given: dict[str, Any]
+    ) -> Any:
         notebook = shell.notebook_of(self.shell, local_ns)
-        asked = read_line(line, Known(verbs.VERBS, self.session.endpoint_names, notebook.own_names()))
-        chosen = options.parse_cell_line(asked.options, self._defaults())
+        asked = read_line(line, Known(known_verbs, self.session.endpoint_names, notebook.own_names()))
+        chosen = self._options(asked.options, given)
         return self._run(chosen, self._prepared_line(line, asked, chosen, notebook))
+
+    def _options(self, line: str, given: dict[str, Any]) -> options.CellOptions:
+        try:
+            defaults = self.session.configuration.defaults() | given
+        except FuncxError as error:
+            raise shown_in_one_line(error) from None
+        chosen = options.parse_cell_line(line, defaults)
+        return structs.replace(chosen, endpoint=chosen.endpoint or given.get(ENDPOINT))
 
     def _run(self, chosen: options.CellOptions, prepared: PreparedCell) -> Any:
         try:
@@ -80,12 +104,6 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
         configuration.here = {name: value for name in SETTINGS if (value := getattr(self, name)) is not None}
         configuration.notebook = Path(shell.place_of(self.shell).notebook)
         configuration.cell = shell.cell_metadata(self.shell).get(IN_NOTEBOOK) or {}
-
-    def _defaults(self) -> dict[str, Any]:
-        try:
-            return self.session.configuration.defaults()
-        except FuncxError as error:
-            raise shown_in_one_line(error) from None
 
     def _endpoint(self, chosen: options.CellOptions) -> Endpoint:
         found, instead_of = self.session.endpoint_or(
@@ -112,6 +130,7 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
             lambda: running_screen(self.shell, quiet=False),
             lambda: BackgroundShellScreen(self.shell, quiet=False),
             self._shown,
+            self.own,
             lambda: shell.may_ask(self.shell),
         )
         shown = verbs.run(desk, line)

@@ -10,16 +10,13 @@ from funcx_jupyter.desk import Desk
 from funcx_jupyter.display import words
 from funcx_jupyter.display.tables import Table, Text
 from funcx_jupyter.local_fabric import has_service, up
-from funcx_jupyter.session.endpoints import LOCAL, Endpoint, choose, find
+from funcx_jupyter.session.endpoints import LOCAL, Endpoint
 from funcx_jupyter.session.environment import differences, other_python, packages_here
 
 
 def use(desk: Desk, name: str) -> Text:
     """Run the cells that name no endpoint there from now on."""
-    rows = desk.session.connection.endpoints()
-    # An endpoint that is offline now may be chosen for later; a name that does not exist may not.
-    known = [row for row in rows if name in {row.name, row.endpoint_id}]
-    chosen = known[0] if known else choose([name], rows)
+    chosen = desk.session.find_endpoint(name)  # It may be offline now, and online when a cell runs.
     desk.session.used = name
     return Text(f"Cells run on {chosen.name} from now on ({_state(chosen)}).")
 
@@ -68,7 +65,7 @@ def connect(desk: Desk, address: str) -> Text:
 def env(desk: Desk, name: str = "", *, diff: bool = False) -> Text | Table:
     """Show what is installed on an endpoint; with --diff only what differs from this kernel."""
     session = desk.session
-    row = find([name], session.connection.endpoints()) if name else session.endpoint()
+    row = session.find_endpoint(name) if name else session.endpoint()
     found = session.environments.of(row.endpoint_id, anew=True)
     if not found:
         return Text(f"{row.name} has not reported what is installed there. It does when it has run workers.")

@@ -18,10 +18,12 @@ class Verb(msgspec.Struct, frozen=True):
     Attributes:
         do: called with the desk, the arguments in order, and its options by name. Its docstring is its help.
         form: what follows it, such as ``TASK``, ``[GROUP]``, ``[TASK...]``, ``[-o]``, ``[-e ENDPOINT]``.
+        reads_words: it takes the words of the line as they are, its options among them.
     """
 
     do: Callable[..., Any]
     form: tuple[str, ...] = ()
+    reads_words: bool = False
 
     @property
     def options(self) -> dict[str, str]:
@@ -63,6 +65,8 @@ def read(line: str, verbs: Mapping[str, Verb], *, default: str) -> Wanted:
     verb = verbs.get(name)
     if verb is None:
         _refuse(name, verbs)
+    if verb.reads_words:
+        return Wanted(verb, rest, {})
     arguments, options = _sorted(name, verb, rest)
     if len(arguments) < verb.fewest or (verb.most is not None and len(arguments) > verb.most):
         _wrong_form(name, verb)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from funcx_core.errors import FuncxError, TaskNotFound
 from funcx_core.protocol.task import TaskState
-from funcx_jupyter import account_verbs, explain, place_verbs, record_verbs, setting_verbs, task_verbs
+from funcx_jupyter import account_verbs, explain, name_verbs, place_verbs, record_verbs, setting_verbs, task_verbs
 from funcx_jupyter.desk import Desk
 from funcx_jupyter.display import words
 from funcx_jupyter.display.tables import Table, Text
@@ -83,6 +83,10 @@ VERBS: Final[dict[str, Verb]] = {
     "cancel": Verb(task_verbs.cancel, ("[TASK...]", "[--all]")),
     "logs": Verb(task_verbs.logs, ("TASK",)),
     "config": Verb(setting_verbs.config, ("[KEY]", "[VALUE]", "[--save user|project]", "[--unset]")),
+    "alias": Verb(name_verbs.alias, ("[NAME]", "[ENDPOINT]", "[--save user|project]", "[--unset]")),
+    "magic": Verb(
+        name_verbs.magic, ("[NAME]", "[-e ENDPOINT]", "[OPTION...]", "[--save user|project]", "[--unset]"), True
+    ),
     "pick": Verb(pick),
     "rerun": Verb(task_verbs.rerun, ("TASK", "[-e ENDPOINT]", "[-a]")),
     "explain": Verb(explain_, ("[TASK]",)),

@@ -51,6 +51,9 @@ class Connection(Protocol):
     def endpoints(self, *, patiently: bool = True) -> list[Endpoint]:
         """Return the user's endpoints. If not `patiently`, a service that does not answer soon is not waited for."""
 
+    def shared_endpoint(self, endpoint_id: str) -> list[Endpoint]:
+        """Return the endpoint of this id, which may be somebody else's; nothing if there is none that the user may use."""
+
     @property
     def group_id(self) -> GroupId:
         """The group of the tasks that are submitted now."""
@@ -152,6 +155,16 @@ class ServiceConnection:
         except FuncxError as error:
             raise self.presented(error) from None
         return [endpoint_of(row, now=time.time()) for row in rows]
+
+    def shared_endpoint(self, endpoint_id: str) -> list[Endpoint]:
+        """Return the endpoint of this id, which may be somebody else's; nothing if there is none that the user may use."""
+        try:
+            with closing(WebClient(self.settings)) as web:
+                return [endpoint_of(web.get("endpoints", endpoint_id), now=time.time())]
+        except NotFound:
+            return []
+        except FuncxError as error:
+            raise self.presented(error) from None
 
     def _endpoints_soon(self) -> list[dict[str, Any]]:
         with closing(WebClient(self.settings, timeout=1.0, tries=1)) as web:

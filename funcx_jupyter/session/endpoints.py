@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from funcx_core.errors import EndpointOffline
-from funcx_core.ids import EndpointId
+from funcx_core.errors import EndpointOffline, InvalidId
+from funcx_core.ids import EndpointId, parse_id
 from funcx_jupyter.display import words
 from funcx_jupyter.errors import NoEndpointError, UnknownEndpoint, shown_in_one_line
 
@@ -35,6 +35,15 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 0
     idle_workers: int = 0
     pending_tasks: int = 0
+
+
+def is_id(name: str) -> bool:
+    """Whether a name has the form of an id."""
+    try:
+        parse_id(name)
+    except InvalidId:
+        return False
+    return True
 
 
 def choose(wanted: Sequence[str | None], endpoints: Sequence[Endpoint]) -> Endpoint:

@@ -18,7 +18,7 @@ from funcx_jupyter.display import words
 from funcx_jupyter.errors import shown_in_one_line
 from funcx_jupyter.session.background import Background
 from funcx_jupyter.session.connection import Connection, ServiceConnection
-from funcx_jupyter.session.endpoints import Endpoint, choose, find, offline
+from funcx_jupyter.session.endpoints import Endpoint, choose, find, is_id, offline
 from funcx_jupyter.session.environment import Environments
 from funcx_jupyter.session.journal import Submission
 from funcx_jupyter.session.recall import Recall
@@ -100,31 +100,47 @@ class Session:
         Raises:
             UsageError, EndpointOffline: if there is none to use; the message says what to type.
         """
-        return choose(self._order(wanted), self.connection.endpoints())
+        name = self._meant(wanted)
+        return choose([name], self.endpoints(name))
 
     def endpoint_or(self, wanted: str | None, *, fallback: str | None, waits: bool) -> tuple[Endpoint, str]:
         """Return the endpoint for a cell; if it is offline, the `fallback`, or that very endpoint if the cell `waits` for it.
 
         The second value is the name of the one that is offline, if another takes its place. Raises as `endpoint` does.
         """
-        rows = self.connection.endpoints()
-        found = find(self._order(wanted), rows)
+        name = self._meant(wanted)
+        rows = self.endpoints(name)
+        found = find([name], rows)
         if found.is_online or waits:
             return found, ""
-        other = find([fallback], rows) if fallback else found
+        other = self.find_endpoint(fallback) if fallback else found
         if not other.is_online:
             raise offline(found, rows)
         return other, found.name
 
+    def find_endpoint(self, name: str) -> Endpoint:
+        """Return the endpoint of this name, alias or id, online or not. Raises as `endpoint` does."""
+        meant = self._meant(name)
+        return find([meant], self.endpoints(meant))
+
+    def endpoints(self, name: str | None = None) -> list[Endpoint]:
+        """Return the user's endpoints, and that of this id, though it be shared with the user by somebody else. Raises FuncxError."""
+        rows = self.connection.endpoints()
+        if name is None or not is_id(name) or any(row.endpoint_id == name for row in rows):
+            return rows
+        return [*rows, *self.connection.shared_endpoint(name)]
+
     def endpoint_names(self) -> list[str]:
-        """Return what endpoints may be called: their names and ids. Raises FuncxError."""
-        return [name for row in self.connection.endpoints() for name in (row.name, row.endpoint_id)]
+        """Return what endpoints may be called: their names, ids and aliases. Raises FuncxError."""
+        rows = self.connection.endpoints()
+        return [*(name for row in rows for name in (row.name, row.endpoint_id)), *self.configuration.aliases()]
 
     def _ask_environments(self, endpoint_id: str) -> list[Environment]:
         return self.connection.environments(endpoint_id)
 
-    def _order(self, wanted: str | None) -> list[str | None]:
-        return [wanted or self.used or self.configuration.endpoint()]
+    def _meant(self, wanted: str | None) -> str | None:
+        name = wanted or self.used or self.configuration.endpoint()
+        return None if name is None else self.configuration.aliases().get(name, name)
 
     def remember(self, record: TaskRecord) -> None:
         """Keep what is known of a task, and tell the listeners."""

@@ -34,6 +34,7 @@ class FakeConnection:
 
     def __init__(self, *endpoints: Endpoint) -> None:
         self.rows = list(endpoints or [LOCAL])
+        self.shared: list[Endpoint] = []
         self.specs: list[CellSpec] = []
         self.options: list[TaskOptions] = []
         self.cancelled: list[TaskId] = []
@@ -50,6 +51,9 @@ class FakeConnection:
 
     def endpoints(self, *, patiently: bool = True) -> list[Endpoint]:
         return self.rows
+
+    def shared_endpoint(self, endpoint_id: str) -> list[Endpoint]:
+        return [row for row in self.shared if row.endpoint_id == endpoint_id]
 
     def submit(
         self,
