@@ -14,6 +14,8 @@ from funcx_jupyter.display.header import Header
 
 _UNREADABLE: Final = 0.25
 """Cells that end sooner (seconds) show their end only."""
+_SOON_OVER: Final = 1.0
+"""Seconds without the service that nobody is told of."""
 
 
 class HeaderLine:
@@ -24,6 +26,7 @@ class HeaderLine:
         show: puts a header on the screen.
         clock: monotonic seconds.
         stop_key: what the user presses to stop the cell.
+        outage: returns for how many seconds the service has not been heard; None if it is.
     """
 
     def __init__(
@@ -33,13 +36,15 @@ class HeaderLine:
         clock: Callable[[], float] = time.monotonic,
         *,
         stop_key: str = "■",
+        outage: Callable[[], float | None] = lambda: None,
     ) -> None:
         self.header = first
         self._stop_key = stop_key
         self._show = show
         self._clock = clock
         self._started = clock() - first.elapsed
-        self._last: tuple[str, int] | None = None
+        self._outage = outage
+        self._last: tuple[str, int, str] | None = None
 
     @property
     def elapsed(self) -> float:
@@ -52,10 +57,12 @@ class HeaderLine:
 
     def running(self, state: TaskState) -> None:
         """The task is in this state, still."""
-        now = (state.value, int(self.elapsed))
+        outage = self._outage()
+        note = "" if outage is None or outage < _SOON_OVER else f"reconnecting ({int(outage)} s)"
+        now = (state.value, int(self.elapsed), note)
         if now != self._last and self.elapsed > _UNREADABLE:
             self._last = now
-            self.change(state=state, elapsed=self.elapsed)
+            self.change(state=state, elapsed=self.elapsed, note=note)
 
     def stopping(self) -> None:
         """The user wants the task to stop."""

@@ -39,7 +39,8 @@ def show_in_background(
     if screen.is_live:
         screen.open(watched.header)
     # Where nothing can be changed later it is watched all the same: it may have waited for its endpoint for too long.
-    live = LiveTask(watched, screen, partial(session.ended, task.task_id, is_shown=screen.is_live), shown)
+    on_end = partial(session.ended, task.task_id, is_shown=screen.is_live)
+    live = LiveTask(watched, screen, on_end, shown, outage=session.connection.outage)
     watched.future.add_done_callback(watched.mailbox.on_end)
     session.background.show(live)
     return handle

@@ -55,6 +55,8 @@ class LiveTask:
         on_end: Callable[[TaskState, float], None],
         shown: threading.Event,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        outage: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._task = watched.task
         self._future = watched.future
@@ -63,7 +65,7 @@ class LiveTask:
         self._on_end = on_end
         self.shown = shown
         self._clock = clock
-        self._line = HeaderLine(watched.header, screen.header, clock)
+        self._line = HeaderLine(watched.header, screen.header, clock, outage=outage)
         self._block = Block(f"%funcx logs {words.short_id(self._task.task_id)}")
         self._next_at = 0.0
         self._clock_at = 0.0

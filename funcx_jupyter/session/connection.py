@@ -95,6 +95,9 @@ class Connection(Protocol):
     def presented(self, error: FuncxError) -> FuncxError:
         """Return an error of a question as a notebook shows it: in one line, and what to do about it there."""
 
+    def outage(self) -> float | None:
+        """Return for how many seconds the service has not been heard; None if it is, or nobody has tried."""
+
     def close(self) -> None:
         """Let go of the service."""
 
@@ -109,6 +112,7 @@ class ServiceConnection:
         self._stream: TaskStream | None = None
         self._group_id: GroupId = new_group_id()
         self._function_id: FunctionId | None = None
+        self._lost_at: float | None = None
 
     @classmethod
     def open(cls) -> ServiceConnection:
@@ -258,6 +262,14 @@ class ServiceConnection:
             return of_sign_in(error, self.settings)
         return shown_in_one_line(error)
 
+    def outage(self) -> float | None:
+        """Return for how many seconds the service has not been heard; None if it is, or nobody has tried."""
+        lost_at = self._lost_at  # The stream's thread changes it.
+        return None if lost_at is None else time.monotonic() - lost_at
+
+    def _connected(self, is_connected: bool) -> None:
+        self._lost_at = None if is_connected else time.monotonic()
+
     def close(self) -> None:
         """End the stream. Open tasks go on; the next cell opens a new one."""
         if self._stream is not None:
@@ -267,7 +279,8 @@ class ServiceConnection:
 
     def _open_stream(self) -> TaskStream:
         if self._stream is None:
-            self._stream = TaskStream(self.settings, connect_timeout=_connect_timeout())
+            self._lost_at = None
+            self._stream = TaskStream(self.settings, connect_timeout=_connect_timeout(), on_connection=self._connected)
             self._stream.open()
             self._function_id = None
         return self._stream

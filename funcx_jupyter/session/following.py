@@ -78,7 +78,10 @@ class Following:
         self._mailbox = watched.mailbox
         self._screen = screen
         self._line = HeaderLine(
-            watched.header, lambda header: screen.header(header, first=False, last=False), stop_key=screen.stop_key
+            watched.header,
+            lambda header: screen.header(header, first=False, last=False),
+            stop_key=screen.stop_key,
+            outage=session.connection.outage,
         )
         watched.future.add_done_callback(watched.mailbox.on_end)
 

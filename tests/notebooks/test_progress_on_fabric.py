@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 
 import pytest
 
 from tests.notebooks.kernels import kernel
+from tests.support.fabric import eventually
 
 pytestmark = pytest.mark.xdist_group("fabric-kernel")
 
@@ -223,3 +225,52 @@ def test_text_arrives_soon_after_it_was_flushed(notebook):
     delays = eval(cell.result["text/plain"])
     assert len(delays) == 6
     assert delays[3] < 0.25, delays
+
+
+OUTAGE = """
+class Watch:
+    def __init__(self, real): self.real, self.log = real, []
+    def publish(self, data, *args, **kwargs):
+        if 'funcx-header' in data.get('text/html', ''): self.log.append(data['text/plain'])
+        return self.real.publish(data, *args, **kwargs)
+    def __getattr__(self, name): return getattr(self.real, name)
+ip = get_ipython(); watch = Watch(ip.display_pub); ip.display_pub = watch
+try:
+    ip.run_cell_magic('funcx', '', '''
+import time, pathlib
+n = 0
+while not pathlib.Path({go_on!r}).exists():
+    print(n, flush=True); n += 1; time.sleep(0.02)
+print('last', n)
+''')
+finally:
+    ip.display_pub = watch.real
+any('reconnecting (' in line for line in watch.log), watch.log[-1]
+"""
+
+
+def test_nothing_is_lost_or_told_twice_when_the_service_dies_and_comes_back(fresh_fabric, tmp_path):
+    go_on = tmp_path / "go-on"
+
+    def interfere():
+        time.sleep(1.5)
+        fresh_fabric.kill_service()
+        time.sleep(2)
+        fresh_fabric.start_service()
+        eventually(lambda: fresh_fabric.is_online("local"), "the endpoint is back", timeout=30)
+        time.sleep(1)
+        go_on.touch()
+
+    with kernel(fresh_fabric.environment()) as book:
+        book.run("%load_ext funcx_jupyter")
+        book.run("%%funcx\n1")
+        thread = threading.Thread(target=interfere)
+        thread.start()
+        cell = book.run(OUTAGE.format(go_on=str(go_on)))
+        thread.join()
+    *lines, last = cell.text().splitlines()
+    assert last == f"last {len(lines)}"
+    assert lines == [str(n) for n in range(len(lines))]
+    told, header = eval(cell.result["text/plain"])
+    assert told
+    assert "✓" in header

@@ -39,6 +39,7 @@ from funcx_core.protocol.endpoint import (
 from funcx_core.protocol.environment import Environment
 from funcx_core.transport.retry import Backoff
 from funcx_core.transport.zmq import Dealer, KeyPair
+from funcx_endpoint.interchange.unheard import Unheard
 
 _log = logging.getLogger(__name__)
 
@@ -107,6 +108,7 @@ class Uplink:
         self._over: asyncio.Future[None] | None = None
         self._again_scheduled = False
         self._given_back: list[GiveBack] = []  # since the last registration was made up, which does not know of them
+        self._unheard = Unheard()
         self.is_open = False
         self.was_open = False
         self.malformed_messages = 0
@@ -172,9 +174,12 @@ class Uplink:
             self._channels[1].send(record)
 
     def report(self, message: Events | Transitions | GiveBack) -> None:
-        """Send on the results channel, if a session is open. What is given back meanwhile is sent once it is."""
+        """Send on the results channel, if a session is open. What is given back or printed meanwhile is sent once it is."""
+        encoded = encode(message)
+        if isinstance(message, Events):
+            self._unheard.add(encoded, asyncio.get_running_loop().time())
         if self.is_open:
-            self._channels[1].send(encode(message))
+            self._channels[1].send(encoded)
         elif isinstance(message, GiveBack):
             self._given_back.append(message)
 
@@ -260,6 +265,8 @@ class Uplink:
 
     def _receive_commands(self, bodies: list[bytes]) -> None:
         self._last_heard = asyncio.get_running_loop().time()
+        if self.is_open:
+            self._unheard.heard(self._last_heard)
         for body in bodies:
             match self._decode(commands_from_forwarder, body):
                 case Registered() as registered if registered.epoch == self._epoch:
@@ -282,6 +289,9 @@ class Uplink:
         # Kept until the next registration: this may be the answer to one before the last, whose session is void.
         for message in self._given_back:
             self._channels[1].send(encode(message))
+        # Before results: nothing is heard of a task any more when it has ended.
+        for printed in self._unheard.messages():
+            self._channels[1].send(printed)
         self._handler.session_opened(registered)
 
     def _refused(self, refused: Refused) -> None:

@@ -10,9 +10,10 @@ import pytest
 from funcx_core.errors import AuthRequired, FuncxError, ResourceLocked, ServiceUnavailable
 from funcx_core.ids import EndpointId, TaskId
 from funcx_core.protocol.codec import encode
-from funcx_core.protocol.endpoint import Attach, GiveBack, Register, Registered
-from funcx_core.protocol.task import Lease
+from funcx_core.protocol.endpoint import Attach, Events, GiveBack, Register, Registered
+from funcx_core.protocol.task import EventKind, Lease, TaskEvent
 from funcx_core.transport.zmq import KeyPair
+from funcx_endpoint.interchange.unheard import Unheard
 from funcx_endpoint.interchange.uplink import FIRST_PAUSE, LONGEST_PAUSE, Handler, Uplink
 
 REGISTER = Register(endpoint_id=EndpointId("e"), epoch=7, window=1, heartbeat_period=1.0)
@@ -51,6 +52,29 @@ async def test_what_is_given_back_between_a_registration_and_its_answer_is_sent_
     assert (results, commands) == ([], [encode(REGISTER)])
     uplink._receive_commands([opens(1)])
     assert results == [encode(Attach(7, 1)), encode(LOST)]
+
+
+async def test_what_is_printed_between_two_sessions_is_sent_before_the_results_of_the_second() -> None:
+    uplink, (_, results, _commands) = an_uplink()
+    printed = [Events([TaskEvent(TaskId("t1"), seq, EventKind.STDOUT, 0, b"x")]) for seq in (1, 2)]
+    uplink._handler.session_opened = lambda _: results.append(b"results")  # type: ignore[method-assign]
+    uplink._receive_commands([opens(1)])
+    uplink.report(printed[0])
+    uplink.is_open = False
+    uplink.report(printed[1])
+    results.clear()
+    uplink._receive_commands([opens(2)])
+    assert results == [encode(Attach(7, 2)), *map(encode, printed), b"results"]
+
+
+def test_what_a_service_that_is_heard_has_committed_is_not_kept() -> None:
+    unheard = Unheard(most_bytes=10)
+    unheard.add(b"old", now=0.0)
+    unheard.add(b"new", now=5.0)
+    unheard.heard(6.0)
+    assert unheard.messages() == [b"new"]
+    unheard.add(b"12345678", now=6.0)
+    assert unheard.messages() == [b"12345678"]
 
 
 async def test_an_answer_to_an_earlier_registration_does_not_use_it_up() -> None:

@@ -117,6 +117,9 @@ class FakeConnection:
     def environments(self, endpoint_id: str) -> list[Environment]:
         return self.reported
 
+    def outage(self) -> float | None:
+        return None
+
     def trusts(self, endpoint_id: str) -> bool:
         return True
 

@@ -98,6 +98,20 @@ def test_many_inputs_are_counted():
     assert describe_inputs(Captured(values=values)) == "v0 0.1 kB, v1 0.1 kB, v2 0.1 kB, v3 0.1 kB, 5 more"
 
 
+def test_a_service_that_is_away_is_told_in_the_header():
+    shown, away = [], [None]
+    line = HeaderLine(
+        Header(endpoint="e", task_id=TASK, elapsed=1),
+        lambda h: shown.append(h.status()),
+        clock=lambda: 5.0,
+        outage=lambda: away[0],
+    )
+    for seconds in (None, 0.4, 12.3, 12.4, 13.0, None):
+        away[0] = seconds
+        line.running(TaskState.RUNNING)
+    assert shown == ["running 00:01", "reconnecting (12 s)", "reconnecting (13 s)", "running 00:01"]
+
+
 def test_the_header_is_shown_again_once_a_second_and_on_change():
     shown, now = [], [0.0]
     line = HeaderLine(Header(endpoint="e", task_id=TASK), lambda h: shown.append(h.status()), clock=lambda: now[0])
