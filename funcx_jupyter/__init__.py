@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from funcx_core.progress.bar import progress
     from funcx_jupyter.library import cell, on, remote, start
     from funcx_jupyter.widgets.front import EndpointPicker, TaskMonitor, TaskView, Timeline
+    from funcx_jupyter.with_block import remotely
 
 __all__ = [
     "EndpointPicker",
@@ -19,10 +21,19 @@ __all__ = [
     "on",
     "progress",
     "remote",
+    "remotely",
     "start",
     "unload_ipython_extension",
 ]
-_LIBRARY = frozenset({"cell", "on", "remote", "start"})
+_HOMES = {
+    "cell": "funcx_jupyter.library",
+    "on": "funcx_jupyter.library",
+    "progress": "funcx_core.progress.bar",
+    "remote": "funcx_jupyter.library",
+    "remotely": "funcx_jupyter.with_block",
+    "start": "funcx_jupyter.library",
+}
+"""Where things are that need no IPython. Importing this package is fast: they are imported when they are asked for."""
 
 
 def load_ipython_extension(shell: Any) -> None:
@@ -42,14 +53,8 @@ def unload_ipython_extension(shell: Any) -> None:
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name == "progress":
-        from funcx_core.progress.bar import progress  # noqa: PLC0415 - importing this package is fast
-
-        return progress
-    if name in _LIBRARY:
-        from funcx_jupyter import library  # noqa: PLC0415 - importing this package is fast
-
-        return getattr(library, name)
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
     try:
         from funcx_jupyter.widgets import front  # noqa: PLC0415 - importing this package needs no IPython
     except ModuleNotFoundError as error:

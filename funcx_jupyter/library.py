@@ -28,6 +28,7 @@ from funcx_jupyter.options import AUTO, CellOptions
 from funcx_jupyter.plain_screen import PlainScreen
 from funcx_jupyter.session.cell_task import CellTask
 from funcx_jupyter.session.environment import STRICT
+from funcx_jupyter.session.following import LineScreen
 from funcx_jupyter.session.prepare import CellText, prepare
 from funcx_jupyter.session.recall import CellPlace
 from funcx_jupyter.session.run import CellRun
@@ -104,7 +105,7 @@ def cell(
         progress=progress,
     )
     variables = sys._getframe(1).f_globals if namespace is None else namespace  # noqa: SLF001 - as `exec` does
-    return _run(source, options, variables).run(variables, _place(), PlainScreen(quiet=quiet)).value
+    return run_of(_text(source), options, variables).run(variables, place(), screen(quiet=quiet)).value
 
 
 def start(
@@ -118,23 +119,38 @@ def start(
     """Send source code and return its task at once; `result()` returns what `cell` would. See there for the arguments."""
     options = CellOptions(endpoint=endpoint, outputs=tuple(outputs), walltime=timeout, is_async=True)
     variables = sys._getframe(1).f_globals if namespace is None else namespace  # noqa: SLF001 - as `exec` does
-    return _run(source, options, variables).start(variables, _place(), PlainScreen())
+    return run_of(_text(source), options, variables).start(variables, place(), PlainScreen())
 
 
-def _run(source: str, options: CellOptions, variables: dict[str, Any]) -> CellRun:
+def _text(source: str) -> CellText:
     text = textwrap.dedent(source).strip("\n")
     filename = f"<funcx cell {next(_numbers)}>"
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+    return CellText(visible=text, body=text, first_line=1, filename=filename)
+
+
+def run_of(text: CellText, options: CellOptions, variables: dict[str, Any]) -> CellRun:
+    """Return the run of a cell of a script, with what it uses of `variables`. Raises as `prepare` does."""
     session = _session()
-    prepared = prepare(
-        CellText(visible=text, body=text, first_line=1, filename=filename), options, Notebook(variables), FigureStyle()
-    )
+    prepared = prepare(text, options, Notebook(variables), FigureStyle())
     return CellRun(session, session.endpoint(options.endpoint or _chosen.get()), prepared, options)
 
 
-def _place() -> CellPlace:
+def place() -> CellPlace:
+    """Return where a cell of this script is said to be."""
     script = Path(sys.argv[0]).resolve() if sys.argv and sys.argv[0] else Path.cwd()
     return CellPlace(notebook=str(script))
+
+
+def screen(*, quiet: bool) -> LineScreen:
+    """Return where the output of a cell goes: in a notebook with the extension, where that of `%%funcx` goes."""
+    if notebook_session() is None:
+        return PlainScreen(quiet=quiet)
+    from IPython import get_ipython  # noqa: PLC0415 - the extension is loaded, so it is there
+
+    from funcx_jupyter.screens import running_screen  # noqa: PLC0415 - as above
+
+    return running_screen(get_ipython(), quiet=quiet)
 
 
 @functools.cache

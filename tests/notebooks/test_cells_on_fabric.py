@@ -182,6 +182,18 @@ def test_completion(notebook):
     assert "attach" in notebook.complete("%funcx att")
 
 
+def test_the_body_of_a_with_runs_there(notebook):
+    notebook.run("import os\nbase = 20\nhere = os.getpid()")
+    cell = notebook.run(
+        "%time 1\nfrom funcx_jupyter import remotely\nwith remotely('local', outputs=['pid']) as there:\n"
+        "    pid = os.getpid()\n    base * 2\nthere.value, pid != here"
+    )
+    assert cell.result["text/plain"] == "(40, True)"
+    failed = notebook.run("with remotely('local'):\n    x = 1\n    1 / (x - 1)")
+    assert failed.error[0] == "ZeroDivisionError"
+    assert "----> 3     1 / (x - 1)" in failed.error[1]
+
+
 def test_an_unknown_endpoint(notebook):
     assert notebook.run("%%funcx loca\n1").error == (
         "UnknownEndpoint",

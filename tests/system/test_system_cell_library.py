@@ -4,7 +4,7 @@ from __future__ import annotations
 
 SCRIPT = """
 import math, sys
-from funcx_jupyter import cell, on, remote, start
+from funcx_jupyter import cell, on, remote, remotely, start
 
 base = 20
 
@@ -38,6 +38,26 @@ assert (value, pid != os.getpid()) == (3, True)
 assert add.submit(5).result()[0] == 6
 task = start("base + 1", "local")
 assert task.result(60) == 21 and task.done()
+with remotely("local", outputs=["there_pid"]) as there:
+    there_pid = os.getpid()
+    print("in a block")
+    twice(base)
+assert (there.value, there_pid != os.getpid()) == (40, True)
+
+
+def far(x):
+    with remotely() as there:
+        import os
+        os.getpid() / x
+
+
+try:
+    far(0)
+except ZeroDivisionError as error:
+    line = far.__code__.co_firstlineno + 3
+    assert f"{__file__}', line {line}".replace("'", '"') in str(error.__cause__), error.__cause__
+else:
+    raise AssertionError
 try:
     fail()
 except KeyError as error:
@@ -66,6 +86,7 @@ def test_a_script_without_ipython(fabric):
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "printed there",
+        "in a block",
         "UnknownEndpoint No endpoint named 'nowhere'. Known: local.",
         "all of it",
     ]
