@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from funcx_jupyter.cellmaps.plan import MapPlan
 from funcx_jupyter.display import words
 from funcx_jupyter.display.header import describe_inputs
 from funcx_jupyter.display.tables import Text
 from funcx_jupyter.errors import EnvironmentMismatch
 from funcx_jupyter.options import CellOptions
 from funcx_jupyter.session.endpoints import Endpoint
-from funcx_jupyter.session.prepare import PreparedCell
+from funcx_jupyter.session.prepare import ROOM_FOR_CODE, PreparedCell
 from funcx_jupyter.session.run import check_requirements
 from funcx_jupyter.session.state import Session, TaskRecord
 
@@ -25,6 +26,29 @@ def of_cell(session: Session, endpoint: Endpoint, prepared: PreparedCell, option
         ("size", words.size(len(spec.values) + len(spec.source))),
         *_demands(session, endpoint, options),
         ("time", _last_time(session.last_run(spec.source))),
+    )
+
+
+def of_map(session: Session, endpoint: Endpoint, plan: MapPlan, options: CellOptions) -> Text:
+    """Return what the cell would take with it, and what each of its elements would."""
+    spec = plan.cell.spec
+    host, python = endpoint.hostname or "host unknown", endpoint.python_version or "?"
+    chunk = plan.chunksize(options.chunk, session.connection.limits().max_payload - ROOM_FOR_CODE)
+    count = len(plan.elements)
+    ranges = (
+        f"{-(-count // chunk):,} tasks of up to {chunk:,} elements"
+        if isinstance(chunk, int)
+        else "as many elements per task as run for half a second, measured while it runs"
+    )
+    largest = f", the largest {words.size(plan.largest)}" if plan.largest else ""
+    return _lines(
+        f"Would run on {endpoint.name} ({host}, Python {python}), once for each of {count:,} elements of `{plan.variable}`.",
+        ("in", describe_inputs(plan.cell.captured, verbose=True) or "nothing"),
+        ("imports", ", ".join(alias.module for alias in spec.modules) or "none"),
+        ("out", ", ".join(f"{name} (a list)" for name in spec.outputs) or "nothing"),
+        ("size", f"{words.size(len(spec.values) + len(spec.source))} once, elements {words.size(plan.size)}{largest}"),
+        ("tasks", ranges),
+        *_demands(session, endpoint, options),
     )
 
 

@@ -19,6 +19,9 @@ from msgspec import structs
 from funcx_core.errors import FuncxError
 from funcx_jupyter import explain, options, shell, verbs
 from funcx_jupyter.capture.values import Notebook
+from funcx_jupyter.cellmaps.plan import MapPlan, plan_map
+from funcx_jupyter.cellmaps.run import CellMapRun
+from funcx_jupyter.cellmaps.task import CellMapTask
 from funcx_jupyter.desk import Desk
 from funcx_jupyter.errors import shown_in_one_line
 from funcx_jupyter.line_form import Known, LineForm, read_line
@@ -85,18 +88,22 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
         chosen = options.parse_cell_line(line, defaults)
         return structs.replace(chosen, endpoint=chosen.endpoint or given.get(ENDPOINT))
 
-    def _run(self, chosen: options.CellOptions, prepared: PreparedCell) -> Any:
+    def _run(self, chosen: options.CellOptions, prepared: PreparedCell | MapPlan) -> Any:
         try:
             endpoint = self._endpoint(chosen)
-            if chosen.explain:
+            if chosen.explain and isinstance(prepared, MapPlan):
+                return explain.of_map(self.session, endpoint, prepared, chosen)
+            if chosen.explain and isinstance(prepared, PreparedCell):
                 return explain.of_cell(self.session, endpoint, prepared, chosen)
-            run = CellRun(self.session, endpoint, prepared, chosen)
+            run = run_of(self.session, endpoint, prepared, chosen)
         except FuncxError as error:
             raise self.session.presented(error) from None
         if chosen.is_async:
             return self._started(run, chosen)
-        screen = running_screen(self.shell, quiet=chosen.quiet)
-        return self._shown(run.run(self.shell.user_ns, shell.place_of(self.shell), screen))
+        place, quiet = shell.place_of(self.shell), chosen.quiet
+        if isinstance(run, CellMapRun):
+            return self._shown(run.run(self.shell.user_ns, place, BackgroundShellScreen(self.shell, quiet=quiet)))
+        return self._shown(run.run(self.shell.user_ns, place, running_screen(self.shell, quiet=quiet)))
 
     def _look_around(self) -> None:
         """Note what is set in this kernel, and what the front end tells of the cell."""
@@ -113,7 +120,7 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
             running_screen(self.shell, quiet=False).notice(f"{instead_of} is offline: running on {found.name} instead.")
         return found
 
-    def _started(self, run: CellRun, chosen: options.CellOptions) -> CellTask:
+    def _started(self, run: CellRun | CellMapRun, chosen: options.CellOptions) -> CellTask | CellMapTask:
         screen = BackgroundShellScreen(self.shell, quiet=chosen.quiet)
         task = run.start(self.shell.user_ns, shell.place_of(self.shell), screen)
         if chosen.name:
@@ -138,7 +145,7 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
             setattr(self, name, self.session.configuration.here.get(name))
         return shown
 
-    def _prepare(self, line: str, cell: str, chosen: options.CellOptions) -> PreparedCell:
+    def _prepare(self, line: str, cell: str, chosen: options.CellOptions) -> PreparedCell | MapPlan:
         notebook, code = shell.notebook_of(self.shell), None
         if chosen.is_shell:
             code, chosen = python_for(cell, chosen, notebook)
@@ -146,15 +153,17 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
 
     def _prepared_line(
         self, line: str, asked: LineForm, chosen: options.CellOptions, notebook: Notebook
-    ) -> PreparedCell:
+    ) -> PreparedCell | MapPlan:
         code = asked.expression
         if chosen.is_shell:
             code, chosen = python_for(code, chosen, notebook)
         return self._prepared(shell.line_text(self.shell, line, code, silent=asked.silent), chosen, notebook)
 
-    def _prepared(self, text: CellText, chosen: options.CellOptions, notebook: Notebook) -> PreparedCell:
+    def _prepared(self, text: CellText, chosen: options.CellOptions, notebook: Notebook) -> PreparedCell | MapPlan:
         try:
-            return prepare(text, chosen, notebook, shell.figure_style())
+            if chosen.map is None:
+                return prepare(text, chosen, notebook, shell.figure_style())
+            return plan_map(text, chosen, chosen.map, notebook, shell.figure_style())
         except SyntaxError as error:
             shell.show_without_frames(self.shell, error)
             raise
@@ -163,6 +172,15 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
         if finished.value is not None and not finished.is_plain:
             self.values.expect(finished.value, finished.shown)
         return finished.value
+
+
+def run_of(
+    session: Session, endpoint: Endpoint, prepared: PreparedCell | MapPlan, chosen: options.CellOptions
+) -> CellRun | CellMapRun:
+    """Return what runs the cell, once or for each element."""
+    if isinstance(prepared, MapPlan):
+        return CellMapRun(session, endpoint, prepared, chosen)
+    return CellRun(session, endpoint, prepared, chosen)
 
 
 FuncxMagics.funcx.__doc__ = f"""Run this cell on an endpoint.

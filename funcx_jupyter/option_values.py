@@ -8,8 +8,10 @@ from typing import Final
 
 from funcx_core.errors import InvalidId
 from funcx_core.ids import ContainerId, parse_id
+from funcx_core.protocol.ranges import MOST_CALLS
 from funcx_core.protocol.resources import Resources, priority_fault
 from funcx_core.sdk.options import as_resources
+from funcx_jupyter.cellmaps.clause import MapClause, parse_clause
 
 ALL: Final = "*"
 
@@ -104,3 +106,18 @@ def _number(text: str) -> float:
     except ValueError:
         raise ValueError(f"'{text.strip()}' is not a number; write it such as cpus=4,mem=8,gpu=1") from None
     return int(number) if number.is_integer() else number
+
+
+def clause(text: str) -> MapClause:
+    """Return what a cell is mapped over."""
+    try:
+        return parse_clause(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def chunk(text: str) -> int:
+    """Return how many elements travel as one."""
+    if not text.isdigit() or not 0 < int(text) <= MOST_CALLS:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 to {MOST_CALLS:,}")
+    return int(text)

@@ -14,6 +14,7 @@ import msgspec
 from funcx_core.ids import ContainerId
 from funcx_core.protocol.resources import Resources
 from funcx_jupyter import option_values
+from funcx_jupyter.cellmaps.clause import MapClause
 from funcx_jupyter.errors import MagicArgumentError
 from funcx_jupyter.session.environment import OFF, STRICT, WARN
 
@@ -51,6 +52,8 @@ class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
         is_async: return at once, with a task to wait for.
         name: what the task is called; an asynchronous cell assigns it.
         after: names or ids of tasks that must succeed before the cell starts.
+        map: run once for each element of something, with a variable bound to it.
+        chunk: elements that travel as one; None to measure.
         cache: attach to the task of this cell that runs already, if nothing has changed since.
     """
 
@@ -78,6 +81,8 @@ class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
     is_async: bool = False
     name: str = ""
     after: tuple[str, ...] = ()
+    map: MapClause | None = None
+    chunk: int | None = None
 
 
 class Option(msgspec.Struct, frozen=True):
@@ -135,6 +140,18 @@ def _parser() -> _Parser:
         type=option_values.tasks,
         default=(),
         help="start when these tasks have succeeded: names or ids, of cells sent with -a",
+    )
+    add(
+        "--map",
+        metavar="v=iterable",
+        type=option_values.clause,
+        help="run once for each element, with v bound to it; the value and -o are lists\nsuch as --map seed=range(200)",
+    )
+    add(
+        "--chunk",
+        metavar="N",
+        type=option_values.chunk,
+        help="with --map: elements that travel as one (default: measured)",
     )
     offline = parser.add_mutually_exclusive_group()
     offline.add_argument(
@@ -256,7 +273,7 @@ def parse_cell_line(line: str, defaults: Mapping[str, Any] = MappingProxyType({}
     Raises:
         MagicArgumentError: naming what is wrong and what was probably meant.
     """
-    return _options(_parsed(line, defaults))
+    return fitting(_options(_parsed(line, defaults)))
 
 
 def given(line: str) -> dict[str, Any]:
@@ -304,7 +321,24 @@ def _options(found: Any) -> CellOptions:
         is_async=found.is_async,
         name=found.name or "",
         after=found.after,
+        map=found.map,
+        chunk=found.chunk,
     )
+
+
+def fitting(options: CellOptions) -> CellOptions:
+    """Return the options, which go together.
+
+    Raises:
+        MagicArgumentError: naming two that do not.
+    """
+    if options.chunk is not None and options.map is None:
+        raise MagicArgumentError("Argument --chunk: it goes with --map only. See `%%funcx?`.")
+    if options.map is not None and options.after:
+        raise MagicArgumentError(
+            "Argument --after: elements of --map wait for no other tasks. `%funcx wait` first, then run the cell. See `%%funcx?`."
+        )
+    return options
 
 
 def _checked_names(text: str) -> tuple[str, ...]:

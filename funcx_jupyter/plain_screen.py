@@ -57,6 +57,12 @@ class PlainScreen:
         """Return a line for progress bars."""
         return TerminalBars()
 
+    def conclude(self, header: Header, text: str) -> None:
+        """Show all at the end, where nothing could be changed in place."""
+        if text:
+            sys.stdout.write(f"{text}\n")
+        self.header(header, last=True)
+
     def notice(self, text: str) -> None:
         """Print one line that the user should not miss."""
         sys.stderr.write(f"{text}\n")

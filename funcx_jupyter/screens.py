@@ -217,6 +217,11 @@ class BackgroundShellScreen:
         """Whether it can be changed after its cell."""
         return self._publisher is not None
 
+    @property
+    def stop_key(self) -> str:
+        """What the user presses to stop the cell."""
+        return "■" if hasattr(self._shell, "kernel") else "Ctrl-C"
+
     def open(self, header: Header) -> None:
         """Show what is to be changed later."""
         self._last = header
@@ -238,6 +243,12 @@ class BackgroundShellScreen:
     def output(self, bundle: dict[str, str]) -> None:
         """Change the block of output."""
         self._publish(bundle, self._output_id, update=True)
+
+    def conclude(self, header: Header, text: str) -> None:
+        """Show all at the end, where nothing could be changed in place."""
+        ShellScreen(self._shell, quiet=self._quiet).header(header, first=True, last=True)
+        if text:
+            sys.stdout.write(f"{text}\n")
 
     def notice(self, text: str) -> None:
         """Show one line that the user should not miss."""

@@ -38,6 +38,8 @@ def python_for(script: str, options: CellOptions, notebook: Notebook) -> tuple[s
     names = tuple(name for name in options.inputs or () if name not in options.exclude)
     for name in names:
         _check(name, notebook)
+    if options.map is not None:
+        names = (*names, options.map.variable)  # It is there for each element, not here.
     variables = ", ".join(f"{name!r}: {name}" for name in names)
     run = '__import__("funcx_core.commands.script", fromlist=["run_script"]).run_script'
     return f"{run}({script!r}, {{{variables}}})\n", structs.replace(options, inputs=names, exclude=())

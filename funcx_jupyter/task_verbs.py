@@ -6,6 +6,8 @@ from typing import Any
 
 from funcx_core.ids import TaskId
 from funcx_core.protocol.task import EventKind
+from funcx_jupyter import map_verbs
+from funcx_jupyter.cellmaps.task import CellMapTask
 from funcx_jupyter.desk import Desk
 from funcx_jupyter.display import words
 from funcx_jupyter.display.tables import Text
@@ -23,6 +25,8 @@ _PRINTED = frozenset({EventKind.STDOUT.value, EventKind.STDERR.value, EventKind.
 def attach(desk: Desk, *names: str) -> Any:
     """Show tasks again from their first line, and take their outputs; without TASK those that this kernel does not know yet."""
     attacher = _attacher(desk)
+    if len(names) == 1 and (found := map_verbs.map_named(desk, names[0])) is not None:
+        return map_verbs.attach(desk, found)
     if len(names) == 1:
         return desk.shown(attacher.one(names[0]))
     return Text(attacher.several(names) if names else attacher.everything())
@@ -31,7 +35,9 @@ def attach(desk: Desk, *names: str) -> Any:
 def wait(desk: Desk, *names: str) -> Text:
     """Wait for tasks to end, and take their outputs; without TASK for all asynchronous cells of this kernel. If one failed, raise that."""
     attacher = _attacher(desk)
-    tasks = [attacher.handle(name) for name in names] or list(desk.session.asynchronous.values())
+    tasks: list[CellTask | CellMapTask] = [
+        map_verbs.map_named(desk, name) or attacher.handle(name) for name in names
+    ] or [*desk.session.asynchronous.values(), *(one for one in desk.session.maps.values() if one.is_async)]
     if not tasks:
         return Text("There is nothing to wait for: no asynchronous cell (`%%funcx -a`) was started here.")
     failed = [error for task in tasks if (error := _ended(task)) is not None]
@@ -43,7 +49,7 @@ def wait(desk: Desk, *names: str) -> Text:
     return Text(", ".join(told))
 
 
-def _ended(task: CellTask) -> BaseException | None:
+def _ended(task: CellTask | CellMapTask) -> BaseException | None:
     """Return what the task raised, after all it has shown is shown; take its outputs if it succeeded."""
     task.wait_until_shown()
     if (error := task.exception()) is None:
@@ -51,9 +57,13 @@ def _ended(task: CellTask) -> BaseException | None:
     return error
 
 
-def rerun(desk: Desk, name: str, *, e: str | None = None, a: bool = False) -> Any:
-    """Run a cell of this kernel again with the inputs that it had; -e on another endpoint, -a without waiting."""
+def rerun(desk: Desk, name: str, *, e: str | None = None, a: bool = False, failed: bool = False) -> Any:
+    """Run a cell of this kernel again with the inputs that it had; -e on another endpoint, -a without waiting, --failed of a map only what has no value."""
     session = desk.session
+    if (found := map_verbs.map_named(desk, name)) is not None:
+        return map_verbs.rerun(desk, found, e=e, a=a, failed=failed)
+    if failed:
+        raise MagicArgumentError(f"--failed is for maps; task {words.short_id(session.find_task(name))} is none.")
     endpoint = None if e is None else session.endpoint(e)
     mailbox = Mailbox(session.background.news if a else None)
     submission, future = session.resubmit(session.find_task(name), mailbox, endpoint)
@@ -73,6 +83,8 @@ def _attacher(desk: Desk) -> Attacher:
 
 def result(desk: Desk, name: str, *, o: bool = False) -> Any:
     """Return the value of a task; of a cell, that of its last expression. With -o also assign its outputs."""
+    if (found := map_verbs.map_named(desk, name)) is not None:
+        return map_verbs.result(desk, found, assigns=o)
     task_id = desk.session.find_task(name)
     submission = desk.session.find_submission(task_id)
     wanted = submission.outputs if o and submission is not None else []
@@ -92,7 +104,10 @@ def cancel(desk: Desk, *names: str, all: bool = False) -> Text:  # noqa: A002 - 
         raise MagicArgumentError("Name the tasks to stop, or all: `%funcx cancel TASK` or `%funcx cancel --all`.")
     task_ids = [desk.session.find_task(name) for name in names] if names else _open_tasks(desk)
     for task_id in task_ids:
-        desk.session.connection.cancel(task_id)
+        if (found := map_verbs.map_named(desk, task_id)) is not None:
+            found.cancel()
+        else:
+            desk.session.connection.cancel(task_id)
     if not task_ids:
         return Text("No task of this kernel is known to run.")
     what = "task" if len(task_ids) == 1 else "tasks"
@@ -105,6 +120,8 @@ def _open_tasks(desk: Desk) -> list[TaskId]:
 
 def logs(desk: Desk, name: str) -> Text:
     """Show what a task has printed."""
+    if (found := map_verbs.map_named(desk, name)) is not None:
+        return Text(found.logs().rstrip("\n") or f"Map {words.short_id(found.task_id)} has printed nothing yet.")
     task_id = desk.session.find_task(name)
     printed = [event["body"] for event in desk.session.connection.events(task_id) if event["kind"] in _PRINTED]
     return Text("".join(printed) or f"Task {words.short_id(task_id)} has printed nothing.")

@@ -19,6 +19,9 @@ def status(desk: Desk) -> Table:
     still_open = [record for record in desk.session.tasks.values() if not record.state.is_terminal]
     known = desk.session.connection.states([record.task_id for record in still_open]) if still_open else {}
     for record in still_open:
+        if (cell_map := desk.session.maps.get(record.task_id)) is not None:
+            record.state = cell_map.state
+            continue
         said = str(known.get(record.task_id, {}).get("status", ""))
         record.state = TaskState(said) if said in set(TaskState) else record.state  # It may be deleted by now.
     rows = [
@@ -88,7 +91,7 @@ VERBS: Final[dict[str, Verb]] = {
         name_verbs.magic, ("[NAME]", "[-e ENDPOINT]", "[OPTION...]", "[--save user|project]", "[--unset]"), True
     ),
     "pick": Verb(pick),
-    "rerun": Verb(task_verbs.rerun, ("TASK", "[-e ENDPOINT]", "[-a]")),
+    "rerun": Verb(task_verbs.rerun, ("TASK", "[-e ENDPOINT]", "[-a]", "[--failed]")),
     "explain": Verb(explain_, ("[TASK]",)),
     "monitor": Verb(monitor, ("[GROUP]",)),
     "panel": Verb(monitor, ("[GROUP]",)),

@@ -63,6 +63,8 @@ class CellPickler(pickle.Pickler):
             return importlib.import_module, (thing.__name__,)
         if isinstance(thing, functools._lru_cache_wrapper):  # noqa: SLF001 - it has no public name
             return rebuild.make_cached, (thing.__wrapped__, thing.cache_parameters())
+        if isinstance(thing, tuple) and _is_row(type(thing)):
+            return rebuild.make_row, (type(thing).__name__, type(thing)._fields, *thing)  # type: ignore[attr-defined]
         return NotImplemented
 
     def _function(self, function: FunctionType) -> Any:
@@ -134,6 +136,16 @@ def _importable(thing: Any) -> bool:
         return functools.reduce(getattr, thing.__qualname__.split("."), sys.modules[thing.__module__]) is thing
     except (KeyError, AttributeError):
         return False
+
+
+def _is_row(cls: type) -> bool:
+    """Whether this is a named tuple that a library has made for one table, as pandas does for `itertuples`: nothing knows its class."""
+    return (
+        cls.__bases__ == (tuple,)
+        and cls.__module__ not in NOTEBOOK_MODULES
+        and not _importable(cls)
+        and hasattr(cls, "_fields")
+    )
 
 
 def _notebook_text(filename: str) -> str | None:

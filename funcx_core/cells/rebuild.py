@@ -14,6 +14,7 @@ import io
 import marshal
 import pickle
 import sys
+from collections import namedtuple
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -223,6 +224,16 @@ def exception_from_home(name: str, args: tuple[Any, ...], fields: dict[str, Any]
     error.args = args
     error.__dict__.update(fields)
     return error
+
+
+def make_row(name: str, fields: tuple[str, ...], *values: Any) -> Any:
+    """Return a named tuple. Rows of one table have one class."""
+    return _row_class(name, fields)._make(values)
+
+
+@functools.lru_cache(maxsize=256)
+def _row_class(name: str, fields: tuple[str, ...]) -> Any:
+    return namedtuple(name, fields, module=__name__)  # noqa: PYI024 - the fields are those of somebody's table
 
 
 def make_cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:

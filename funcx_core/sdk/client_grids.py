@@ -55,7 +55,7 @@ class GridMethods(MapMethods):
         if not 0 <= retries <= _MOST_RETRIES:
             raise UsageError(f"retries is {retries}; 0 to {_MOST_RETRIES} are possible.")
         record = GridRecord(points_of(points, how=how, sample=sample, seed=seed), retries)
-        calls = self._map_maker().submit(
+        calls = self.map_maker().submit(
             fn,
             iter(record.points),
             endpoint_id=EndpointId(self._only_endpoint() if endpoint_id is None else self.find_endpoint(endpoint_id)),

@@ -63,7 +63,7 @@ class MapMethods(TaskMethods):
             SerializationError: the function or an argument cannot be sent.
             EndpointNotFound: it is unknown.
         """
-        return self._map_maker().run(
+        return self.map_maker().run(
             fn,
             iterables,
             endpoint_id=EndpointId(self._only_endpoint() if endpoint_id is None else self.find_endpoint(endpoint_id)),
@@ -121,13 +121,14 @@ class MapMethods(TaskMethods):
         Raises:
             MapNotFound: there is none, or it is not yours.
         """
-        return self._map_maker().find(map_id)
+        return self.map_maker().find(map_id)
 
     def get_maps(self, limit: int = 50) -> list[dict[str, Any]]:
         """Return your newest maps, newest first: ``map_id``, ``name``, ``size``, ``endpoint_id``, ``received`` and more."""
         return list(self._web.get("maps", query=f"limit={limit:d}")["maps"])
 
-    def _map_maker(self) -> MapMaker:
+    def map_maker(self) -> MapMaker:
+        """Return what makes and finds maps, for those who build on them."""
         from funcx_core.sdk.maps import MapAccess, MapMaker  # noqa: PLC0415 - for those who map
 
         stream = self._results_stream()  # a new one after `close`, and in a forked child

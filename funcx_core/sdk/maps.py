@@ -20,7 +20,7 @@ import msgspec
 from funcx_core.errors import FuncxError, TaskCancelled, TaskPending, UsageError
 from funcx_core.ids import EndpointId, FunctionId, GroupId, MapId, TaskId, new_group_id, new_map_id, parse_id
 from funcx_core.protocol.payload import VALUE
-from funcx_core.protocol.task import TaskError, TaskOptions, TaskResult, TaskState
+from funcx_core.protocol.task import Function, TaskError, TaskOptions, TaskResult, TaskState
 from funcx_core.sdk.futures import FuncXFuture
 from funcx_core.sdk.ledger import MapRoute
 from funcx_core.sdk.map_feed import Range, feed
@@ -401,7 +401,7 @@ class MapMaker:
 
     def submit(
         self,
-        fn: Callable[..., Any],
+        fn: Callable[..., Any] | Function,
         calls: Iterator[tuple[Any, ...]],
         *,
         endpoint_id: EndpointId,
@@ -410,11 +410,12 @@ class MapMaker:
         options: TaskOptions,
         about: bytes = b"",
         pack: Callable[[list[tuple[Any, ...]]], bytes] = pack_range,
+        map_id: MapId | None = None,
     ) -> FuncXMap:
         """Submit the calls as a new map.
 
         Args:
-            fn: the function.
+            fn: the function; a `Function` is one that is packed already.
             calls: for each call what `pack` takes: for the usual one, its positional arguments.
             endpoint_id: where to.
             chunksize: calls per task, or ``"auto"``.
@@ -422,11 +423,12 @@ class MapMaker:
             options: of the tasks.
             about: kept by the service, for whoever finds the map later.
             pack: makes the payload of a range.
+            map_id: what it is to be known by; a new id if it is None.
         """
         sizes = RangeSizes(chunksize)
-        function_id = self._registry.function_id(fn)
+        function_id = self._registered(fn)
         reader = self.access.reader_of(endpoint_id)
-        route = MapRoute(endpoint_id, new_group_id(), options, reader, new_map_id(), function_id, name, about)
+        route = MapRoute(endpoint_id, new_group_id(), options, reader, map_id or new_map_id(), function_id, name, about)
         made = FuncXMap(self.access, route)
         try:
             for one in feed(self.access.stream, route, calls, sizes, pack):
@@ -440,10 +442,25 @@ class MapMaker:
             raise
         return made
 
+    def _registered(self, fn: Callable[..., Any] | Function) -> FunctionId:
+        if not isinstance(fn, Function):
+            return self._registry.function_id(fn)
+        self.access.stream.register(fn)  # Nobody looks for it again, so nothing keeps its body here.
+        return fn.function_id
+
+    def row(self, map_id: str) -> dict[str, Any]:
+        """Return what the service tells of a map.
+
+        Raises:
+            MapNotFound: there is none, or it is not yours.
+        """
+        found: dict[str, Any] = self.access.web.get("maps", map_id)
+        return found
+
     def find(self, map_id: str) -> FuncXMap:
         """Return a map of this user that was submitted before; see `FuncXClient.get_map`."""
         known = MapId(parse_id(map_id, "map id"))
-        row = self.access.web.get("maps", known)
+        row = self.row(known)
         reader = self.access.reader_of(row["endpoint_id"])
         route = MapRoute(
             endpoint_id=EndpointId(row["endpoint_id"]),

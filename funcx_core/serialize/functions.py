@@ -76,6 +76,11 @@ def pack_function(function: Any) -> bytes:
     return PackedFunction(function).body
 
 
+def pack_callable(thing: Callable[..., Any]) -> bytes:
+    """Return the body of a callable object whose class is part of this release: it goes by name with its state."""
+    return pack_buffers([_METHOD_BY_NAME + to_base64(pickle.dumps(thing, _TEXT_PROTOCOL))]).encode()
+
+
 def unpack_function(body: bytes) -> Callable[..., Any]:
     """Return the function in a body, by whichever client it was made.
 

@@ -48,6 +48,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     verbose: bool = False
     endpoint_id: str = ""
     name: str = ""
+    elements: str = ""
 
     def status(self) -> str:
         """Return the state in words, with its time."""
@@ -98,6 +99,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         found = []
         if self.name:
             found.append(self.name)
+        if self.elements:
+            found.append(self.elements)
         if self.inputs:
             found.append(f"in: {self.inputs}")
         if self.outputs:

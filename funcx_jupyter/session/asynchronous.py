@@ -21,11 +21,18 @@ class BackgroundScreen(LiveScreen, Screen, Protocol):
     def is_live(self) -> bool:
         """Whether it can be changed after its cell. A terminal cannot, nor can what `%%capture` took."""
 
+    @property
+    def stop_key(self) -> str:
+        """What the user presses to stop the cell."""
+
     def open(self, header: Header) -> None:
         """Show what is to be changed later. To be called by the main thread, once."""
 
     def show_again(self) -> None:
         """Show the header line in another place, too."""
+
+    def conclude(self, header: Header, text: str) -> None:
+        """Show all at the end, where nothing could be changed in place."""
 
 
 def show_in_background(

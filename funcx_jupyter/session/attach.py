@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from funcx_core.errors import TaskNotFound
-from funcx_core.ids import EndpointId, GroupId, TaskId
+from funcx_core.errors import MapNotFound, TaskNotFound
+from funcx_core.ids import EndpointId, GroupId, MapId, TaskId
 from funcx_core.protocol.task import TaskState
 from funcx_core.sdk.futures import FuncXFuture
+from funcx_jupyter.cellmaps.run import attach_map, state_of_map
+from funcx_jupyter.cellmaps.task import CellMapTask
 from funcx_jupyter.display import words
 from funcx_jupyter.display.header import Header
 from funcx_jupyter.errors import CellInterrupted
@@ -52,6 +54,8 @@ class Attacher:
             TaskNotFound: there is no such task.
         """
         submission = self._submission(name)
+        if submission.map_of:
+            return self.map_of(submission).follow()
         return self._follow(submission, self._known(submission.task_id))
 
     def several(self, names: Sequence[str]) -> str:
@@ -68,7 +72,8 @@ class Attacher:
         return self._report(found, "tasks of this notebook", replays_all=False)
 
     def _report(self, found: list[Submission], what: str, *, replays_all: bool) -> str:
-        states = self._session.connection.states([one.task_id for one in found])
+        states = self._session.connection.states([one.task_id for one in found if not one.map_of])
+        states |= {one.task_id: {"status": state} for one in found if one.map_of and (state := self._map_state(one))}
         told, notes = [], []
         at_first = frozenset(self._namespace)
         newest = {
@@ -106,7 +111,19 @@ class Attacher:
             self._screen().notice(f"{words.short_id(submission.task_id)}: {type(error).__name__}: {error}")
         return self._session.tasks[submission.task_id].state
 
+    def map_of(self, submission: Submission) -> CellMapTask:
+        """Return a handle on a cell's map, which is shown in a place of its own."""
+        return attach_map(self._session, submission, self._namespace, self._background())
+
+    def _map_state(self, submission: Submission) -> TaskState | None:
+        try:
+            return state_of_map(self._session.connection.find_map(MapId(submission.task_id)).progress())
+        except MapNotFound:
+            return None
+
     def _follow(self, submission: Submission, known: dict[str, Any]) -> Finished:
+        if submission.map_of:
+            return self.map_of(submission).follow()
         if self._session.wait_for_handle(submission.task_id):
             known = self._known(submission.task_id)
         watched = self._watch(submission, known, Mailbox())
@@ -124,8 +141,15 @@ class Attacher:
 
     def _bind(self, submission: Submission, known: dict[str, Any]) -> list[str]:
         """Show a task that runs while other cells do, and give it its name again."""
+        if submission.map_of:
+            running = self.map_of(submission)
+            running.follow_in_background()
+            return self._named(submission, running)
         watched = self._watch(submission, known, Mailbox(self._session.background.news))
         handle = show_in_background(self._session, watched, self._background(), self._namespace, submission.name)
+        return self._named(submission, handle)
+
+    def _named(self, submission: Submission, handle: CellTask | CellMapTask) -> list[str]:
         if not submission.name:
             return [f"{words.short_id(submission.task_id)} attached."]
         self._namespace[submission.name] = handle
@@ -148,7 +172,10 @@ class Attacher:
         if state is not TaskState.SUCCESS or not names:
             return []
         kept = [f"`{name}` stays as it is here." for name in names if name in kept_names]
-        if missing:
+        if missing and submission.map_of:
+            lists = self.map_of(submission).grid.collected_by_end()
+            self._namespace.update({name: lists[name] for name in missing})
+        elif missing:
             is_trusted = self._session.connection.trusts(submission.endpoint_id)
             value = self._session.connection.result(submission.task_id)
             opened = open_outcome(value, submission.outputs, self._namespace, is_trusted=is_trusted)

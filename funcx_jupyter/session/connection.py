@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from funcx_core.cells.spec import CellSpec
 from funcx_core.errors import AuthRequired, FuncxError, NotConfigured, NotFound, ServiceUnavailable
-from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, new_function_id, new_group_id
+from funcx_core.ids import EndpointId, FunctionId, GroupId, MapId, TaskId, new_function_id, new_group_id
 from funcx_core.protocol.client import Limits
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.environment import Environment
@@ -24,6 +24,9 @@ from funcx_core.serialize import pack_call, pack_function
 from funcx_jupyter.errors import AuthError, NotConnectedError, shown_in_one_line
 from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.session.sign_in import of_sign_in
+
+if TYPE_CHECKING:
+    from funcx_core.sdk.maps import FuncXMap
 
 NOT_CONNECTED: Final = "No funcX service is configured. Start one here with `%funcx start local`, or connect with `%funcx connect https://host`."
 
@@ -67,6 +70,23 @@ class Connection(Protocol):
         task_id: TaskId | None = None,
     ) -> FuncXFuture:
         """Run a cell, as the task of this id."""
+
+    def submit_map(
+        self,
+        map_id: MapId,
+        endpoint_id: EndpointId,
+        function: Function,
+        calls: Iterator[tuple[Any, ...]],
+        *,
+        chunksize: int | str,
+        name: str,
+        options: TaskOptions,
+        about: bytes,
+    ) -> FuncXMap:
+        """Run a cell once for each element, as the map of this id; return when the service has all of it."""
+
+    def find_map(self, map_id: MapId) -> FuncXMap:
+        """Return a map that was submitted before."""
 
     def watch(self, task_id: TaskId, group_id: GroupId, endpoint_id: EndpointId, listener: TaskListener) -> FuncXFuture:
         """Follow a task that was submitted before, with all its events from the first."""
@@ -201,6 +221,39 @@ class ServiceConnection:
         except FuncxError as error:
             self.close()  # It has ended for good: the next cell gets a new one.
             raise shown_in_one_line(error) from None
+
+    def submit_map(
+        self,
+        map_id: MapId,
+        endpoint_id: EndpointId,
+        function: Function,
+        calls: Iterator[tuple[Any, ...]],
+        *,
+        chunksize: int | str,
+        name: str,
+        options: TaskOptions,
+        about: bytes,
+    ) -> FuncXMap:
+        """Run a cell once for each element, as the map of this id; return when the service has all of it."""
+        try:
+            made: FuncXMap = self.client.map_maker().submit(
+                function,
+                calls,
+                endpoint_id=endpoint_id,
+                chunksize=chunksize,
+                name=name,
+                options=options,
+                about=about,
+                map_id=map_id,
+            )
+        except FuncxError as error:
+            raise shown_in_one_line(error) from None
+        return made
+
+    def find_map(self, map_id: MapId) -> FuncXMap:
+        """Return a map that was submitted before."""
+        found: FuncXMap = self.client.map_maker().find(map_id)
+        return found
 
     def watch(self, task_id: TaskId, group_id: GroupId, endpoint_id: EndpointId, listener: TaskListener) -> FuncXFuture:
         """Follow a task that was submitted before, with all its events from the first."""

@@ -52,6 +52,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
         name: what an asynchronous cell's task was to be called.
         is_async: whether the cell returned at once.
         filename: the name under which the kernel knew the cell.
+        map_of: the variable that is bound to each element, if `task_id` is that of a map; else empty.
     """
 
     task_id: TaskId
@@ -68,6 +69,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     name: str = ""
     is_async: bool = False
     filename: str = ""
+    map_of: str = ""
 
     @property
     def cell(self) -> str:

@@ -22,6 +22,11 @@ class LeftBehind:
         self._shown = shown
         self._reason = reason
 
+    @classmethod
+    def of_text(cls, text: str, reason: str) -> LeftBehind:
+        """Return one for a value of which only its text is known."""
+        return cls(Bundle({"text/plain": text}), reason)
+
     def __repr__(self) -> str:
         text = self._shown.data.get("text/plain", "") if self._shown else ""
         return f"{text}\n(not sent back: {self._reason})".lstrip()

@@ -9,7 +9,7 @@ import msgspec
 
 from funcx_core.cells.spec import CellSpec, FigureStyle
 from funcx_jupyter.capture.imports import Import, imports_of
-from funcx_jupyter.capture.names import CellNames, analyse
+from funcx_jupyter.capture.names import CellNames, NameUse, analyse
 from funcx_jupyter.capture.values import Captured, Notebook, choose_inputs, pack
 from funcx_jupyter.display import words
 from funcx_jupyter.errors import CaptureError, LargeInputError
@@ -51,8 +51,10 @@ class PreparedCell(msgspec.Struct, frozen=True):
     imports: tuple[Import, ...] = ()
 
 
-def prepare(text: CellText, options: CellOptions, notebook: Notebook, figures: FigureStyle) -> PreparedCell:
-    """Return the cell with everything that goes with it.
+def prepare(
+    text: CellText, options: CellOptions, notebook: Notebook, figures: FigureStyle, *, also: tuple[str, ...] = ()
+) -> PreparedCell:
+    """Return the cell with everything that goes with it. `also`: names that go along whether the cell uses them or not.
 
     Raises:
         SyntaxError: with the visible line.
@@ -63,6 +65,8 @@ def prepare(text: CellText, options: CellOptions, notebook: Notebook, figures: F
     uses = choose_inputs(
         names, notebook, listed=options.inputs, exclude=options.exclude, may_be_undefined=options.env == OFF
     )
+    known = {use.name for use in uses}
+    uses += [NameUse(name, 0, required=False) for name in also if name not in known and notebook.has(name)]
     outputs = choose_outputs(options.outputs, names)
     captured = pack(uses, notebook, exclude=options.exclude)
     spec = CellSpec(

@@ -10,7 +10,7 @@ import msgspec
 
 from funcx_core.cells.spec import CellSpec
 from funcx_core.errors import FuncxError, TaskNotFound, UsageError
-from funcx_core.ids import EndpointId, TaskId, new_task_id
+from funcx_core.ids import EndpointId, MapId, TaskId, new_task_id
 from funcx_core.protocol.environment import Environment
 from funcx_core.protocol.task import TaskOptions, TaskState
 from funcx_core.sdk.futures import FuncXFuture
@@ -26,6 +26,7 @@ from funcx_jupyter.session.watch import Mailbox
 from funcx_jupyter.settings.layers import Configuration
 
 if TYPE_CHECKING:
+    from funcx_jupyter.cellmaps.task import CellMapTask
     from funcx_jupyter.session.cell_task import CellTask
 
 _MOST_TASKS = 1000
@@ -73,6 +74,7 @@ class Session:
         self.recall = Recall()
         self.background = Background()
         self.asynchronous: dict[TaskId, CellTask] = {}
+        self.maps: dict[TaskId, CellMapTask] = {}
         self.environments = Environments(self._ask_environments, time.monotonic)
         self.told: set[str] = set()
         self._kept = 0
@@ -150,6 +152,7 @@ class Session:
             oldest = next(iter(self.tasks))
             self._forget_inputs(self.tasks.pop(oldest))
             self.asynchronous.pop(oldest, None)
+            self.maps.pop(oldest, None)
         for old in self.tasks.values():
             if self._kept <= _MOST_KEPT:
                 break
@@ -193,12 +196,14 @@ class Session:
         for known in reversed(self.recall.submissions(wanted.service)):
             is_same = (known.cell_id, known.content) == (wanted.cell_id, wanted.content)
             if is_same and known.run_id != wanted.run_id and self.recall.end_of(known.task_id) is None:
-                return known if self._is_open(known.task_id) else None
+                return known if self._is_open(known) else None
         return None
 
-    def _is_open(self, task_id: TaskId) -> bool:
+    def _is_open(self, known: Submission) -> bool:
         try:
-            return not TaskState(self.connection.task(task_id)["status"]).is_terminal
+            if known.map_of:
+                return self.connection.find_map(MapId(known.task_id)).progress().open > 0
+            return not TaskState(self.connection.task(known.task_id)["status"]).is_terminal
         except FuncxError:
             return False  # The service never got it, or says by the submit what is wrong.
 

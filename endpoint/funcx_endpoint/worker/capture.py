@@ -17,7 +17,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from funcx_core.ids import TaskId
@@ -58,6 +59,29 @@ def is_capturing() -> bool:
     return _active is not None and _active.task_id is not None
 
 
+def running_task() -> TaskId | None:
+    """Return the task that runs in this process, if its events reach a user."""
+    return None if _active is None else _active.task_id
+
+
+@contextmanager
+def diverted(to: Callable[[EventKind, bytes], None]) -> Iterator[None]:
+    """Within this, what the running task prints and shows goes to `to` instead of its user: the kind of event, and its body.
+
+    Outside of a worker nothing is diverted. Output of C code is not, either.
+    """
+    capture = _active
+    if capture is None:
+        yield
+        return
+    capture.flush()
+    capture.divert(to)
+    try:
+        yield
+    finally:
+        capture.divert(None)
+
+
 class Capture:
     """Gathers what the task between `begin` and `end` shows, and gives it to `send` as `Output` records."""
 
@@ -75,6 +99,7 @@ class Capture:
         self._flusher_wanted = threading.Event()
         self._flusher: threading.Thread | None = None
         self._forked = False
+        self._diverted: Callable[[EventKind, bytes], None] | None = None
         self.task_id: TaskId | None = None
         self.stdout = _Stream(self, EventKind.STDOUT)
         self.stderr = _Stream(self, EventKind.STDERR)
@@ -113,6 +138,11 @@ class Capture:
             if self._dropped:
                 self._record(EventKind.TRUNCATED, b'{"bytes": %d}' % self._dropped)
 
+    def divert(self, to: Callable[[EventKind, bytes], None] | None) -> None:
+        """Give what is shown from now on to `to`; None to send it as usual. See the function `diverted`."""
+        with self._lock:
+            self._diverted = to
+
     def write(self, kind: EventKind, text: bytes) -> None:
         """Take UTF-8 text that the task wrote to a stream."""
         if self._forked:
@@ -120,6 +150,9 @@ class Capture:
             return
         with self._lock:
             if self.task_id is None:
+                return
+            if self._diverted is not None:
+                self._diverted(kind, text)
                 return
             if len(text) > self._room:
                 text = self._cut(text)
@@ -148,6 +181,9 @@ class Capture:
         """See the function `emit`."""
         with self._lock:
             if self.task_id is None or self._forked:
+                return
+            if self._diverted is not None:
+                self._diverted(kind, body)
                 return
             self._flush()
             if len(body) > self._max_event:

@@ -42,12 +42,12 @@ def run_cell(encoded: bytes) -> bytes:
     forget_those_gone()
     spec = spec_decoder.decode(encoded)
     if spec.requires:
-        _check(spec.requires)
+        check_requirements(spec.requires)
     if (own_bars := bars()) is not None:
         own_bars.choose(spec.progress)
     module = new_main(spec.filename)
     arrivals = Arrivals(module.__dict__)
-    shell = _shell()
+    shell = shell_of_cells()
     with as_main(module), shell.running(module, spec.figures), own_logging():
         bring_in(spec, arrivals)
         try:
@@ -62,13 +62,15 @@ def run_cell(encoded: bytes) -> bytes:
         return encode(_outcome(spec, arrivals, value, shown))
 
 
-def _check(requires: list[str]) -> None:
+def check_requirements(requires: list[str]) -> None:
+    """Raise unless the packages that the cell needs are here."""
     from funcx_core.cells.requirements import check_here  # noqa: PLC0415 - few cells need it
 
     check_here(requires, platform.node())
 
 
-def _shell() -> Shell:
+def shell_of_cells() -> Shell:
+    """Return what shows things for the cells of this process."""
     try:
         from funcx_endpoint.worker.cell_shell import CellShell  # noqa: PLC0415 - IPython is optional, and slow to import
     except ModuleNotFoundError:
@@ -77,7 +79,7 @@ def _shell() -> Shell:
 
 
 def _outcome(spec: CellSpec, arrivals: Arrivals, value: Any, shown: Bundle | None) -> CellOutcome:
-    sizes, values = _pickle_outputs(spec, arrivals)
+    sizes, values = pickle_outputs(spec, arrivals)
     room = min(spec.value_limit, spec.result_limit - len(values))
     pickled, why_not = (None, "") if value is None or spec.silent else pickle_last_value(value, arrivals, room)
     return CellOutcome(
@@ -93,7 +95,12 @@ def _outcome(spec: CellSpec, arrivals: Arrivals, value: Any, shown: Bundle | Non
     )
 
 
-def _pickle_outputs(spec: CellSpec, arrivals: Arrivals) -> tuple[list[int], bytes]:
+def pickle_outputs(spec: CellSpec, arrivals: Arrivals) -> tuple[list[int], bytes]:
+    """Return the size of the pickle of each output, and the pickles.
+
+    Raises:
+        NameError, ResultNotSerializable, ResultTooLarge: naming the output that is missing or cannot be sent.
+    """
     missing = [name for name in spec.outputs if name not in arrivals.namespace]
     if missing:
         raise NameError(f"`{missing[0]}` is named with -o, but the cell ended without assigning it.", name=missing[0])

@@ -133,18 +133,22 @@ class Grid:
         """
         _ = self.points[point]
         self.collect()
-        outcome = self._outcome(point)
+        outcome = self.outcome(point)
         if outcome.failed is not None:
             raise outcome.failed.exception()
         if outcome.state.is_open:
             raise TaskPending(outcome.state.value, task_id=self.grid_id)
         return outcome.value
 
+    def outcome(self, point: int) -> Outcome:
+        """Return what is known of a point, as of the last `collect`."""
+        return self._outcomes[point]
+
     def failures(self) -> dict[int, BaseException]:
         """Return the exceptions of the points that have none of a result by now, by number."""
         self.collect()
         with self._lock:
-            found = ((point, self._outcome(point).failed) for point in range(len(self)))
+            found = ((point, self.outcome(point).failed) for point in range(len(self)))
             return {point: failed.exception() for point, failed in found if failed is not None}
 
     # --- how it goes -------------------------------------------------------------------------------------------
@@ -260,7 +264,7 @@ class Grid:
         if not self._retries or not self._outcomes.counts()[PointState.FAILED]:
             return False
         if self._rounds is None:
-            self._rounds = max(self._outcome(point).attempts for point in range(len(self))) - 1
+            self._rounds = max(self.outcome(point).attempts for point in range(len(self))) - 1
         if self._rounds >= self._retries:
             return False
         self._map.wait(_SETTLE_SECONDS)
@@ -268,6 +272,9 @@ class Grid:
         again = self._map.resume(failed=True)
         self.collect()
         return bool(again)
+
+    def taken(self, points: list[int]) -> None:
+        """The outcomes of these points are known. Nothing to do here; it is for what builds on a grid."""
 
     def _hear(self, one: Range) -> None:
         self._ended.append(one)
@@ -303,15 +310,13 @@ class Grid:
         del self._open[one.task_id]
         run = Run(TaskId(ended.task_id), len(points), future.times)
         self._outcomes.ended(points, turn, results, run)
-
-    def _outcome(self, point: int) -> Outcome:
-        return self._outcomes[point]
+        self.taken(points)
 
     def _laid_out(self) -> tuple[Layout, list[dict[str, Any]]]:
         self.collect()
         with self._lock:
             self._look_who_runs()
-            outcomes = (self._outcome(point) for point in range(len(self)))
+            outcomes = (self.outcome(point) for point in range(len(self)))
             return rows(self.points.names, zip(self.points, outcomes, strict=True), self.endpoint)
 
 

@@ -1,0 +1,186 @@
+"""Runs a notebook cell once for each element of a map: `CellOfMap` calls this.
+
+Every element gets a namespace of its own with fresh copies of the captured variables, so none sees what another did, however they are dealt to
+workers. What an element prints and shows is gathered and goes home with its outcome: so it is grouped, and nothing is interleaved.
+"""
+
+from __future__ import annotations
+
+import platform
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Final
+
+from funcx_core.cells.elements import ElementOutcome, Piece, load_element
+from funcx_core.cells.rebuild import Arrivals, forget_those_gone, goes_home_by_name
+from funcx_core.cells.running import as_main, bring_in, compile_cell, new_main, pickle_last_value
+from funcx_core.cells.spec import spec_decoder
+from funcx_core.ids import TaskId
+from funcx_core.protocol.codec import encode
+from funcx_core.protocol.task import EventKind
+from funcx_endpoint.worker.capture import bars, diverted, running_task
+from funcx_endpoint.worker.cell import check_requirements, pickle_outputs, shell_of_cells
+from funcx_endpoint.worker.cell_logging import own_logging
+
+MOST_TEXT: Final = 8 * 1024
+MOST_SHOWN: Final = 256 * 1024
+"""Bytes of text, and of figures and tables, of one element that go home."""
+RANGE_TEXT: Final = 512 * 1024
+RANGE_SHOWN: Final = 1024 * 1024
+"""The same for all elements of one range: their values need the room."""
+_TOLD: Final = 1000
+"""Characters of what a failed element had printed that go with its exception."""
+_REPR: Final = 2000
+_TEXT: Final = (EventKind.STDOUT, EventKind.STDERR, EventKind.LOG)
+
+
+class Room:
+    """What elements may still show: bytes of text, and of the rest."""
+
+    def __init__(self, text: int, shown: int) -> None:
+        self.text = text
+        self.shown = shown
+
+
+class Gathered:
+    """What one element prints and shows, as far as there is room for it, here and in `shared`."""
+
+    def __init__(self, shared: Room) -> None:
+        self.hidden = 0
+        self._shared = shared
+        self._own = Room(MOST_TEXT, MOST_SHOWN)
+        self._pieces: list[tuple[EventKind, bytearray]] = []
+
+    def take(self, kind: EventKind, body: bytes) -> None:
+        """Keep this, if it is something to show. Bars are not: each would be one among hundreds."""
+        if kind in _TEXT:
+            self._take_text(kind, body)
+        elif kind is EventKind.DISPLAY:
+            self._take_shown(kind, body)
+
+    def _take_shown(self, kind: EventKind, body: bytes) -> None:
+        if len(body) > min(self._own.shown, self._shared.shown):
+            self.hidden += len(body)
+            return
+        self._own.shown -= len(body)
+        self._shared.shown -= len(body)
+        self._pieces.append((kind, bytearray(body)))
+
+    def _take_text(self, kind: EventKind, body: bytes) -> None:
+        kept = body[: max(0, min(self._own.text, self._shared.text))]
+        self._own.text -= len(kept)
+        self._shared.text -= len(kept)
+        self.hidden += len(body) - len(kept)
+        if not kept:
+            return
+        if self._pieces and self._pieces[-1][0] is kind:
+            self._pieces[-1][1].extend(kept)
+        else:
+            self._pieces.append((kind, bytearray(kept)))
+
+    def pieces(self) -> list[Piece]:
+        """Return what is kept, in order."""
+        return [Piece(kind, bytes(body)) for kind, body in self._pieces]
+
+    def text(self) -> str:
+        """Return the text that is kept."""
+        return b"".join(body for kind, body in self._pieces if kind in _TEXT).decode(errors="replace")
+
+
+class ElementRunner:
+    """Runs one cell for one element after the other; see `CellOfMap` for the arguments."""
+
+    def __init__(self, spec: bytes, variable: str, seconds: float | None) -> None:
+        self._spec = spec_decoder.decode(spec)
+        if self._spec.requires:
+            check_requirements(self._spec.requires)
+        self._code = compile_cell(self._spec)
+        self._variable = variable
+        self._seconds = seconds
+        self._hostname = platform.node()
+        self._range: TaskId | None = None
+        self._room = Room(0, 0)
+
+    def run(self, packed: Any) -> bytes:
+        """Run the cell for this element; returns an encoded `ElementOutcome`. Whatever the cell raises passes through."""
+        gathered = Gathered(self._shared_room())
+        try:
+            with diverted(gathered.take):
+                return encode(self._run(packed, gathered))
+        except Exception as error:
+            if (printed := gathered.text()).strip():
+                error.add_note(f"It had printed:\n{printed[-_TOLD:].rstrip()}")
+            raise
+
+    def _shared_room(self) -> Room:
+        if (now := running_task()) != self._range or now is None:
+            self._range, self._room = now, Room(RANGE_TEXT, RANGE_SHOWN)
+        return self._room
+
+    def _run(self, packed: Any, gathered: Gathered) -> ElementOutcome:
+        forget_those_gone()
+        spec, module = self._spec, new_main(self._spec.filename)
+        if (own_bars := bars()) is not None:
+            own_bars.choose(spec.progress)
+        arrivals = Arrivals(module.__dict__)
+        shell = shell_of_cells()
+        with as_main(module), shell.running(module, spec.figures), own_logging():
+            bring_in(spec, arrivals)
+            module.__dict__[self._variable] = load_element(packed, arrivals)
+            try:
+                with _limited(self._seconds):
+                    value = self._code.run(module.__dict__)
+            except Exception as error:
+                if (home_name := arrivals.home_name(type(error))) is not None:
+                    goes_home_by_name(type(error), home_name)
+                raise
+            finally:
+                shell.finish_figures()
+            return self._outcome(arrivals, value, gathered)
+
+    def _outcome(self, arrivals: Arrivals, value: Any, gathered: Gathered) -> ElementOutcome:
+        spec = self._spec
+        sizes, values = pickle_outputs(spec, arrivals)
+        room = min(spec.value_limit, spec.result_limit - len(values))
+        pickled, why_not = (None, "") if value is None or spec.silent else pickle_last_value(value, arrivals, room)
+        return ElementOutcome(
+            sizes=sizes,
+            values=values,
+            value=pickled,
+            text=repr(value)[:_REPR] if why_not else "",
+            left_behind=why_not,
+            pieces=gathered.pieces(),
+            hidden=gathered.hidden,
+            hostname=self._hostname,
+        )
+
+
+class _TimeIsUp(BaseException):
+    """Raised in the cell. It is no `Exception`, so that `except Exception` in a loop does not swallow it."""
+
+
+@contextmanager
+def _limited(seconds: float | None) -> Iterator[None]:
+    """Within this, no more than so many seconds pass.
+
+    Raises:
+        TimeoutError: they did.
+    """
+    if seconds is None:
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, _time_is_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    except _TimeIsUp:
+        raise TimeoutError(f"Stopped after {seconds:g} s (-t {seconds:g}).") from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _time_is_up(_number: int, _frame: FrameType | None) -> None:
+    raise _TimeIsUp

@@ -1,0 +1,1 @@
+"""Cells that run once for each element: `%%funcx --map v=iterable`."""

@@ -1,0 +1,146 @@
+"""The elements of a cell's map as the points of a grid, and what became of each."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from funcx_core.cells.elements import ElementOutcome, element_decoder
+from funcx_core.cells.rebuild import Arrivals, load_values
+from funcx_core.errors import DeserializationError, RemoteProtocolError
+from funcx_core.sdk.grids.grid import Grid
+from funcx_core.sdk.grids.outcomes import PointState
+from funcx_core.sdk.grids.points import ZIP, Points
+from funcx_core.sdk.grids.record import GridRecord
+from funcx_core.sdk.maps import FuncXMap
+from funcx_jupyter.cellmaps.clause import label
+from funcx_jupyter.cellmaps.output import MapOutput
+from funcx_jupyter.display import words
+from funcx_jupyter.session.outcome import LeftBehind
+
+_LAST: str = "the value of the last expression"
+
+
+class CellGrid(Grid):
+    """A grid whose function is a cell. Its results are `ElementOutcome`s, which it opens.
+
+    Args:
+        calls: the map.
+        variable: what is bound to the element.
+        elements: in order.
+        outputs: variables that come back.
+        endpoint: name of the endpoint.
+        namespace: where notebook code lives.
+        is_trusted: whether the endpoint may run code here; if not, plain data is taken and nothing else.
+
+    Attributes:
+        output: what the elements printed and showed.
+    """
+
+    def __init__(  # noqa: PLR0917 - all of them are what a map of a cell has
+        self,
+        calls: FuncXMap,
+        variable: str,
+        elements: Sequence[Any],
+        outputs: Sequence[str],
+        endpoint: str,
+        namespace: dict[str, Any],
+        *,
+        is_trusted: bool,
+    ) -> None:
+        super().__init__(calls, GridRecord(Points((variable,), (elements,), ZIP)), endpoint)  # type: ignore[arg-type]
+        self.variable = variable
+        self.elements = elements
+        self.outputs = list(outputs)
+        self.output = MapOutput(self.name_of, f"%funcx logs {words.short_id(self.grid_id)}")
+        self._namespace = namespace
+        self._is_trusted = is_trusted
+        self._opened: dict[int, tuple[Any, dict[str, Any]]] = {}
+        self._opening = threading.Lock()
+
+    def name_of(self, number: int) -> str:
+        """Return what an element is called: ``seed=3``."""
+        return label(self.variable, self.elements[number])
+
+    def taken(self, points: list[int]) -> None:
+        """Take in what these elements printed, and which failed."""
+        for number in points:
+            found = self.outcome(number)
+            if found.failed is not None:
+                self.output.fail(number, found.failed.line)
+            elif (ended := self.element(number)) is not None:
+                self.output.add(number, ended.pieces, ended.hidden)
+
+    def element(self, number: int) -> ElementOutcome | None:
+        """Return what came of an element; None if it has not succeeded."""
+        found = self.outcome(number)
+        if found.state is not PointState.SUCCEEDED:
+            return None
+        try:
+            return element_decoder.decode(found.value if isinstance(found.value, bytes) else b"")
+        except RemoteProtocolError:
+            return None
+
+    def values(self) -> list[Any] | None:
+        """Return the values in order, None at the places of elements that have none; None if none of them has any.
+
+        Raises:
+            DeserializationError: an output cannot be loaded here.
+        """
+        found = [self._of(number)[0] for number in range(len(self))]
+        return None if all(value is None for value in found) else found
+
+    def collected(self) -> dict[str, list[Any]]:
+        """Return the outputs by name, each in order, None at the places of elements that have none. Raises as `values` does."""
+        found = [self._of(number)[1] for number in range(len(self))]
+        return {name: [each.get(name) for each in found] for name in self.outputs}
+
+    def collected_by_end(self) -> dict[str, list[Any]]:
+        """Return that of a map that has ended, when all of it is here."""
+        self.wait(show=False)
+        return self.collected()
+
+    def sizes(self) -> list[int]:
+        """Return bytes of all values of each output."""
+        totals = [0] * len(self.outputs)
+        for number in range(len(self)):
+            ended = self.element(number)
+            for place, size in enumerate(ended.sizes if ended is not None else ()):
+                totals[place] += size
+        return totals
+
+    def failed(self) -> list[tuple[Any, BaseException]]:
+        """Return the elements that have no value, each with why."""
+        return [(self.elements[number], error) for number, error in self.failures().items()]
+
+    def without_value(self) -> list[int]:
+        """Return the numbers of elements that ended without a value."""
+        return [number for number in range(len(self)) if self.outcome(number).failed is not None]
+
+    def line_of(self, number: int) -> str:
+        """Return why an element has no value: ``ValueError: x is negative``."""
+        failed = self.outcome(number).failed
+        return failed.line if failed is not None else ""
+
+    def _of(self, number: int) -> tuple[Any, dict[str, Any]]:
+        """Return value and outputs of an element, opened once: two lists hold the same objects."""
+        with self._opening:
+            known = self._opened.get(number)
+            if known is None:
+                ended = self.element(number)
+                if ended is None:
+                    return None, {}
+                known = self._opened[number] = self._unpacked(ended)
+            return known
+
+    def _unpacked(self, ended: ElementOutcome) -> tuple[Any, dict[str, Any]]:
+        arrivals, data_only = Arrivals(self._namespace), not self._is_trusted
+        outputs = dict(load_values(ended.values, self.outputs, arrivals, data_only=data_only))
+        if ended.value is None:
+            reason = ended.left_behind
+            return (LeftBehind.of_text(ended.text, reason) if reason else None), outputs
+        try:
+            return next(load_values(ended.value, [_LAST], arrivals, data_only=data_only))[1], outputs
+        except DeserializationError as error:
+            return LeftBehind.of_text(ended.text, str(error)), outputs

@@ -1,0 +1,149 @@
+"""`%%funcx --map` in a real kernel against a real fabric."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from tests.notebooks.kernels import kernel
+
+pytestmark = pytest.mark.xdist_group("fabric-kernel")
+
+
+@pytest.fixture(scope="module")
+def notebook(fabric):
+    with kernel(fabric.environment()) as running:
+        running.run("%load_ext funcx_jupyter")
+        running.run("%%funcx\n1")  # Workers import IPython with their first cell.
+        yield running
+
+
+def shown(cell):
+    """Return the text of the block below the header: bar and output."""
+    return next(
+        output.data["text/plain"]
+        for output in cell.outputs
+        if output.output_type == "display_data" and "funcx-header" not in output.data.get("text/html", "")
+    )
+
+
+def test_values_come_in_order_and_outputs_are_lists(notebook):
+    notebook.run("base = 10\ndef helper(x):\n    return x + base")
+    cell = notebook.run("%%funcx --map seed=range(20) -o y,z\ny = helper(seed)\nz = str(seed)\ny * 2")
+    assert cell.result["text/plain"].replace("\n", "").startswith("[20, 22, 24")
+    assert notebook.run("y == [10 + n for n in range(20)], z[3], len(_)").result["text/plain"] == "(True, '3', 20)"
+    assert "local · ✓ " in cell.header
+    assert "20 elements of seed · in: base 5 B, helper() · out: y 0.1 kB" in cell.header
+    assert "100%|" in shown(cell)
+    assert "20/20" in shown(cell)
+
+
+def test_what_elements_print_is_grouped_under_their_names(notebook):
+    cell = notebook.run(
+        "%%funcx --map n=[1,2,3]\nimport sys\nprint('a', n)\nprint('b', n)\nif n == 2: print('!', file=sys.stderr)"
+    )
+    assert "[n=1] a 1\n[n=1] b 1\n[n=2] a 2\n[n=2] b 2\n[n=2] !\n[n=3] a 3\n[n=3] b 3" in shown(cell)
+    assert "result" not in cell.kinds
+
+
+def test_figures_of_elements_are_kept(notebook):
+    cell = notebook.run("%%funcx --map n=range(2)\nimport matplotlib.pyplot as plt\nplt.plot([n])\nplt.show()")
+    block = next(o for o in cell.outputs if "funcx-output" in o.get("data", {}).get("text/html", ""))
+    assert block.data["text/html"].count("data:image/png;base64") == 2
+
+
+def test_failures_are_told_together_and_can_be_run_again(notebook):
+    notebook.run("import os, tempfile\nflag = tempfile.mktemp()")
+    cell = notebook.run(
+        "%%funcx --map k=[1,2,3,4] -o got -n runs\nimport os\nprint('try', k)\n"
+        "if k % 2 == 0 and not os.path.exists(flag):\n    {}[k] if k == 4 else int('x')\ngot = k"
+    )
+    name, text = cell.error
+    assert name == "CellMapFailed"
+    assert "2 of 4 elements failed: 1 ValueError, 1 KeyError. The first is k=2: ValueError: invalid literal" in text
+    assert "----> 5     {}[k] if k == 4 else int('x')" in text
+    assert "It had printed:\ntry 2" in text
+    assert "[k=4] KeyError: 4" in shown(cell)
+    assert notebook.run("'got' in globals()").result["text/plain"] == "False"
+    assert notebook.run("import sys\n[(e, type(x).__name__) for e, x in sys.last_value.failed]").result[
+        "text/plain"
+    ] == ("[(2, 'ValueError'), (4, 'KeyError')]")
+    assert (
+        notebook.run("sys.last_value.outputs, runs.results").result["text/plain"]
+        == "({'got': [1, None, 3, None]}, None)"
+    )
+    notebook.run("open(flag, 'w').close()")
+    again = notebook.run("%funcx rerun runs --failed")
+    assert again.kinds == ["header", "display"], again.outputs
+    assert notebook.run("got").result["text/plain"] == "[1, 2, 3, 4]"
+
+
+def test_classes_of_the_notebook_are_elements_and_values(notebook):
+    notebook.run(
+        "from dataclasses import dataclass\n@dataclass\nclass Point:\n    x: int\n    def twice(self):\n        return Point(2 * self.x)"
+    )
+    cell = notebook.run("%%funcx --map p=[Point(1),Point(2)]\nassert isinstance(p, Point)\np.twice()")
+    assert cell.result["text/plain"] == "[Point(x=2), Point(x=4)]"
+    assert notebook.run("isinstance(_[0], Point)").result["text/plain"] == "True"
+    rows = notebook.run("import pandas as pd\ndf = pd.DataFrame({'a': [1, 2], 'b': [3, 4]})")
+    assert not rows.outputs
+    cell = notebook.run('%%funcx --map "row=df.itertuples()"\nrow.a + row.b')
+    assert cell.result["text/plain"] == "[4, 6]"
+
+
+def test_a_time_limit_is_that_of_an_element(notebook):
+    cell = notebook.run("%%funcx --map s=[0,30] -t 1 --chunk 2\nimport time\ntime.sleep(s)\ns")
+    assert (
+        "1 of 2 elements failed: 1 TimeoutError. The first is s=30: TimeoutError: Stopped after 1 s (-t 1)."
+        in cell.error[1]
+    )
+
+
+def test_what_would_be_sent_and_what_cannot_be_said(notebook):
+    cell = notebook.run("%%funcx --explain --map n=range(1000)\nbase + n")
+    assert "once for each of 1,000 elements of `n`" in cell.result["text/plain"]
+    assert "elements 5.0 kB" in cell.result["text/plain"]
+    cell = notebook.run("%%funcx --map \"n=__import__('itertools').count()\"\nn")
+    assert "has more than 1,000,000 elements, and may have no end" in cell.error[1]
+    assert (
+        notebook.run("%%funcx --map n=nosuch\nn").error[1]
+        == "CaptureError: `--map n=nosuch`: NameError: name 'nosuch' is not defined"
+    )
+    assert notebook.run("%%funcx --map n=[]\nn").kinds == ["header", "display"]
+
+
+def test_an_interrupt_keeps_what_is_complete(notebook):
+    pid = int(notebook.run("import os; os.getpid()").result["text/plain"])
+
+    def press():
+        time.sleep(4)
+        os.kill(pid, signal.SIGINT)
+
+    threading.Thread(target=press, daemon=True).start()
+    cell = notebook.run("%%funcx --map n=[0,0,60,60,60] --chunk 1\nimport time\ntime.sleep(n)\nn")
+    name, text = cell.error
+    assert name == "CellMapInterrupted"
+    assert "Interrupted. 2 of 5 elements are done, and kept." in text
+    assert cell.number is not None
+    assert notebook.run("import sys; sys.last_value.results").result["text/plain"] == "[0, 0, None, None, None]"
+
+
+def test_without_waiting_and_after_a_restart(notebook):
+    started = notebook.run("%%funcx -a -n pilot --map n=range(4) -o q\nprint('hello', n)\nq = n * n")
+    assert started.kinds == ["header", "display"]
+    assert notebook.run("%funcx wait pilot").result["text/plain"] == "pilot done"
+    assert notebook.run("q").result["text/plain"] == "[0, 1, 4, 9]"
+    assert (
+        notebook.run("pilot.result() is None, pilot")
+        .result["text/plain"]
+        .startswith("(True, Map(pilot, n: 4 of 4 done")
+    )
+    assert "[n=3] hello 3" in notebook.run("%funcx logs pilot").result["text/plain"]
+    notebook.run("del q\n%reset -f\n%unload_ext funcx_jupyter\n%load_ext funcx_jupyter")
+    cell = notebook.run("%funcx attach pilot")
+    assert "[n=0] hello 0" in shown(cell)
+    assert notebook.run("q").result["text/plain"] == "[0, 1, 4, 9]"
