@@ -7,6 +7,7 @@ from typing import Any
 from funcx_core import __version__
 from funcx_core.errors import FuncxError
 from funcx_jupyter.completion import Completer
+from funcx_jupyter.display.post_mortem import PostMortem
 from funcx_jupyter.magics import FuncxMagics
 from funcx_jupyter.session.endpoints import Endpoint, choose
 from funcx_jupyter.session.state import Session
@@ -24,6 +25,8 @@ def load(shell: Any) -> None:
     shell.events.register("post_run_cell", magics.values.forget)
     magics.completer = Completer(magics.session, magics.own.lines)
     magics.completer.install(shell)
+    magics.post_mortem = PostMortem(shell)
+    magics.post_mortem.install()
     setattr(shell, _ATTRIBUTE, magics)
     for line in [greeting(magics.session), *_saved_magics(magics)]:
         print(line)  # noqa: T201 - this is what the user sees
@@ -41,6 +44,7 @@ def unload(shell: Any) -> None:
     shell.events.unregister("post_run_cell", magics.values.forget)
     magics.completer.uninstall(shell)
     magics.own.remove_all()
+    magics.post_mortem.uninstall()
     magics.values.forget()
     magics.session.close()
     delattr(shell, _ATTRIBUTE)

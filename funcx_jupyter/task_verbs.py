@@ -45,7 +45,7 @@ def wait(desk: Desk, *names: str) -> Text:
     if failed and len(tasks) > 1:
         desk.screen().notice(", ".join(told))
     if failed:
-        raise failed[0] from failed[0].__cause__
+        raise failed[0]
     return Text(", ".join(told))
 
 

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 from funcx_core.cells.sources import class_at, parse_cell, remember_text
 from funcx_core.errors import DeserializationError, NotPlainData
 from funcx_core.serialize.dataonly import DataReader
+from funcx_core.serialize.exceptions import portable_parts
 
 _EMPTY = "empty cell"
 
@@ -214,7 +215,7 @@ def forget_those_gone() -> None:
 
 
 def _exception_by_name(home_name: str, error: BaseException) -> tuple[Any, ...]:
-    return exception_from_home, (home_name, error.args, dict(error.__dict__))
+    return exception_from_home, (home_name, *portable_parts(error))
 
 
 def exception_from_home(name: str, args: tuple[Any, ...], fields: dict[str, Any]) -> BaseException:

@@ -17,6 +17,12 @@ def cell_text(filename: str) -> str | None:
     return "".join(lines) if lines else None
 
 
+def is_cell(filename: str) -> bool:
+    """Return whether that is the name of a cell, whose text is in memory and in no file."""
+    entry = linecache.cache.get(filename)
+    return entry is not None and len(entry) > 1 and entry[1] is None
+
+
 def remember_text(filename: str, text: str) -> None:
     """Make `text` known under `filename`, for tracebacks and `inspect`."""
     # No modification time: linecache must not look for a file.

@@ -171,11 +171,12 @@ class Lease(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One level of a traceback. `filename` may name a notebook cell of the client."""
+    """One level of a traceback. `filename` may name a notebook cell of the client. `times`: how often it follows itself."""
 
     filename: str
     line: int
     name: str
+    times: int = 1
 
 
 class TaskError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -190,7 +191,10 @@ class TaskError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         traceback: formatted traceback, trimmed to the user's frames, head and tail of at most 32 KiB each.
         frames: the user's frames, outermost first.
         exception: the exception object, serialized like a result; empty if it cannot be.
-        details: further plain facts (signal, exitcode, oom, size, limit, hostname, ...).
+        details: further plain facts (signal, exitcode, oom, size, limit, hostname, ...). Of a cell that raised: `locals` of the
+            last frame of the notebook's code as text by name, `memory_peak` in bytes, `stdout_tail`.
+        bases: builtin classes that `type_name` derives from, the nearest first.
+        related: causes, contexts and members of groups, each after the exception that it belongs to.
     """
 
     code: str
@@ -201,6 +205,8 @@ class TaskError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     frames: list[Frame] = []
     exception: bytes = b""
     details: dict[str, Any] = {}
+    bases: list[str] = []
+    related: list[RelatedError] = []
 
     def to_exception(self, task_id: str | None = None) -> FuncxError:
         """Build the error of ours that this describes (`funcx_core.serialize` tries the user's own class first)."""
@@ -212,6 +218,20 @@ class TaskError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             details.update(type_name=self.type_name, module=self.module, traceback=self.traceback)
         text = f"{self.type_name}: {self.message}" if self.type_name else self.message
         return cls(text, task_id=task_id, details=details)
+
+
+class RelatedError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An exception that belongs to another one.
+
+    Attributes:
+        how: ``cause`` (`raise … from`), ``context`` (raised while that was handled), or ``member`` of a group.
+        of: place in `TaskError.related` of the one that it belongs to; -1 for the exception that ended the task.
+        error: itself. Neither `traceback` nor `details` nor `related` say anything.
+    """
+
+    how: str
+    of: int = -1
+    error: TaskError
 
 
 class TaskTimes(msgspec.Struct, frozen=True, array_like=True, gc=False):

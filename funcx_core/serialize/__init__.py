@@ -2,10 +2,11 @@
 
 from funcx_core.errors import DeserializationError, SerializationError
 from funcx_core.serialize.culprit import Culprit, find_culprit
-from funcx_core.serialize.exceptions import RemoteInfo, RemoteTraceback, describe_exception, rebuild_exception
+from funcx_core.serialize.exceptions import describe_exception
 from funcx_core.serialize.facade import FuncXSerializer
 from funcx_core.serialize.functions import PackedFunction, pack_callable, pack_function, unpack_function
 from funcx_core.serialize.offprocess import FunctionMayFail, check_loads
+from funcx_core.serialize.rebuilt_errors import RemoteInfo, RemoteTraceback, rebuild_exception
 from funcx_core.serialize.values import (
     is_calls,
     pack_call,

@@ -1,47 +1,33 @@
-"""Exceptions of users' functions: described where they were raised, rebuilt where they are wanted.
+"""Exceptions of users' functions, described where they were raised. `rebuilt_errors` is the other end.
 
-The description never fails and never grows: plain fields always, and the object itself if it travels and loads.
+A description never fails and never grows: plain fields always, and the object itself if it travels and loads.
 """
 
 from __future__ import annotations
 
-import builtins
+import itertools
 import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from funcx_core.protocol.task import Frame, TaskError
+from funcx_core.protocol.task import Frame, RelatedError, TaskError
 from funcx_core.serialize.bytesform import dumps, loads
-from funcx_core.serialize.values import unpack_value
 
 _HALF: Final = 32 * 1024
 _MESSAGE_HALF: Final = 4 * 1024
 _MOST_FRAMES: Final = 100
+_MOST_RELATED: Final = 20
+_MOST_RELATED_FRAMES: Final = 20
 _MOST_EXCEPTION_BYTES: Final = 1024 * 1024
-_OWN_FOLDERS: Final = (str(Path(__file__).resolve().parents[1]), "/funcx_endpoint/")
+_MOST_RELATED_BYTES: Final = 16 * 1024
+_OWN_FOLDERS: Final = ("/funcx_endpoint/", "/funcx_jupyter/")
+_OWN_FOLDER: Final = str(Path(__file__).resolve().parents[1])
+CAUSE: Final = "cause"
+CONTEXT: Final = "context"
+MEMBER: Final = "member"
 USER_EXCEPTION: Final = "remote_task_error"
-
-
-class RemoteInfo(NamedTuple):
-    """What is known of the place where an exception was raised; its attribute `funcx` holds this."""
-
-    task_id: str | None
-    traceback: str
-    frames: list[Frame]
-    details: dict[str, Any]
-
-
-class RemoteTraceback(Exception):
-    """Shows the remote traceback as the cause of a rebuilt exception."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        super().__init__(text)
-
-    def __str__(self) -> str:
-        return f"\n\n{self.text}"
 
 
 def describe_exception(
@@ -70,25 +56,9 @@ def describe_exception(
         frames=_frames(start),
         exception=_travelling(error, is_short=len(message) <= 2 * _MESSAGE_HALF),
         details=details or {},
+        bases=_bases(type(error)),
+        related=_described_relatives(error),
     )
-
-
-def rebuild_exception(error: TaskError, task_id: str | None = None, *, data_only: bool = False) -> BaseException:
-    """Return the exception that a `TaskError` describes: the user's own class if it loads here, else one of ours.
-
-    Its attribute `funcx` is a `RemoteInfo`. Never raises.
-
-    Args:
-        error: the description.
-        task_id: the task that raised it.
-        data_only: whoever described it is not trusted: only builtin exceptions come back as themselves.
-    """
-    remote = RemoteInfo(task_id, error.traceback, error.frames, error.details)
-    rebuilt = (None if data_only else _original(error)) or _builtin(error)
-    if rebuilt is None or not _attach(rebuilt, remote):
-        rebuilt = error.to_exception(task_id)
-        _attach(rebuilt, remote)
-    return rebuilt
 
 
 def shorten(text: str, half: int) -> str:
@@ -107,20 +77,54 @@ def rebuild_by_fields(cls: type[BaseException], args: tuple[Any, ...], fields: d
     return error
 
 
-class _ByFields:
-    """Pickles an exception as a call of `rebuild_by_fields`."""
+def portable_parts(error: BaseException) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments and fields of an exception that can be pickled; of arguments that cannot, what they look like."""
+    args = tuple(arg if _travels(arg) else _Shown(arg) for arg in error.args)
+    return args, {name: value for name, value in error.__dict__.items() if _travels(value)}
 
-    def __init__(self, error: BaseException) -> None:
-        self._error = error
+
+class _Shown:
+    """Stands for an argument that cannot be pickled; arrives as text that shows itself as the argument did."""
+
+    def __init__(self, thing: Any) -> None:
+        self._text = _repr(thing)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return rebuild_by_fields, (type(self._error), self._error.args, dict(self._error.__dict__))
+        return str, (self._text,)
+
+
+def _repr(thing: Any) -> str:
+    try:
+        return shorten(repr(thing), 500)
+    except Exception:  # noqa: BLE001 - a user's `__repr__`
+        return f"<{type(thing).__name__}>"
+
+
+def _travels(value: Any) -> bool:
+    try:
+        loads(dumps(value))
+    except Exception:  # noqa: BLE001 - the value's own code may raise anything
+        return False
+    return True
+
+
+class _ByFields:
+    """Pickles an exception as a call of `rebuild_by_fields`. `all_parts`: also what cannot be pickled, if there is such."""
+
+    def __init__(self, error: BaseException, *, all_parts: bool) -> None:
+        self._error = error
+        self._all_parts = all_parts
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        error = self._error
+        args, fields = (error.args, dict(error.__dict__)) if self._all_parts else portable_parts(error)
+        return rebuild_by_fields, (type(error), args, fields)
 
 
 def _travelling(error: BaseException, *, is_short: bool) -> bytes:
     if not isinstance(error, Exception) or not is_short:
         return b""  # SystemExit and KeyboardInterrupt must not end the client.
-    for form in (error, _ByFields(error)):
+    for form in (error, _ByFields(error, all_parts=True), _ByFields(error, all_parts=False)):
         try:
             pickled = dumps(form)
             if len(pickled) <= _MOST_EXCEPTION_BYTES and type(loads(pickled)).__name__ == type(error).__name__:
@@ -128,37 +132,6 @@ def _travelling(error: BaseException, *, is_short: bool) -> bytes:
         except Exception:  # noqa: BLE001, S112 - the exception's own code may raise anything
             continue
     return b""
-
-
-def _original(error: TaskError) -> Exception | None:
-    if not error.exception:
-        return None
-    try:
-        found = unpack_value(error.exception)
-    except Exception:  # noqa: BLE001 - loading runs code that may be missing or broken here
-        return None
-    return found if isinstance(found, Exception) else None
-
-
-def _builtin(error: TaskError) -> Exception | None:
-    """Return an exception of a builtin class that was too large, or not able, to travel itself."""
-    cls = getattr(builtins, error.type_name, None) if error.module == "builtins" else None
-    if not (isinstance(cls, type) and issubclass(cls, Exception)):
-        return None
-    try:
-        return cls(error.message)
-    except TypeError:  # UnicodeDecodeError and its like want more
-        return None
-
-
-def _attach(error: BaseException, remote: RemoteInfo) -> bool:
-    try:
-        error.funcx = remote  # type: ignore[attr-defined]
-        if remote.traceback and error.__cause__ is None:
-            error.__cause__ = RemoteTraceback(remote.traceback)
-    except Exception:  # noqa: BLE001 - a user's class may forbid attributes
-        return False
-    return True
 
 
 def _user_part(start: TracebackType | None, hidden: tuple[str, ...]) -> TracebackType | None:
@@ -169,14 +142,62 @@ def _user_part(start: TracebackType | None, hidden: tuple[str, ...]) -> Tracebac
 
 
 def _is_ours(file: str, hidden: tuple[str, ...]) -> bool:
-    return file in hidden or file.startswith(_OWN_FOLDERS[0]) or _OWN_FOLDERS[1] in file
+    return file in hidden or file.startswith(_OWN_FOLDER) or any(folder in file for folder in _OWN_FOLDERS)
 
 
-def _frames(start: TracebackType | None) -> list[Frame]:
-    frames = [Frame(_sendable(code.co_filename), line, _sendable(code.co_name)) for code, line in _walk(start)]
-    if len(frames) <= _MOST_FRAMES:
-        return frames
-    return frames[: _MOST_FRAMES // 2] + frames[-_MOST_FRAMES // 2 :]
+def _frames(start: TracebackType | None, most: int = _MOST_FRAMES) -> list[Frame]:
+    """Return the frames from `start` on, those that only follow themselves once, without those of ours at the end."""
+    runs = [(key, sum(1 for _ in same)) for key, same in itertools.groupby(_walk(start))]
+    frames = [Frame(_sendable(code.co_filename), line, _sendable(code.co_name), times) for (code, line), times in runs]
+    while frames and _OWN_FOLDERS[0] in frames[-1].filename:
+        frames.pop()  # What the worker does in place of `input` and its like.
+    return frames if len(frames) <= most else frames[: most // 2] + frames[-most // 2 :]
+
+
+def _bases(cls: type[BaseException]) -> list[str]:
+    return [
+        base.__name__
+        for base in cls.__mro__
+        if base.__module__ == "builtins" and issubclass(base, Exception) and base is not Exception
+    ]
+
+
+def _described_relatives(error: BaseException) -> list[RelatedError]:
+    found: list[tuple[str, int, BaseException]] = []
+    seen = {id(error)}
+    _gather(error, -1, found, seen)
+    return [RelatedError(how=how, of=of, error=_described_briefly(one)) for how, of, one in found]
+
+
+def _gather(error: BaseException, place: int, found: list[tuple[str, int, BaseException]], seen: set[int]) -> None:
+    for how, one in _kin(error):
+        if len(found) < _MOST_RELATED and id(one) not in seen:
+            seen.add(id(one))
+            found.append((how, place, one))
+            _gather(one, len(found) - 1, found, seen)
+
+
+def _kin(error: BaseException) -> Iterator[tuple[str, BaseException]]:
+    if error.__cause__ is not None:
+        yield CAUSE, error.__cause__
+    elif error.__context__ is not None and not error.__suppress_context__:
+        yield CONTEXT, error.__context__
+    if isinstance(error, BaseExceptionGroup):
+        yield from ((MEMBER, one) for one in error.exceptions)
+
+
+def _described_briefly(error: BaseException) -> TaskError:
+    message = shorten(_text_of(error), _MESSAGE_HALF // 4)
+    pickled = _travelling(error, is_short=len(message) <= _MESSAGE_HALF)
+    return TaskError(
+        code=USER_EXCEPTION,
+        message=message,
+        type_name=_name_of(type(error), "__qualname__"),
+        module=_name_of(type(error), "__module__"),
+        frames=_frames(_user_part(error.__traceback__, ()), _MOST_RELATED_FRAMES),
+        exception=pickled if len(pickled) <= _MOST_RELATED_BYTES else b"",
+        bases=_bases(type(error)),
+    )
 
 
 def _walk(step: TracebackType | None) -> Iterator[tuple[Any, int]]:

@@ -21,9 +21,9 @@ from funcx_jupyter.display import words
 from funcx_jupyter.errors import CellInterrupted, NotAValue, shown_in_one_line
 from funcx_jupyter.session.asynchronous import BackgroundScreen
 from funcx_jupyter.session.followed import Followed
-from funcx_jupyter.session.following import presentable
 from funcx_jupyter.session.outcome import Finished
 from funcx_jupyter.session.patience import Patience
+from funcx_jupyter.session.presentable import presentable
 
 if TYPE_CHECKING:
     from funcx_jupyter.session.endpoints import Endpoint

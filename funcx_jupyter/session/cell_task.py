@@ -15,8 +15,9 @@ from funcx_core.sdk.futures import FuncXFuture
 from funcx_jupyter.display import words
 from funcx_jupyter.errors import CellInterrupted, NotAValue
 from funcx_jupyter.session.followed import Followed
-from funcx_jupyter.session.following import Screen, presentable
+from funcx_jupyter.session.following import Screen
 from funcx_jupyter.session.outcome import Finished, end_state, open_outcome
+from funcx_jupyter.session.presentable import presentable
 
 if TYPE_CHECKING:
     import asyncio
@@ -112,7 +113,7 @@ class CellTask:
         """Return all that the cell gave back; its outputs are assigned, the first time. Raises as `result` does."""
         error = self.exception(timeout)
         if error is not None:
-            raise error from error.__cause__
+            raise error
         with self._lock:
             if self._finished is None:
                 is_trusted = self._session.connection.trusts(self._task.endpoint_id)

@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Protocol
 
 import msgspec
 
-from funcx_core.errors import (
-    EndpointOffline,
-    FuncxError,
-    RemoteTaskError,
-    ServiceUnavailable,
-    TaskCancelled,
-    TaskTimeout,
-    WorkerLost,
-)
+from funcx_core.errors import ServiceUnavailable
 from funcx_core.protocol.task import TaskState
-from funcx_core.serialize import RemoteInfo
 from funcx_jupyter.display import words
 from funcx_jupyter.display.bars import BarsView
 from funcx_jupyter.display.header import Header
 from funcx_jupyter.display.header_line import HeaderLine
 from funcx_jupyter.display.player import Player, Publisher
-from funcx_jupyter.errors import CellInterrupted, shown_in_one_line
-from funcx_jupyter.session.followed import NOT_KNOWN, Followed, Watched, name_upstream
+from funcx_jupyter.errors import CellInterrupted
+from funcx_jupyter.session.followed import NOT_KNOWN, Watched
 from funcx_jupyter.session.outcome import Finished, end_state, open_outcome, timing_of
 from funcx_jupyter.session.patience import Patience
+from funcx_jupyter.session.presentable import Arranger, presentable
 from funcx_jupyter.session.state import Session
 from funcx_jupyter.session.watch import Indicator, Watcher
 
 
-class Screen(Protocol):
+class Screen(Arranger, Protocol):
     """Where a cell's output goes: see `funcx_jupyter.screens`."""
 
     def notice(self, text: str) -> None:
         """Show one line that the user should not miss."""
-
-    def arrange(self, error: BaseException, *, where: str, verbose: bool) -> BaseException:
-        """Return the exception of the cell's own code, told how to show itself."""
 
 
 class LineScreen(Screen, Protocol):
@@ -97,7 +85,7 @@ class Following:
         error = self._future.exception()
         if error is not None:
             self._end()
-            raise self._presentable(error) from error.__cause__
+            raise self._presentable(error)
         is_trusted = self._session.connection.trusts(self._task.endpoint_id)
         finished = open_outcome(self._future.result(), self._task.outputs, namespace, is_trusted=is_trusted)
         self._end(outputs=finished.describe())
@@ -181,69 +169,3 @@ class _Impatient:
     def detached(self) -> None:
         """Nobody waits for it any more."""
         self._line.detached()
-
-
-def presentable(error: BaseException, task: Followed, screen: Screen) -> BaseException:
-    """Return an error of a task as the user is to see it: their own with its lines, ours in one."""
-    if isinstance(error, TaskCancelled) and task.patience is not None and task.patience.gave_up:
-        waited = f"{task.patience.seconds:g}"
-        return shown_in_one_line(
-            EndpointOffline(f"{task.endpoint} did not come online within {waited} s. The cell was not run.")
-        )
-    if isinstance(error, TaskTimeout) and task.walltime is not None:
-        limit = f"{task.walltime:g}"
-        error.args = (f"Stopped after {limit} s (-t {limit}). Partial output kept.",)
-    name_upstream(error, task)
-    if isinstance(error, WorkerLost):
-        error.args = (worker_died(task.endpoint, error.details),)
-    if isinstance(error, FuncxError) and not isinstance(error, RemoteTaskError):
-        return shown_in_one_line(error)
-    if isinstance(error, ModuleNotFoundError):
-        note = f"`{error.name}` has to be installed on {task.endpoint}, where the cell ran."
-        if note not in getattr(error, "__notes__", ()):  # An asynchronous task may be asked again.
-            error.add_note(note)
-    remote = getattr(error, "funcx", None)
-    host = None
-    if isinstance(remote, RemoteInfo):
-        host = remote.details.get("hostname")
-        if task.renamed:
-            frames = [
-                msgspec.structs.replace(frame, filename=task.renamed.get(frame.filename, frame.filename))
-                for frame in remote.frames
-            ]
-            error.funcx = remote._replace(frames=frames)  # type: ignore[attr-defined]
-    place = [task.endpoint, *([f"host {host}"] if host else []), f"task {words.short_id(task.task_id)}"]
-    return screen.arrange(error, where=", ".join(place), verbose=task.verbose)
-
-
-def worker_died(endpoint: str, details: dict[str, Any]) -> str:
-    """Return what is said of a worker that died: by what, what it had used, and what may help.
-
-    Args:
-        endpoint: where it was.
-        details: of the `WorkerLost`.
-    """
-    facts = []
-    if details.get("signal") is not None:
-        facts.append(f"signal {details['signal']}")
-    elif details.get("exitcode") is not None:
-        facts.append(f"exit code {details['exitcode']}")
-    used, limit = details.get("memory_used"), details.get("memory_limit")
-    if used and limit:
-        facts.append(f"used {_gigabytes(used)} of {_gigabytes(limit)} GB")
-    elif details.get("oom"):
-        facts.append("out of memory")
-    if details.get("processes_used"):
-        facts.append(f"{details['processes_used']} of {details['processes_limit']} processes")
-    why = f" ({', '.join(facts)})" if facts else ""
-    advice = f" Try `--resource mem={_more_memory(limit)}`." if details.get("oom") else ""
-    return f"The worker on {endpoint} died{why}. Last output kept above.{advice}"
-
-
-def _more_memory(limit: int | None) -> int:
-    """Return gigabytes that are more than what was not enough."""
-    return max(2, math.ceil(2 * limit / 1e9)) if limit else 16
-
-
-def _gigabytes(count: float) -> str:
-    return f"{count / 1e9:.1f}".removesuffix(".0")

@@ -33,6 +33,9 @@ LINGER: Final = 0.05
 RECORD: Final = 32 * 1024
 """Text is sent when so many bytes have gathered."""
 
+TAIL: Final = 4 * 1024
+"""Bytes of the end of the standard output that go home with an exception."""
+
 _DESCRIPTORS: Final = {EventKind.STDOUT: 1, EventKind.STDERR: 2}
 
 
@@ -52,6 +55,11 @@ def emit(kind: EventKind, body: bytes) -> None:
 def bars() -> Bars | None:
     """Return the progress bars of the running task; None outside of a worker."""
     return None if _active is None else _active.bars
+
+
+def printed_tail(size: int) -> str:
+    """Return the end of what the running task has printed to its standard output, at most `size` characters."""
+    return "" if _active is None else _active.tail()[-size:]
 
 
 def is_capturing() -> bool:
@@ -96,6 +104,7 @@ class Capture:
         self._room = max_output
         self._dropped = 0
         self._sent_at = 0.0
+        self._tail = b""
         self._flusher_wanted = threading.Event()
         self._flusher: threading.Thread | None = None
         self._forked = False
@@ -123,6 +132,7 @@ class Capture:
         """From now on, what is shown belongs to this task."""
         self._room = self._max_output
         self._dropped = 0
+        self._tail = b""
         self.task_id = task_id
 
     def end(self) -> None:
@@ -196,6 +206,12 @@ class Capture:
         with self._lock:
             self._flush()
 
+    def tail(self) -> str:
+        """Return the end of what the task has printed to its standard output, after sending what has gathered."""
+        with self._lock:
+            self._flush()
+            return self._tail.decode(errors="replace")
+
     def _flush(self) -> None:
         if not self._pieces:
             return
@@ -209,6 +225,8 @@ class Capture:
         self._record(self._kind, text)
 
     def _record(self, kind: EventKind, body: bytes) -> None:
+        if kind is EventKind.STDOUT:
+            self._tail = body if len(body) >= TAIL else (self._tail + body)[-TAIL:]
         if self.task_id is not None:
             self._send(Output(self.task_id, kind, time.time_ns(), body))
             self._sent_at = time.monotonic()

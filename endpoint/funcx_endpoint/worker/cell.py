@@ -8,6 +8,7 @@ in a kernel (see `cell_shell`); without it, text is all there is.
 from __future__ import annotations
 
 import platform
+import sys
 import types
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -19,9 +20,11 @@ from funcx_core.cells.running import as_main, bring_in, compile_cell, new_main, 
 from funcx_core.cells.spec import Bundle, CellOutcome, CellSpec, FigureStyle, spec_decoder
 from funcx_core.errors import ResultNotSerializable, ResultTooLarge
 from funcx_core.protocol.codec import encode
+from funcx_endpoint.worker import circumstances
 from funcx_endpoint.worker.capture import bars
 from funcx_endpoint.worker.cell_logging import own_logging
 from funcx_endpoint.worker.packages import packages_of
+from funcx_endpoint.worker.questions import nobody_answers
 
 
 class Shell(Protocol):
@@ -40,19 +43,22 @@ class Shell(Protocol):
 def run_cell(encoded: bytes) -> bytes:
     """Run a `CellSpec` and return a `CellOutcome`, both encoded. Whatever the cell raises passes through."""
     forget_those_gone()
+    circumstances.begin()
     spec = spec_decoder.decode(encoded)
     if spec.requires:
         check_requirements(spec.requires)
     if (own_bars := bars()) is not None:
         own_bars.choose(spec.progress)
     module = new_main(spec.filename)
+    module.__dict__.update(exit=sys.exit, quit=sys.exit)  # As in a notebook; IPython takes them from the builtins.
     arrivals = Arrivals(module.__dict__)
     shell = shell_of_cells()
-    with as_main(module), shell.running(module, spec.figures), own_logging():
+    with as_main(module), nobody_answers(), shell.running(module, spec.figures), own_logging():
         bring_in(spec, arrivals)
         try:
             value = compile_cell(spec).run(module.__dict__)
         except Exception as error:
+            circumstances.note(error)
             if (home_name := arrivals.home_name(type(error))) is not None:
                 goes_home_by_name(type(error), home_name)
             raise

@@ -30,6 +30,7 @@ from funcx_core.serialize import (
 )
 from funcx_core.serialize.ranges import OutcomesPacker
 from funcx_endpoint.large import LargeFolder
+from funcx_endpoint.worker import circumstances
 from funcx_endpoint.worker.interrupts import Interrupts
 from funcx_endpoint.worker.ranges import RangeRun
 
@@ -228,7 +229,7 @@ def _unsendable(error: BaseException) -> TaskError:
 def _described(raised: BaseException) -> TaskError:
     """Our own errors as themselves, with their cause in words; everything else as the user's exception."""
     if type(raised) not in _OURS:
-        return describe_exception(raised)
+        return describe_exception(raised, details=circumstances.of(raised))
     assert isinstance(raised, TaskFailed)  # noqa: S101 - all of _OURS are
     cause = raised.__cause__
     if isinstance(cause, DeserializationError) and cause.__cause__ is not None:

@@ -108,7 +108,7 @@ def test_frames_of_libraries_are_named_in_one_line_or_shown(run):
 def test_a_module_that_is_not_there(run):
     ran = run("%%funcx\nimport not_installed_anywhere")
     assert isinstance(ran.error, ModuleNotFoundError)
-    assert "`not_installed_anywhere` has to be installed on local" in ran.out
+    assert "`not_installed_anywhere` is not installed on local." in ran.out
 
 
 def test_a_syntax_error_is_found_here(run, connection):

@@ -17,7 +17,7 @@ from funcx_jupyter.session import connection as module
 from funcx_jupyter.session.connection import ServiceConnection
 from funcx_jupyter.session.endpoints import Endpoint, choose
 from funcx_jupyter.session.followed import Followed
-from funcx_jupyter.session.following import presentable
+from funcx_jupyter.session.presentable import presentable
 from funcx_jupyter.session.sign_in import of_sign_in
 
 TASK = Followed(task_id=TaskId("t"), endpoint="theta", endpoint_id=EndpointId("e"), sent_at=time.time(), walltime=600)
