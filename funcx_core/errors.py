@@ -36,7 +36,7 @@
     │   ├── TaskTimeout, TaskCancelled, TaskExpired
     │   ├── ContainerUnavailable, ContainerFailed
     │   ├── FunctionLoadError, ArgumentLoadError
-    │   └── ResultNotSerializable, ResultTooLarge, ResultLoadError
+    │   └── ResultNotSerializable, ResultTooLarge, ValueNotKept, ResultLoadError
     │       └── ResultNotTrusted          a result of an endpoint that may not run code here
     └── TryAgainLater               nothing is wrong with the request
         ├── ServiceUnavailable, QueueFull, StorageFull
@@ -545,6 +545,12 @@ class ResultTooLarge(TaskFailed):
     """The function returned a value over the limit. `details`: `size`, `limit`."""
 
     code = "result_too_large"
+
+
+class ValueNotKept(TaskFailed):
+    """A value that was to stay on the endpoint is not there. `details`: `task`, `name`, and `why`: ``gone``, ``full`` or ``unseen``."""
+
+    code = "value_not_kept"
 
 
 class ResultLoadError(TaskFailed):

@@ -2,7 +2,7 @@
 
 The agent fetches arguments from the service into ``arguments`` before a task is dealt, and a worker reads them there. A worker
 writes its result into ``results``, under the id of the blob that it will be; the agent uploads it from there and keeps the
-file until the service has committed the result.
+file until the service has committed the result. A third one, ``kept``, is for what stays: see `funcx_endpoint.kept`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Final
 from funcx_core.ids import BlobId, new_blob_id
 from funcx_core.protocol.blob import BlobReference
 
+KEPT: Final = "kept"
+"""Name of the folder for values that stay on the endpoint."""
 STRAY_SECONDS: Final = 24 * 3600.0
 """A result file that no result names may still be named by one that is on its way; after a day it is not."""
 

@@ -17,10 +17,10 @@ import linecache
 import marshal
 import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import MAGIC_NUMBER
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import IO, Any
 
 from funcx_core.cells import rebuild
 from funcx_core.cells.sources import cell_text, class_at, find_class
@@ -32,11 +32,14 @@ class CellPickler(pickle.Pickler):
     """Writes values one after the other, so that each has a size and values may share parts.
 
     `needed` grows while values are written: the global names that the functions among them use, each with the name of the
-    first function that uses it. The caller sends those, too.
+    first function that uses it. The caller sends those, too. They are written to `stream`, or kept in memory for `getvalue`.
     """
 
-    def __init__(self, arrivals: rebuild.Arrivals) -> None:
-        self._stream = io.BytesIO()
+    _make_class: Callable[..., type] = staticmethod(rebuild.make_class)
+    _set_class_state: Callable[..., None] = staticmethod(rebuild.set_class_state)
+
+    def __init__(self, arrivals: rebuild.Arrivals, stream: IO[bytes] | None = None) -> None:
+        self._stream = io.BytesIO() if stream is None else stream
         super().__init__(self._stream, protocol=5)
         self._arrivals = arrivals
         self._namespace = arrivals.namespace
@@ -50,7 +53,8 @@ class CellPickler(pickle.Pickler):
         return self._stream.tell() - start
 
     def getvalue(self) -> bytes:
-        """Return all that was written."""
+        """Return all that was written, if that is in memory."""
+        assert isinstance(self._stream, io.BytesIO)  # noqa: S101 - whoever gave a stream has it
         return self._stream.getvalue()
 
     def reducer_override(self, thing: Any) -> Any:
@@ -68,7 +72,7 @@ class CellPickler(pickle.Pickler):
         return NotImplemented
 
     def _function(self, function: FunctionType) -> Any:
-        if (name := self._arrivals.home_name(function)) is not None:
+        if (name := self._known_at_home(function)) is not None:
             return rebuild.from_home, (name,)
         if _importable(function):
             return NotImplemented
@@ -99,7 +103,7 @@ class CellPickler(pickle.Pickler):
         return rebuild.CodeRecord(compiled, MAGIC_NUMBER, code.co_filename, text, code.co_firstlineno, code.co_qualname)
 
     def _class(self, cls: type) -> Any:
-        if (name := self._arrivals.home_name(cls)) is not None:
+        if (name := self._known_at_home(cls)) is not None:
             return rebuild.from_home, (name,)
         if cls.__module__ not in NOTEBOOK_MODULES and _importable(cls):
             return NotImplemented
@@ -112,11 +116,15 @@ class CellPickler(pickle.Pickler):
         self._need(later, cls.__qualname__)
         needs = {name: self._namespace[name] for name in at_once if name in self._namespace and name != cls.__name__}
         made = (filename, text, line, needs, self._name_here(cls))
-        return rebuild.make_class, made, _later_attributes(cls), None, None, rebuild.set_class_state
+        return self._make_class, made, _later_attributes(cls), None, None, self._set_class_state
 
     def _need(self, names: set[str], user: str) -> None:
         for name in sorted(names):
             self.needed.setdefault(name, user)
+
+    def _known_at_home(self, thing: Any) -> str | None:
+        """Return the name by which the receiver knows `thing`, because it came from there."""
+        return self._arrivals.home_name(thing)
 
     def _name_here(self, thing: Any) -> str | None:
         """Return the name under which the receiver may send `thing` back, if there is one."""

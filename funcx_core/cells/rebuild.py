@@ -16,14 +16,14 @@ import pickle
 import sys
 from collections import namedtuple
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from importlib.util import MAGIC_NUMBER
 from types import CellType, CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from funcx_core.cells.sources import class_at, parse_cell, remember_text
-from funcx_core.errors import DeserializationError, NotPlainData
+from funcx_core.errors import DeserializationError, NotPlainData, ValueNotKept
 from funcx_core.serialize.dataonly import DataReader
 from funcx_core.serialize.exceptions import portable_parts
 
@@ -31,10 +31,15 @@ _EMPTY = "empty cell"
 
 
 class Arrivals:
-    """A namespace into which notebook code arrives, and what of it its home knows by name."""
+    """A namespace into which notebook code arrives, and what of it its home knows by name.
 
-    def __init__(self, namespace: dict[str, Any]) -> None:
+    `kept` finds a value that was kept where the cell runs, by the id of its task and its name there.
+    """
+
+    def __init__(self, namespace: dict[str, Any], kept: Callable[[str, str], Any] | None = None) -> None:
         self.namespace = namespace
+        self.kept = kept
+        self.met: list[type] = []
         self._home_names: dict[int, tuple[Any, str]] = {}
 
     def note(self, thing: Any, home_name: str | None) -> None:
@@ -90,6 +95,8 @@ def _load_one(unpickler: pickle.Unpickler | DataReader, name: str) -> Any:
             f"`{name}` holds {refusal.what}, and the endpoint is not yours: loading it may run code of whoever owns the endpoint. "
             "Send back plain values or numpy arrays; or, if you trust the endpoint, name it in FUNCX_TRUSTED_ENDPOINTS."
         ) from refusal
+    except ValueNotKept:
+        raise
     except Exception as error:
         # Classes of the user and of any library run here: whatever they raise, the name of the variable is what helps.
         raise DeserializationError(f"`{name}` cannot be loaded: {type(error).__name__}: {error}") from error
@@ -194,6 +201,33 @@ def from_home(name: str) -> Any:
     if first not in namespace:
         raise DeserializationError(f"`{first}` is no longer defined here.")
     return functools.reduce(getattr, rest, namespace[first])
+
+
+def from_kept(task_id: str, name: str) -> Any:
+    """Return the value that stayed here when the task of that id had run."""
+    arrivals = _current.get(None)
+    if arrivals is None or arrivals.kept is None:
+        raise ValueNotKept(f"`{name}` of task {task_id} is on its endpoint; no values are kept here.")
+    return arrivals.kept(task_id, name)
+
+
+def make_class_again(*made: Any) -> type:
+    """Return a class of a value that was kept, as `make_class` does; but the one that came with this cell, if one of its name did."""
+    arrivals, home_name = _current.get(), made[-1]
+    if home_name is not None:
+        first, *rest = home_name.split(".")
+        with suppress(KeyError, AttributeError):
+            found = functools.reduce(getattr, rest, arrivals.namespace[first])
+            if isinstance(found, type):
+                arrivals.met.append(found)
+                return found
+    return make_class(*made)
+
+
+def set_class_state_again(cls: type, state: dict[str, Any]) -> None:
+    """Complete what `make_class_again` returned: one that came with this cell is as it is to be."""
+    if all(cls is not one for one in _current.get().met):
+        set_class_state(cls, state)
 
 
 _leaving: dict[str, type[BaseException]] = {}

@@ -10,12 +10,15 @@ import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from funcx_core.cells.bounded import Bounded, NoRoom
 from funcx_core.cells.pickling import CellPickler
 from funcx_core.cells.rebuild import Arrivals, load_values
 from funcx_core.cells.sources import remember_text
 from funcx_core.cells.spec import CellSpec
+
+TOO_LARGE: Final = "it is too large; assign it and name it with -o to have it sent"
 
 
 def new_main(filename: str) -> types.ModuleType:
@@ -86,14 +89,19 @@ def _run(code: types.CodeType, namespace: dict[str, Any]) -> Any:
 
 def pickle_last_value(value: Any, arrivals: Arrivals, room: int) -> tuple[bytes | None, str]:
     """Return the pickle of the last expression's value, or None and why it stays behind. `room`: bytes that it may have."""
-    pickler = _LastValuePickler(arrivals)
     try:
-        size = pickler.add(value)
+        return pickled_last_value(value, arrivals, room), ""
+    except NoRoom:
+        return None, TOO_LARGE
     except Exception as error:  # noqa: BLE001 - any class may refuse to be pickled; it is shown all the same
         return None, str(error)
-    if size > room:
-        return None, f"it has {size:,} bytes; assign it and name it with -o to have it sent"
-    return pickler.getvalue(), ""
+
+
+def pickled_last_value(value: Any, arrivals: Arrivals, room: int) -> bytes:
+    """Return the pickle of the last expression's value. Raises `NoRoom` if it is larger, and whatever the value's classes raise."""
+    pickler = _LastValuePickler(arrivals, Bounded(room))
+    pickler.add(value)
+    return pickler.getvalue()
 
 
 class _LastValuePickler(CellPickler):

@@ -8,6 +8,9 @@ import msgspec
 
 from funcx_core.protocol.codec import Decoder
 
+LAST_VALUE: Final = "_"
+"""What the value of the last expression is called, where values have names."""
+
 
 class ModuleAlias(msgspec.Struct, frozen=True, array_like=True):
     """A module that the notebook imported: the worker imports `module` and binds it to `name`."""
@@ -36,11 +39,13 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         values: what `CellPickler` wrote.
         outputs: variables to send back.
         requires: requirements of packages; where one is not met the cell does not start.
+        keep: variables to keep where the cell runs.
+        keep_value: keep the value of the last expression there, too, as `LAST_VALUE`: another cell may ask for it.
         silent: the last expression ends with a semicolon; show nothing.
         figures: how to render figures.
         progress: how progress bars come: ``auto`` as what they are, ``text`` as characters, ``off`` not at all.
         value_limit: bytes; the value of the last expression is sent back only up to this size.
-        result_limit: bytes; more than this cannot be sent back.
+        result_limit: bytes; more than this is not sent back. Outputs over it are kept where the cell runs.
     """
 
     source: str
@@ -51,6 +56,8 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     values: bytes = b""
     outputs: list[str] = []
     requires: list[str] = []
+    keep: list[str] = []
+    keep_value: bool = False
     silent: bool = False
     figures: FigureStyle = FigureStyle()
     progress: str = "auto"
@@ -65,12 +72,41 @@ class Bundle(msgspec.Struct, frozen=True, array_like=True):
     metadata: dict[str, Any] = {}
 
 
+class KeptFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of a value that stays on the endpoint, without having it.
+
+    Attributes:
+        name: of the variable; `LAST_VALUE` for that of the last expression.
+        size: bytes of its pickle.
+        kept_seconds: how long it is kept after it was used last.
+        over: the limit in bytes that it was over; 0 if it was meant to stay.
+        type_name: its class, as people write it.
+        shape: as its class tells it; None if it has none.
+        dtype: likewise, in words.
+        columns: likewise; the first hundred of them.
+        length: what `len` tells; None if it has none.
+        shown: what it looks like, bounded.
+    """
+
+    name: str
+    size: int
+    kept_seconds: float = 0.0
+    over: int = 0
+    type_name: str = ""
+    shape: list[int] | None = None
+    dtype: str = ""
+    columns: list[str] = []
+    length: int | None = None
+    shown: Bundle | None = None
+
+
 class CellOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a cell ended that did not raise.
 
     Attributes:
-        sizes: bytes of each output's pickle, in the order of `CellSpec.outputs`.
+        sizes: bytes of each output's pickle, in the order of `CellSpec.outputs` without those in `kept`.
         values: the pickles of the outputs, one after the other.
+        kept: values that stayed on the endpoint.
         shown: what the last expression looks like; None if there is nothing to show.
         value: the pickle of the last expression's value; None if it stayed behind.
         left_behind: why it stayed behind, for people.
@@ -83,6 +119,7 @@ class CellOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     sizes: list[int] = []
     values: bytes = b""
+    kept: list[KeptFacts] = []
     shown: Bundle | None = None
     value: bytes | None = None
     left_behind: str = ""

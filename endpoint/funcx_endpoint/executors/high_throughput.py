@@ -73,6 +73,8 @@ class HighThroughputExecutor(StandaloneExecutor):
         walltime: seconds after which a task that sets none is stopped; None for never.
         max_result: bytes that a result may have to travel with its task.
         max_large_result: bytes that one may have to go by way of the service's store for large values; 0 for none that do.
+        max_kept: bytes of all values together that cells leave on the endpoint; 0 to keep none.
+        kept_lifetime: seconds after its last use until such a value goes.
         max_output: bytes of what a task prints that are kept.
         keep_children: whether processes that a task leaves behind live on.
         worker_debug: log more, also how long each task took.
@@ -120,6 +122,8 @@ class HighThroughputExecutor(StandaloneExecutor):
     walltime: float | None = None
     max_result: int = 10 * 1024 * 1024
     max_large_result: int = 10 * 1024**3
+    max_kept: int = 50 * 1024**3
+    kept_lifetime: float = 86400.0
     max_output: int = 1024 * 1024
     keep_children: bool = False
     worker_debug: bool = False
@@ -157,6 +161,7 @@ class HighThroughputExecutor(StandaloneExecutor):
             "walltime",
             "max_result",
             "max_output",
+            "kept_lifetime",
             "max_workers_per_block",
         )
         self._check_placement()
@@ -167,8 +172,9 @@ class HighThroughputExecutor(StandaloneExecutor):
         check_range("interchange_port_range", self.interchange_port_range)
         if self.enable_mpi_mode:
             check_mpi(self.mpi_launcher, self.provider)
-        if self.max_large_result < 0:
-            raise ConfigError(f"max_large_result is {self.max_large_result}; it must be 0 or more bytes.")
+        for name in ("max_large_result", "max_kept"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be 0 or more bytes.")
         if self.heartbeat_threshold <= self.heartbeat_period:
             raise ConfigError("heartbeat_threshold must be longer than heartbeat_period.")
         if self.provider is not None and not all(

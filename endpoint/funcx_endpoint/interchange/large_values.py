@@ -21,6 +21,7 @@ from funcx_core.protocol.blob import BlobReference, is_reference, read_reference
 from funcx_core.protocol.task import Lease, Task, TaskError, TaskResult, TaskState
 from funcx_core.sdk.settings import load_settings
 from funcx_core.sdk.transfer import Transfer
+from funcx_endpoint.kept import KeptFolder
 from funcx_endpoint.large import LargeFolder
 
 _log = logging.getLogger(__name__)
@@ -54,10 +55,13 @@ class Handler(Protocol):
 
 
 class LargeValues:
-    """The transfers of one agent. All methods belong to the agent's loop, except where a thread is named."""
+    """The transfers of one agent; and it removes what has been `kept` for long enough. All methods belong to the agent's loop, except where a thread is named."""
 
-    def __init__(self, folder: LargeFolder, handler: Handler, *, service_address: str | None) -> None:
+    def __init__(
+        self, folder: LargeFolder, handler: Handler, *, service_address: str | None, kept: KeptFolder | None = None
+    ) -> None:
         self._folder = folder
+        self._kept = kept
         self._handler = handler
         self._loop = asyncio.get_running_loop()
         self._transfer = Transfer(lambda: load_settings(service_address).require_token(), patience=None)
@@ -75,6 +79,8 @@ class LargeValues:
         """Prepare the folder and take up the uploads of an earlier agent."""
         large = [result for result in recovered if is_reference(result.value)]
         self._folder.open({read_reference(result.value).blob_id for result in large})
+        if self._kept is not None:
+            self._kept.open()
         self.sendable(large)
 
     def close(self) -> None:
@@ -170,6 +176,8 @@ class LargeValues:
         if now > self._looked_at + STRAY_PERIOD:
             self._looked_at = now
             self._folder.remove_stray({reference.blob_id for reference in self._results.values()})
+            if self._kept is not None:
+                self._down.submit(self._kept.sweep)
         present = self._folder.arguments()
         if not present:
             return

@@ -51,6 +51,8 @@ def manager_settings(
         heartbeat_threshold=executor.heartbeat_threshold,
         max_result=executor.max_result,
         max_large_result=executor.max_large_result,
+        max_kept=executor.max_kept,
+        kept_lifetime=executor.kept_lifetime,
         max_output=executor.max_output,
         keep_children=executor.keep_children,
         walltime=executor.walltime,

@@ -55,7 +55,8 @@ from funcx_endpoint.interchange.spool import NO_TOKEN, Spool
 from funcx_endpoint.interchange.state import Interchange
 from funcx_endpoint.interchange.uplink import SessionRefused, Uplink
 from funcx_endpoint.interchange.versions import MISMATCH, mismatch
-from funcx_endpoint.large import LargeFolder
+from funcx_endpoint.kept import KeptFolder
+from funcx_endpoint.large import KEPT, LargeFolder
 from funcx_endpoint.ports import in_range
 from funcx_endpoint.registration import Registrar
 
@@ -131,7 +132,10 @@ class Agent:
             register=registrar.register if forwarder is None else lambda: forwarder,
             threshold=config.heartbeat_threshold,
         )
-        self._large = LargeValues(LargeFolder(folder.large), self, service_address=config.funcx_service_address)
+        kept = KeptFolder(folder.large / KEPT, lifetime=config.executor.kept_lifetime, limit=config.executor.max_kept)
+        self._large = LargeValues(
+            LargeFolder(folder.large), self, service_address=config.funcx_service_address, kept=kept
+        )
         parts = Parts(self._state, self._blocks, self._uplink, self._floor, self._large)
         self._report = SelfReport(folder, config, parts, readiness)
         self._control = ControlServer(

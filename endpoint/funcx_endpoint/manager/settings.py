@@ -30,6 +30,8 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
         heartbeat_threshold: seconds of silence after which the interchange is taken for lost.
         max_result: bytes; a larger result goes by way of a file, see `funcx_endpoint.large`.
         max_large_result: bytes; a larger one becomes `ResultTooLarge`.
+        max_kept: bytes of all values that stay on the endpoint, see `funcx_endpoint.kept`; 0 for none.
+        kept_lifetime: seconds after its last use until such a value goes.
         max_output: bytes of stdout and stderr kept per task.
         cores: processors of a node that tasks may use; None for those that its manager may use.
         memory: bytes of memory of a node that tasks may use; None for all.
@@ -64,6 +66,8 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_threshold: float = 30.0
     max_result: int = 10 * 1024 * 1024
     max_large_result: int = 0
+    max_kept: int = 0
+    kept_lifetime: float = 86400.0
     max_output: int = 1024 * 1024
     cores: int | None = None
     memory: int | None = None

@@ -14,16 +14,16 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
-from funcx_core.cells.pickling import CellPickler
 from funcx_core.cells.rebuild import Arrivals, forget_those_gone, goes_home_by_name
-from funcx_core.cells.running import as_main, bring_in, compile_cell, new_main, pickle_last_value
-from funcx_core.cells.spec import Bundle, CellOutcome, CellSpec, FigureStyle, spec_decoder
-from funcx_core.errors import ResultNotSerializable, ResultTooLarge
+from funcx_core.cells.running import as_main, bring_in, compile_cell, new_main
+from funcx_core.cells.spec import Bundle, FigureStyle, spec_decoder
 from funcx_core.protocol.codec import encode
 from funcx_endpoint.worker import circumstances
 from funcx_endpoint.worker.capture import bars
 from funcx_endpoint.worker.cell_logging import own_logging
-from funcx_endpoint.worker.packages import packages_of
+from funcx_endpoint.worker.cell_outputs import outcome_of
+from funcx_endpoint.worker.keeping import finder
+from funcx_endpoint.worker.place import place
 from funcx_endpoint.worker.questions import nobody_answers
 
 
@@ -51,7 +51,7 @@ def run_cell(encoded: bytes) -> bytes:
         own_bars.choose(spec.progress)
     module = new_main(spec.filename)
     module.__dict__.update(exit=sys.exit, quit=sys.exit)  # As in a notebook; IPython takes them from the builtins.
-    arrivals = Arrivals(module.__dict__)
+    arrivals = arrivals_of(module)
     shell = shell_of_cells()
     with as_main(module), nobody_answers(), shell.running(module, spec.figures), own_logging():
         bring_in(spec, arrivals)
@@ -65,7 +65,7 @@ def run_cell(encoded: bytes) -> bytes:
         finally:
             shell.finish_figures()  # Also those that were drawn before something raised, as a kernel does.
         shown = None if value is None or spec.silent else shell.bundle(value)
-        return encode(_outcome(spec, arrivals, value, shown))
+        return encode(outcome_of(spec, arrivals, value, shown))
 
 
 def check_requirements(requires: list[str]) -> None:
@@ -84,51 +84,12 @@ def shell_of_cells() -> Shell:
     return CellShell.of_this_process()
 
 
-def _outcome(spec: CellSpec, arrivals: Arrivals, value: Any, shown: Bundle | None) -> CellOutcome:
-    sizes, values = pickle_outputs(spec, arrivals)
-    room = min(spec.value_limit, spec.result_limit - len(values))
-    pickled, why_not = (None, "") if value is None or spec.silent else pickle_last_value(value, arrivals, room)
-    return CellOutcome(
-        sizes=sizes,
-        values=values,
-        shown=shown,
-        value=pickled,
-        left_behind=why_not,
-        hostname=platform.node(),
-        python_version=platform.python_version(),
-        platform=platform.platform(),
-        packages=packages_of(arrivals.namespace.values(), (alias.module for alias in spec.modules)),
-    )
-
-
-def pickle_outputs(spec: CellSpec, arrivals: Arrivals) -> tuple[list[int], bytes]:
-    """Return the size of the pickle of each output, and the pickles.
-
-    Raises:
-        NameError, ResultNotSerializable, ResultTooLarge: naming the output that is missing or cannot be sent.
-    """
-    missing = [name for name in spec.outputs if name not in arrivals.namespace]
-    if missing:
-        raise NameError(f"`{missing[0]}` is named with -o, but the cell ended without assigning it.", name=missing[0])
-    pickler = CellPickler(arrivals)
-    sizes = [_pickle_output(pickler, name, arrivals.namespace[name]) for name in spec.outputs]
-    if sum(sizes) > spec.result_limit:
-        size, name = max(zip(sizes, spec.outputs, strict=True))
-        raise ResultTooLarge(
-            f"`{name}` has {size:,} bytes; at most {spec.result_limit:,} come back from a cell. "
-            "Send back a part of it, or save it to a file and send back the path.",
-            details={"size": size, "limit": spec.result_limit},
-        )
-    return sizes, pickler.getvalue()
-
-
-def _pickle_output(pickler: CellPickler, name: str, value: Any) -> int:
-    try:
-        return pickler.add(value)
-    except Exception as error:
-        # Pickling runs code of the user's classes, which may raise anything.
-        kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
-        raise ResultNotSerializable(f"`{name}` ({kind}) cannot be sent back: {error}") from error
+def arrivals_of(module: types.ModuleType) -> Arrivals:
+    """Return where the notebook's code and values arrive, among them those that are kept here."""
+    arrivals = Arrivals(module.__dict__)
+    if (here := place()) is not None:
+        arrivals.kept = finder(here, arrivals)
+    return arrivals
 
 
 class _PlainShell:

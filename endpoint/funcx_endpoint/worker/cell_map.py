@@ -21,8 +21,9 @@ from funcx_core.ids import TaskId
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.task import EventKind
 from funcx_endpoint.worker.capture import bars, diverted, running_task
-from funcx_endpoint.worker.cell import check_requirements, pickle_outputs, shell_of_cells
+from funcx_endpoint.worker.cell import arrivals_of, check_requirements, shell_of_cells
 from funcx_endpoint.worker.cell_logging import own_logging
+from funcx_endpoint.worker.cell_outputs import pickle_outputs
 
 MOST_TEXT: Final = 8 * 1024
 MOST_SHOWN: Final = 256 * 1024
@@ -124,7 +125,7 @@ class ElementRunner:
         spec, module = self._spec, new_main(self._spec.filename)
         if (own_bars := bars()) is not None:
             own_bars.choose(spec.progress)
-        arrivals = Arrivals(module.__dict__)
+        arrivals = arrivals_of(module)
         shell = shell_of_cells()
         with as_main(module), shell.running(module, spec.figures), own_logging():
             bring_in(spec, arrivals)

@@ -37,8 +37,9 @@ from funcx_core.protocol.worker import (
     chunk_decoder,
     recall_decoder,
 )
-from funcx_endpoint.large import LargeFolder
-from funcx_endpoint.worker import records
+from funcx_endpoint.kept import KeptFolder
+from funcx_endpoint.large import KEPT, LargeFolder
+from funcx_endpoint.worker import place, records
 from funcx_endpoint.worker.capture import Capture
 from funcx_endpoint.worker.handover import settings_from
 from funcx_endpoint.worker.interrupts import Interrupts
@@ -88,6 +89,8 @@ class Worker:
         )
         self._surroundings = Surroundings(settings.working_dir, keep_children=settings.keep_children)
         self._retirement = Retirement(settings.max_tasks, settings.max_growth)
+        self._settings = settings
+        self._owner = ""
         self._retires = ""
         self._todo: deque[Dealt] = deque()
         self._missing: list[int] = []
@@ -101,6 +104,7 @@ class Worker:
         self._surroundings.note_handlers()
         self._capture.install()
         running_task.install(self._running_task)
+        place.install(self._place)
         os.register_at_fork(after_in_child=self._after_fork)
         self._send(Ready(os.getpid(), sys.version.split()[0]))
         while (record := records.receive(self._tasks)) is not None:
@@ -143,6 +147,7 @@ class Worker:
     def _run_one(self, dealt: Dealt) -> None:
         task, number = dealt.task, dealt.number
         self._page.numbers[STARTED] = number
+        self._owner = task.owner
         capture = self._capture
         capture.begin(task.task_id)
         result = self._runner.run(task, number)
@@ -159,6 +164,13 @@ class Worker:
     def _running_task(self) -> RunningTask | None:
         task_id = self._capture.task_id
         return None if task_id is None else RunningTask(task_id, has_own_folder=self._sandbox is not None)
+
+    def _place(self) -> place.Place | None:
+        task_id, settings = self._capture.task_id, self._settings
+        if task_id is None:
+            return None
+        folder = KeptFolder(Path(settings.large_dir) / KEPT, lifetime=settings.kept_lifetime, limit=settings.max_kept)
+        return place.Place(folder, self._owner, task_id, max(settings.max_result, settings.max_large_result))
 
     def _report(self, result: TaskResult) -> None:
         encoded = encode(result)

@@ -16,6 +16,7 @@ from funcx_core.errors import (
     ResultTooLarge,
     SerializationError,
     TaskFailed,
+    ValueNotKept,
 )
 from funcx_core.ids import FunctionId
 from funcx_core.protocol.blob import is_reference, read_reference
@@ -242,4 +243,4 @@ def _described(raised: BaseException) -> TaskError:
     return TaskError(code=raised.code, message=f"{raised}: {reason}", details=details)
 
 
-_OURS: Final = (FunctionLoadError, ArgumentLoadError, ResultNotSerializable, ResultTooLarge)
+_OURS: Final = (FunctionLoadError, ArgumentLoadError, ResultNotSerializable, ResultTooLarge, ValueNotKept)

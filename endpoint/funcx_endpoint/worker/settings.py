@@ -19,6 +19,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         max_result: bytes; a larger result does not travel with its task.
         max_large_result: bytes; a result between the two goes by way of a file.
         large_dir: where large values are, see `funcx_endpoint.large`.
+        max_kept: bytes of all values that stay on the endpoint, see `funcx_endpoint.kept`.
+        kept_lifetime: seconds after its last use until such a value goes.
         max_output: bytes of stdout and stderr kept per task.
         keep_children: whether processes that a task left behind may live on.
         load_timeout: seconds that a function may take to load.
@@ -38,6 +40,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_output: int
     max_large_result: int = 0
     large_dir: str = ""
+    max_kept: int = 0
+    kept_lifetime: float = 86400.0
     keep_children: bool = False
     load_timeout: float = 300.0
     max_tasks: int | None = None

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from subprocess import PIPE, Popen
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -43,6 +44,7 @@ class FakeConnection:
         self.reported: list[Environment] = []
         self.group_id = new_group_id()
         self._lock = threading.Lock()
+        self._kept = TemporaryDirectory()
         self._worker: Popen[bytes] | None = None
         self.hold = False  # never run anything: as if no worker were free
 
@@ -76,11 +78,12 @@ class FakeConnection:
     def _work(self, spec: CellSpec, future: FuncXFuture, listener: TaskListener) -> None:
         with self._lock:
             if self._worker is None:
-                self._worker = Popen([sys.executable, fake_worker.__file__], stdin=PIPE, stdout=PIPE)
+                self._worker = Popen([sys.executable, fake_worker.__file__, self._kept.name], stdin=PIPE, stdout=PIPE)
             worker = self._worker
             assert worker.stdin
             assert worker.stdout
             assert future.task_id
+            fake_worker.write(worker.stdin, future.task_id.encode())
             fake_worker.write(worker.stdin, encode(spec))
             count = 0
             while True:
@@ -131,3 +134,5 @@ class FakeConnection:
             self._worker.kill()
             self._worker.communicate()
             self._worker = None
+            self._kept.cleanup()
+            self._kept = TemporaryDirectory()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import IO
 
 from funcx_core.ids import TaskId
@@ -27,15 +29,20 @@ def read(pipe: IO[bytes]) -> bytes:
 
 
 def main() -> None:
-    from funcx_endpoint.worker import capture
+    from funcx_endpoint.kept import KeptFolder
+    from funcx_endpoint.worker import capture, place
     from funcx_endpoint.worker.cell import run_cell
 
+    running = [""]
+    kept = KeptFolder(Path(tempfile.mkdtemp(dir=sys.argv[1])), lifetime=3600.0, limit=10_000_000)
+    place.install(lambda: place.Place(kept, "owner", running[0], 5_000_000))
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     worker = capture.Capture(lambda output: write(out, encode(output)), max_output=1 << 20, max_event=1 << 20)
     worker.install()
     while True:
         try:
+            running[0] = read(sys.stdin.buffer).decode()
             spec = read(sys.stdin.buffer)
         except KeyboardInterrupt:
             continue

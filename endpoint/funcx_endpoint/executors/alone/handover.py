@@ -39,7 +39,7 @@ def give(folder: Path, executor: HighThroughputExecutor, forwarder: EndpointRegi
     """
     settings = {field.name: getattr(executor, field.name) for field in dataclasses.fields(executor)}
     settings["max_result"] = max(executor.max_result, min(executor.max_large_result, MOST_INLINE))
-    settings["max_large_result"] = 0
+    settings["max_large_result"] = settings["max_kept"] = 0
     write_private(folder / _SETTINGS, _pickled(settings))
     write_private(folder / _FORWARDER, msgspec.json.encode(forwarder))
 

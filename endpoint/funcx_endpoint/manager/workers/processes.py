@@ -186,6 +186,8 @@ class WorkerProcess:
             max_output=shared.max_output,
             max_large_result=shared.max_large_result,
             large_dir=large,
+            max_kept=shared.max_kept,
+            kept_lifetime=shared.kept_lifetime,
             keep_children=shared.keep_children,
             load_timeout=shared.load_timeout,
             max_tasks=1 if is_single_use else shared.max_tasks,
