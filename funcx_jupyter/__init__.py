@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from funcx_core.progress.bar import progress
     from funcx_jupyter.library import cell, on, remote, start
+    from funcx_jupyter.session.remote_ref import RemoteRef
     from funcx_jupyter.widgets.front import EndpointPicker, TaskMonitor, TaskView, Timeline
     from funcx_jupyter.with_block import remotely
 
 __all__ = [
     "EndpointPicker",
+    "RemoteRef",
     "TaskMonitor",
     "TaskView",
     "Timeline",
@@ -26,6 +28,7 @@ __all__ = [
     "unload_ipython_extension",
 ]
 _HOMES = {
+    "RemoteRef": "funcx_jupyter.session.remote_ref",
     "cell": "funcx_jupyter.library",
     "on": "funcx_jupyter.library",
     "progress": "funcx_core.progress.bar",

@@ -5,7 +5,8 @@
     UsageError (funcx_core)
     ├── MagicArgumentError      an option of a magic
     ├── CaptureError            a variable that cannot go with the cell
-    │   └── LargeInputError       … because all of them together are too large
+    │   ├── LargeInputError       … because all of them together are too large
+    │   └── RemoteValueElsewhere  … because its value is on another endpoint
     ├── AuthError               nobody is signed in, or no more
     ├── EnvironmentMismatch     a module that the endpoint does not have
     ├── NoEndpointError         no endpoint was chosen
@@ -83,6 +84,12 @@ class LargeInputError(CaptureError):
     """The variables of the cell are larger than the service takes."""
 
     code = "large_input"
+
+
+class RemoteValueElsewhere(CaptureError):
+    """The cell uses a value that is on another endpoint than it runs on."""
+
+    code = "value_elsewhere"
 
 
 class EnvironmentMismatch(_OneLine, UsageError):

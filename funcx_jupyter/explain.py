@@ -9,20 +9,25 @@ from funcx_jupyter.display.tables import Text
 from funcx_jupyter.errors import EnvironmentMismatch
 from funcx_jupyter.options import CellOptions
 from funcx_jupyter.session.endpoints import Endpoint
-from funcx_jupyter.session.prepare import ROOM_FOR_CODE, PreparedCell
+from funcx_jupyter.session.outcome import describe_wanted
+from funcx_jupyter.session.prepare import PreparedCell
 from funcx_jupyter.session.run import check_requirements
+from funcx_jupyter.session.size_limits import ROOM_FOR_CODE
 from funcx_jupyter.session.state import Session, TaskRecord
+from funcx_jupyter.session.upstream import called, check_place, upstream_of
 
 
 def of_cell(session: Session, endpoint: Endpoint, prepared: PreparedCell, options: CellOptions) -> Text:
     """Return what the cell would take with it."""
+    check_place(prepared.captured.remote, endpoint)
     spec = prepared.spec
     host, python = endpoint.hostname or "host unknown", endpoint.python_version or "?"
     return _lines(
         f"Would run on {endpoint.name} ({host}, Python {python}).",
         ("in", describe_inputs(prepared.captured, verbose=True) or "nothing"),
         ("imports", ", ".join(alias.module for alias in spec.modules) or "none"),
-        ("out", ", ".join(spec.outputs) or "nothing"),
+        ("out", describe_wanted(spec.outputs, spec.keep, endpoint.name) or "nothing"),
+        *_upstream(session, options, prepared),
         ("size", words.size(len(spec.values) + len(spec.source))),
         *_demands(session, endpoint, options),
         ("time", _last_time(session.last_run(spec.source))),
@@ -31,6 +36,7 @@ def of_cell(session: Session, endpoint: Endpoint, prepared: PreparedCell, option
 
 def of_map(session: Session, endpoint: Endpoint, plan: MapPlan, options: CellOptions) -> Text:
     """Return what the cell would take with it, and what each of its elements would."""
+    check_place(plan.cell.captured.remote, endpoint)
     spec = plan.cell.spec
     host, python = endpoint.hostname or "host unknown", endpoint.python_version or "?"
     chunk = plan.chunksize(options.chunk, session.connection.limits().max_payload - ROOM_FOR_CODE)
@@ -52,6 +58,11 @@ def of_map(session: Session, endpoint: Endpoint, plan: MapPlan, options: CellOpt
     )
 
 
+def _upstream(session: Session, options: CellOptions, prepared: PreparedCell) -> list[tuple[str, str]]:
+    waits_for = upstream_of(session, options.after, prepared.captured.remote)
+    return [("after", ", ".join(called(session, waits_for).values()))] if waits_for else []
+
+
 def of_task(record: TaskRecord) -> Text:
     """Return what a task of this kernel took with it."""
     head = (
@@ -66,7 +77,7 @@ def of_task(record: TaskRecord) -> Text:
         head,
         ("in", ", ".join(spec.names) or "nothing"),
         ("imports", ", ".join(alias.module for alias in spec.modules) or "none"),
-        ("out", ", ".join(spec.outputs) or "nothing"),
+        ("out", describe_wanted(spec.outputs, spec.keep, record.endpoint) or "nothing"),
         ("size", words.size(record.sent.size)),
         ("limit", limit),
         ("if lost", losses),

@@ -65,6 +65,7 @@ def cell(
     inputs: Iterable[str] | None = None,
     exclude: Iterable[str] = (),
     outputs: Iterable[str] = (),
+    refs: Iterable[str] = (),
     namespace: dict[str, Any] | None = None,
     timeout: float | None = None,
     retries: int = 0,
@@ -81,6 +82,7 @@ def cell(
         inputs: variables to send; what the code uses if it is None.
         exclude: variables that are not sent, whatever uses them.
         outputs: variables to bring back when it has succeeded.
+        refs: variables to leave there, for later code there; here their names become `RemoteRef`.
         namespace: where variables are looked up and outputs are assigned; the caller's globals if it is None.
         timeout: seconds after which it is stopped.
         retries: how often it may run again if its worker or endpoint dies.
@@ -98,6 +100,7 @@ def cell(
         inputs=None if inputs is None else tuple(inputs),
         exclude=tuple(exclude),
         outputs=tuple(outputs),
+        refs=tuple(refs),
         walltime=timeout,
         retries=retries,
         env=env,
@@ -113,11 +116,12 @@ def start(
     endpoint: str | None = None,
     *,
     outputs: Iterable[str] = (),
+    refs: Iterable[str] = (),
     namespace: dict[str, Any] | None = None,
     timeout: float | None = None,
 ) -> CellTask:
     """Send source code and return its task at once; `result()` returns what `cell` would. See there for the arguments."""
-    options = CellOptions(endpoint=endpoint, outputs=tuple(outputs), walltime=timeout, is_async=True)
+    options = CellOptions(endpoint=endpoint, outputs=tuple(outputs), refs=tuple(refs), walltime=timeout, is_async=True)
     variables = sys._getframe(1).f_globals if namespace is None else namespace  # noqa: SLF001 - as `exec` does
     return run_of(_text(source), options, variables).start(variables, place(), PlainScreen())
 

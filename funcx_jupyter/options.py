@@ -34,6 +34,7 @@ class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
         inputs: names of the variables to send; None to find them.
         exclude: names of variables that are not sent, whatever uses them.
         outputs: names to bring back; `ALL` alone for everything that the cell assigns at top level.
+        refs: names to leave on the endpoint, as references here.
         walltime: seconds after which the cell is stopped.
         retries: how often the cell may be run again if its worker, manager or endpoint dies.
         priority: how urgent it is among the user's tasks at the endpoint, -100 to 100.
@@ -62,6 +63,7 @@ class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
     inputs: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    refs: tuple[str, ...] = ()
     walltime: float | None = None
     retries: int = 0
     priority: int = 0
@@ -127,6 +129,14 @@ def _parser() -> _Parser:
         type=option_values.names,
         default=(),
         help="variables to bring back when the cell has succeeded;\n'*' for all it assigns",
+    )
+    add(
+        "--ref",
+        metavar="x,y",
+        dest="refs",
+        type=option_values.names,
+        default=(),
+        help="variables to leave on the endpoint, for later cells there;\nhere their names are references",
     )
     manner = parser.add_mutually_exclusive_group()
     manner.add_argument("-a", "--async", dest="is_async", action="store_true", help="return at once, with a task")
@@ -302,6 +312,7 @@ def _options(found: Any) -> CellOptions:
         inputs=inputs,
         exclude=found.exclude,
         outputs=found.output,
+        refs=_checked_refs(found.refs, found.output),
         walltime=found.timeout,
         retries=found.retries,
         priority=found.priority,
@@ -334,11 +345,25 @@ def fitting(options: CellOptions) -> CellOptions:
     """
     if options.chunk is not None and options.map is None:
         raise MagicArgumentError("Argument --chunk: it goes with --map only. See `%%funcx?`.")
+    if options.map is not None and options.refs:
+        raise MagicArgumentError(
+            "Argument --ref: what elements of --map make comes back with -o, as lists. See `%%funcx?`."
+        )
     if options.map is not None and options.after:
         raise MagicArgumentError(
             "Argument --after: elements of --map wait for no other tasks. `%funcx wait` first, then run the cell. See `%%funcx?`."
         )
     return options
+
+
+def _checked_refs(refs: tuple[str, ...], outputs: tuple[str, ...]) -> tuple[str, ...]:
+    if ALL in refs:
+        raise MagicArgumentError(f"Argument --ref: name the variables one by one, not `{ALL}`. See `%%funcx?`.")
+    if both := next((name for name in refs if name in outputs), ""):
+        raise MagicArgumentError(
+            f"`{both}` is named with -o and with --ref: it comes back, or it stays. See `%%funcx?`."
+        )
+    return refs
 
 
 def _checked_names(text: str) -> tuple[str, ...]:

@@ -12,11 +12,12 @@ from funcx_jupyter.desk import Desk
 from funcx_jupyter.display import words
 from funcx_jupyter.display.tables import Text
 from funcx_jupyter.errors import MagicArgumentError
+from funcx_jupyter.kept_verbs import finished_task
 from funcx_jupyter.session.asynchronous import show_in_background
 from funcx_jupyter.session.attach import Attacher, watched_of
 from funcx_jupyter.session.cell_task import CellTask
 from funcx_jupyter.session.following import Following
-from funcx_jupyter.session.outcome import Finished, open_outcome
+from funcx_jupyter.session.outcome import Finished
 from funcx_jupyter.session.watch import Mailbox
 
 _PRINTED = frozenset({EventKind.STDOUT.value, EventKind.STDERR.value, EventKind.LOG.value})
@@ -90,10 +91,7 @@ def result(desk: Desk, name: str, *, o: bool = False) -> Any:
     wanted = submission.outputs if o and submission is not None else []
     if o and not wanted:
         raise MagicArgumentError(f"Nothing is known to come back from task {words.short_id(task_id)}: it has no -o.")
-    value = desk.session.connection.result(task_id)
-    endpoint_id = str(desk.session.connection.task(task_id).get("endpoint_id", ""))
-    is_trusted = desk.session.connection.trusts(endpoint_id)
-    finished = open_outcome(value, wanted, desk.namespace, is_trusted=is_trusted)
+    finished = finished_task(desk, task_id, submission, wanted)
     desk.namespace.update(finished.outputs)
     return desk.shown(finished)
 

@@ -6,7 +6,16 @@ from typing import Any, Final
 
 from funcx_core.errors import FuncxError, TaskNotFound
 from funcx_core.protocol.task import TaskState
-from funcx_jupyter import account_verbs, explain, name_verbs, place_verbs, record_verbs, setting_verbs, task_verbs
+from funcx_jupyter import (
+    account_verbs,
+    explain,
+    kept_verbs,
+    name_verbs,
+    place_verbs,
+    record_verbs,
+    setting_verbs,
+    task_verbs,
+)
 from funcx_jupyter.desk import Desk
 from funcx_jupyter.display import words
 from funcx_jupyter.display.tables import Table, Text
@@ -82,6 +91,7 @@ VERBS: Final[dict[str, Verb]] = {
     "tasks": Verb(status),
     "attach": Verb(task_verbs.attach, ("[TASK...]",)),
     "result": Verb(task_verbs.result, ("TASK", "[-o]")),
+    "fetch": Verb(kept_verbs.fetch, ("TASK.VARIABLE",)),
     "wait": Verb(task_verbs.wait, ("[TASK...]",)),
     "cancel": Verb(task_verbs.cancel, ("[TASK...]", "[--all]")),
     "logs": Verb(task_verbs.logs, ("TASK",)),

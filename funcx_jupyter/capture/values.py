@@ -13,6 +13,7 @@ from funcx_core.cells.pickling import NOTEBOOK_MODULES, CellPickler
 from funcx_core.cells.rebuild import Arrivals
 from funcx_core.cells.spec import ModuleAlias
 from funcx_jupyter.capture.culprit import find_culprit, type_name
+from funcx_jupyter.capture.elsewhere import Elsewhere, RemoteUse, collecting
 from funcx_jupyter.capture.names import CellNames, NameUse
 from funcx_jupyter.errors import CaptureError, NotAValue
 
@@ -26,15 +27,17 @@ class Kind(StrEnum):
     FUNCTION = "function"
     CLASS = "class"
     IMPORTED = "imported"
+    REMOTE = "remote"
 
 
 @dataclass(frozen=True)
 class CapturedValue:
-    """One variable that goes with the cell."""
+    """One variable that goes with the cell. `place`: the endpoint on which its value is already."""
 
     name: str
     size: int
     kind: Kind
+    place: str = ""
 
 
 @dataclass
@@ -44,6 +47,7 @@ class Captured:
     modules: list[ModuleAlias] = field(default_factory=list)
     values: list[CapturedValue] = field(default_factory=list)
     packed: bytes = b""
+    remote: list[RemoteUse] = field(default_factory=list)
 
     @property
     def names(self) -> list[str]:
@@ -117,18 +121,28 @@ def _undefined(name: str, where: str, notebook: Notebook) -> NoReturn:
     raise CaptureError(f"`{name}`{where} is not defined here and not assigned in the cell.{hint}")
 
 
-def pack(uses: Iterable[NameUse], notebook: Notebook, *, exclude: Iterable[str]) -> Captured:
-    """Return the values of `uses`, and of all that the functions among them use in turn.
+def pack(uses_of_cell: Iterable[NameUse], notebook: Notebook, *, exclude: Iterable[str]) -> Captured:
+    """Return the values of `uses_of_cell`, and of all that the functions among them use in turn.
 
     Raises:
         CaptureError: naming the variable that cannot be sent, where it is used, and which part of it is to blame.
     """
+    with collecting() as uses:
+        captured = _pack(uses_of_cell, notebook, frozenset(exclude))
+    captured.remote = uses
+    return captured
+
+
+def _pack(uses: Iterable[NameUse], notebook: Notebook, unwanted: frozenset[str]) -> Captured:
     captured = Captured()
     pickler = CellPickler(Arrivals(notebook.namespace))
-    unwanted = set(exclude)
     waiting = {use.name: f"It is used on line {use.line}." if use.line else "" for use in uses}
     seen: set[str] = set()
-    while waiting:
+    # Last, so that what they hold of the notebook's classes finds those of this cell.
+    elsewhere = {name: waiting.pop(name) for name in list(waiting) if isinstance(notebook.namespace[name], Elsewhere)}
+    while waiting or elsewhere:
+        if not waiting:
+            waiting, elsewhere = elsewhere, {}
         for name, place in waiting.items():
             seen.add(name)
             _pack_one(name, place, notebook, pickler, captured)
@@ -155,10 +169,13 @@ def _pack_one(name: str, place: str, notebook: Notebook, pickler: CellPickler, c
     except Exception as error:
         # Pickling runs code of the user's classes, which may raise anything.
         raise CaptureError(_cannot_be_sent(name, value, place, notebook)) from error
-    captured.values.append(CapturedValue(name, size, _kind(value)))
+    place = value.remote_use().endpoint if isinstance(value, Elsewhere) else ""
+    captured.values.append(CapturedValue(name, size, _kind(value), place))
 
 
 def _kind(value: Any) -> Kind:
+    if isinstance(value, Elsewhere):
+        return Kind.REMOTE
     if not isinstance(value, FunctionType | BuiltinFunctionType | type):
         return Kind.VALUE
     if value.__module__ not in NOTEBOOK_MODULES:

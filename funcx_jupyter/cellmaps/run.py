@@ -29,10 +29,12 @@ from funcx_jupyter.session.followed import Followed
 from funcx_jupyter.session.journal import Submission
 from funcx_jupyter.session.outcome import Finished
 from funcx_jupyter.session.patience import Patience
-from funcx_jupyter.session.prepare import ROOM_FOR_CODE, check_size
+from funcx_jupyter.session.prepare import check_size
 from funcx_jupyter.session.recall import CellPlace
 from funcx_jupyter.session.run import GRACE, check_environment, check_requirements, content_hash, demands
+from funcx_jupyter.session.size_limits import ROOM_FOR_CODE
 from funcx_jupyter.session.state import Session, TaskRecord
+from funcx_jupyter.session.upstream import check_place, check_there
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,6 +70,8 @@ class CellMapRun:
         """Return a handle on the map when the service has all of it; nothing shows it yet."""
         session = self._session
         session.recall.open(place.notebook)
+        check_place(self._plan.cell.captured.remote, self._endpoint)
+        check_there(self._plan.cell.captured.remote)
         if self._options.container is None:  # What is in the container is not known here.
             check_environment(session, self._endpoint, self._plan.cell, self._options.env, screen)
             check_requirements(session, self._endpoint, self._options.requires)

@@ -115,6 +115,7 @@ def describe_inputs(captured: Captured, *, verbose: bool = False) -> str:
     """Return what goes with the cell: ``df 1.1 MB, model 80 kB, helper()``; the largest first."""
     values = sorted((v for v in captured.values if v.kind is Kind.VALUE), key=lambda value: -value.size)
     parts = [f"{value.name} {words.size(value.size)}" for value in values]
+    parts = [f"{value.name} (on {value.place})" for value in captured.values if value.kind is Kind.REMOTE] + parts
     parts += [f"{value.name}()" for value in captured.values if value.kind is Kind.FUNCTION]
     parts += [value.name for value in captured.values if value.kind is Kind.CLASS]
     if verbose:

@@ -11,6 +11,7 @@ from funcx_jupyter.session.background import LiveScreen, LiveTask
 from funcx_jupyter.session.cell_task import CellTask
 from funcx_jupyter.session.followed import Watched
 from funcx_jupyter.session.following import Screen
+from funcx_jupyter.session.opening import bind_refs
 from funcx_jupyter.session.state import Session
 
 
@@ -43,6 +44,7 @@ def show_in_background(
     show = screen.show_again if screen.is_live else None
     handle = CellTask(session, task, watched.future, namespace, screen, name, show, shown)
     session.asynchronous[task.task_id] = handle
+    bind_refs(session, task, task.refs, namespace)
     if screen.is_live:
         screen.open(watched.header)
     # Where nothing can be changed later it is watched all the same: it may have waited for its endpoint for too long.

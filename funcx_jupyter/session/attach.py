@@ -20,7 +20,8 @@ from funcx_jupyter.session.cell_task import CellTask
 from funcx_jupyter.session.followed import Followed, Watched
 from funcx_jupyter.session.following import Following, LineScreen
 from funcx_jupyter.session.journal import Submission
-from funcx_jupyter.session.outcome import Finished, open_outcome
+from funcx_jupyter.session.opening import opened
+from funcx_jupyter.session.outcome import Finished, describe_wanted
 from funcx_jupyter.session.state import Session
 from funcx_jupyter.session.watch import Mailbox
 
@@ -80,7 +81,7 @@ class Attacher:
             name: one.task_id
             for one in found
             if _state(states.get(one.task_id, {})) is TaskState.SUCCESS
-            for name in one.outputs
+            for name in one.variables
         }
         for one in found:
             known = states.get(one.task_id, {})
@@ -90,13 +91,13 @@ class Attacher:
                 continue
             is_seen = self._session.recall.end_of(one.task_id) is not None
             if is_seen and not replays_all:
-                names = [name for name in one.outputs if newest.get(name) == one.task_id]
+                names = [name for name in one.variables if newest.get(name) == one.task_id]
                 notes += self._restore(one, state, names, at_first)
             elif one.is_async and not state.is_terminal:
                 notes += self._bind(one, known)
             else:
                 state = self._replay(one, known)
-                notes += [f"{name} restored." for name in one.outputs] if state is TaskState.SUCCESS else []
+                notes += [f"{name} restored." for name in one.variables] if state is TaskState.SUCCESS else []
             age = f" ({words.lasting(time.time() - one.at)})" if not state.is_terminal else ""
             told.append(f"{_name(one)} {words.STATES[state]}{age}")
         counted = f"{len(found)} {what if len(found) != 1 else what.replace('tasks', 'task', 1)}"
@@ -176,10 +177,9 @@ class Attacher:
             lists = self.map_of(submission).grid.collected_by_end()
             self._namespace.update({name: lists[name] for name in missing})
         elif missing:
-            is_trusted = self._session.connection.trusts(submission.endpoint_id)
             value = self._session.connection.result(submission.task_id)
-            opened = open_outcome(value, submission.outputs, self._namespace, is_trusted=is_trusted)
-            self._namespace.update({name: opened.outputs[name] for name in missing})
+            found = opened(self._session, submission, value, submission.outputs, self._namespace)
+            self._namespace.update({name: found.outputs[name] for name in missing})
         return [*(f"{name} restored." for name in missing), *kept]
 
     def _known(self, task_id: TaskId) -> dict[str, Any]:
@@ -217,7 +217,7 @@ def watched_of(submission: Submission, known: dict[str, Any], future: FuncXFutur
         task_id=submission.task_id,
         name=submission.name,
         elapsed=max(0.0, time.time() - submission.at),
-        outputs=", ".join(submission.outputs),
+        outputs=describe_wanted(submission.outputs, submission.refs, submission.endpoint),
     )
     return Watched(_followed(submission, known), future, mailbox, header)
 
@@ -229,6 +229,7 @@ def _followed(submission: Submission, known: dict[str, Any]) -> Followed:
         endpoint=submission.endpoint,
         endpoint_id=submission.endpoint_id,
         outputs=submission.outputs,
+        refs=submission.refs,
         sent_at=submission.at,
         took=max(0.0, completed - submission.at) if completed else None,
     )

@@ -22,7 +22,8 @@ from funcx_jupyter.display.block import Block
 from funcx_jupyter.display.header import Header
 from funcx_jupyter.display.header_line import HeaderLine
 from funcx_jupyter.session.followed import NOT_KNOWN, Watched, name_upstream
-from funcx_jupyter.session.outcome import describe_sizes, end_state, timing_of
+from funcx_jupyter.session.opening import told_too_large
+from funcx_jupyter.session.outcome import describe_back, describe_wanted, end_state, sizes_of, timing_of
 
 SHORTEST: Final = 0.1
 """Seconds between two changes of one block, at least."""
@@ -114,7 +115,7 @@ class LiveTask:
 
     def _take_in(self) -> tuple[TaskState, str]:
         """Put the end of the output into the block; return how the task ended and what can be had of it."""
-        wanted = ", ".join(self._task.outputs)
+        wanted = describe_wanted(self._task.outputs, self._task.refs, self._task.endpoint)
         if self._future.cancelled():
             return TaskState.CANCELLED, wanted
         if self._future.is_to_be_fetched:
@@ -131,7 +132,11 @@ class LiveTask:
         if outcome.shown is not None:
             self._block.show(outcome.shown.data)
             self._is_changed = True
-        return TaskState.SUCCESS, describe_sizes(self._task.outputs, outcome.sizes) or wanted
+        for line in told_too_large(outcome.kept, self._task):
+            self._block.print(f"{line}\n", "stderr")
+            self._is_changed = True
+        sizes = sizes_of(outcome, self._task.outputs)
+        return TaskState.SUCCESS, describe_back(sizes, outcome.kept, self._task.endpoint) or wanted
 
 
 def _is_unknown(future: FuncXFuture) -> bool:

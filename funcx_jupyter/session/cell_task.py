@@ -7,16 +7,19 @@ import time
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
+from funcx_core.cells.spec import LAST_VALUE
 from funcx_core.ids import TaskId
 from funcx_core.protocol.task import TaskState
 from funcx_core.sdk.futures import FuncXFuture
+from funcx_jupyter.capture.elsewhere import Elsewhere, RemoteUse
 from funcx_jupyter.display import words
-from funcx_jupyter.errors import CellInterrupted, NotAValue
+from funcx_jupyter.errors import CellInterrupted
 from funcx_jupyter.session.followed import Followed
 from funcx_jupyter.session.following import Screen
-from funcx_jupyter.session.outcome import Finished, end_state, open_outcome
+from funcx_jupyter.session.opening import opened
+from funcx_jupyter.session.outcome import Finished, end_state
 from funcx_jupyter.session.presentable import presentable
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ _PATIENCE: Final = 10.0
 """Seconds to wait for what is only to be shown."""
 
 
-class CellTask:
+class CellTask(Elsewhere):
     """A cell that runs on an endpoint. It goes on whatever becomes of this object.
 
     >>> task.done()
@@ -116,9 +119,8 @@ class CellTask:
             raise error
         with self._lock:
             if self._finished is None:
-                is_trusted = self._session.connection.trusts(self._task.endpoint_id)
-                self._finished = open_outcome(
-                    self._future.result(), self._task.outputs, self._namespace, is_trusted=is_trusted
+                self._finished = opened(
+                    self._session, self._task, self._future.result(), self._task.outputs, self._namespace
                 )
                 self._namespace.update(self._finished.outputs)
             return self._finished
@@ -176,10 +178,21 @@ class CellTask:
         else:
             self._show()
 
-    def __reduce__(self) -> NoReturn:
+    def remote_use(self) -> RemoteUse:
+        """Return where a cell finds the value of this one's last expression."""
         called = self.name or words.short_id(self.task_id)
-        how = f"`{self.name}.result()`" if self.name else f"`%funcx result {called}`"
-        raise NotAValue(f"{called} is a task, not its value. {how} is the value.")
+        fetch = f"{self.name}.result()" if self.name else f"%funcx result {called}"
+        return RemoteUse(
+            called=called,
+            task_id=self.task_id,
+            name=LAST_VALUE,
+            endpoint_id=self._task.endpoint_id,
+            endpoint=self.endpoint,
+            is_there=self._future.done() and self._end_state() is TaskState.SUCCESS,
+            fetch=fetch,
+            bring=f"{called} = {fetch}" if self.name else f"value = {fetch}",
+            what="a task",
+        )
 
 
 def _tell(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:

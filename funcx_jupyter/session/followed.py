@@ -24,6 +24,7 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         endpoint: the name of where it runs.
         outputs: the variables that come back.
+        refs: those that stay there.
         sent_at: when it was sent, in Unix seconds.
         took: seconds from then to its end, if it ended before we followed it.
         walltime: seconds after which it is stopped.
@@ -39,6 +40,7 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     endpoint_id: EndpointId
     outputs: list[str] = []
+    refs: list[str] = []
     sent_at: float
     took: float | None = None
     walltime: float | None = None

@@ -15,7 +15,8 @@ from funcx_jupyter.display.header_line import HeaderLine
 from funcx_jupyter.display.player import Player, Publisher
 from funcx_jupyter.errors import CellInterrupted
 from funcx_jupyter.session.followed import NOT_KNOWN, Watched
-from funcx_jupyter.session.outcome import Finished, end_state, open_outcome, timing_of
+from funcx_jupyter.session.opening import opened, told_too_large
+from funcx_jupyter.session.outcome import Finished, describe_back, end_state, timing_of
 from funcx_jupyter.session.patience import Patience
 from funcx_jupyter.session.presentable import Arranger, presentable
 from funcx_jupyter.session.state import Session
@@ -86,10 +87,11 @@ class Following:
         if error is not None:
             self._end()
             raise self._presentable(error)
-        is_trusted = self._session.connection.trusts(self._task.endpoint_id)
-        finished = open_outcome(self._future.result(), self._task.outputs, namespace, is_trusted=is_trusted)
-        self._end(outputs=finished.describe())
+        finished = opened(self._session, self._task, self._future.result(), self._task.outputs, namespace)
+        self._end(outputs=describe_back(finished.sizes, finished.kept, self._task.endpoint))
         namespace.update(finished.outputs)
+        for line in told_too_large(finished.kept, self._task):
+            self._screen.notice(line)
         return finished
 
     def _watch(self) -> None:

@@ -49,6 +49,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
         run_id: which execution of a cell it was. A loop may send one cell many times in one execution.
         content: hash of what was sent: code, endpoint, inputs and wanted outputs.
         outputs: variables that were wanted back.
+        refs: variables that were to stay on the endpoint.
         name: what an asynchronous cell's task was to be called.
         is_async: whether the cell returned at once.
         filename: the name under which the kernel knew the cell.
@@ -66,10 +67,16 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     run_id: str = ""
     content: str = ""
     outputs: list[str] = []
+    refs: list[str] = []
     name: str = ""
     is_async: bool = False
     filename: str = ""
     map_of: str = ""
+
+    @property
+    def variables(self) -> list[str]:
+        """All that it gives the notebook: values, and references to those that stay."""
+        return [*self.outputs, *self.refs]
 
     @property
     def cell(self) -> str:

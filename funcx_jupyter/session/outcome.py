@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from funcx_core.cells.rebuild import Arrivals, load_values
-from funcx_core.cells.spec import Bundle, CellOutcome, outcome_decoder
+from funcx_core.cells.spec import LAST_VALUE, Bundle, CellOutcome, KeptFacts, outcome_decoder
 from funcx_core.errors import DeserializationError, RemoteProtocolError, TaskCancelled
 from funcx_core.protocol.task import TaskState, TaskTimes
 from funcx_jupyter.display import words
@@ -41,6 +41,7 @@ class Finished(msgspec.Struct, frozen=True):
         shown: what the last expression looks like; None to show nothing.
         value: its value; None if there is none.
         hostname: where the cell ran.
+        kept: what stayed on the endpoint.
         is_plain: the task was no cell: `value` is what its function returned, and shows itself.
     """
 
@@ -49,16 +50,25 @@ class Finished(msgspec.Struct, frozen=True):
     shown: Bundle | None
     value: Any
     hostname: str = ""
+    kept: list[KeptFacts] = []
     is_plain: bool = False
 
-    def describe(self) -> str:
-        """Return what came back in words: ``df 1.9 MB``."""
-        return describe_sizes(self.sizes, self.sizes.values())
+
+def describe_back(sizes: Mapping[str, int], kept: Iterable[KeptFacts], endpoint: str) -> str:
+    """Return what came back, and what stayed, in words: ``df 1.9 MB, model 80 MB (on theta)``."""
+    there = [f"{facts.name} {words.size(facts.size)} (on {endpoint})" for facts in kept if facts.name != LAST_VALUE]
+    return ", ".join([*(f"{name} {words.size(size)}" for name, size in sizes.items()), *there])
 
 
-def describe_sizes(names: Iterable[str], sizes: Iterable[int]) -> str:
-    """Return what comes back in words: ``df 1.9 MB``."""
-    return ", ".join(f"{name} {words.size(size)}" for name, size in zip(names, sizes, strict=False))
+def describe_wanted(outputs: Iterable[str], refs: Iterable[str], endpoint: str) -> str:
+    """Return what is to come back, and what is to stay, in words: ``df, model (on theta)``."""
+    return ", ".join([*outputs, *(f"{name} (on {endpoint})" for name in refs)])
+
+
+def sizes_of(outcome: CellOutcome, outputs: Iterable[str]) -> dict[str, int]:
+    """Return the sizes of the outputs that came back, of those that were wanted."""
+    stayed = {facts.name for facts in outcome.kept}
+    return dict(zip([name for name in outputs if name not in stayed], outcome.sizes, strict=True))
 
 
 def open_outcome(encoded: Any, outputs: list[str], namespace: dict[str, Any], *, is_trusted: bool) -> Finished:
@@ -78,11 +88,10 @@ def open_outcome(encoded: Any, outputs: list[str], namespace: dict[str, Any], *,
     except RemoteProtocolError:
         return Finished({}, {}, None, encoded, is_plain=True)
     arrivals = Arrivals(namespace)
-    values = dict(load_values(outcome.values, outputs, arrivals, data_only=not is_trusted))
-    sizes = dict(zip(outputs, outcome.sizes, strict=True))
-    return Finished(
-        values, sizes, outcome.shown, _last_value(outcome, arrivals, data_only=not is_trusted), outcome.hostname
-    )
+    sizes = sizes_of(outcome, outputs)
+    values = dict(load_values(outcome.values, list(sizes), arrivals, data_only=not is_trusted))
+    last = _last_value(outcome, arrivals, data_only=not is_trusted)
+    return Finished(values, sizes, outcome.shown, last, outcome.hostname, outcome.kept)
 
 
 def _last_value(outcome: CellOutcome, arrivals: Arrivals, *, data_only: bool) -> Any:

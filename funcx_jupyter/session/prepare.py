@@ -15,9 +15,7 @@ from funcx_jupyter.display import words
 from funcx_jupyter.errors import CaptureError, LargeInputError
 from funcx_jupyter.options import ALL, CellOptions
 from funcx_jupyter.session.environment import OFF
-
-ROOM_FOR_CODE = 64 * 1024
-"""Bytes of a payload that are left for the cell itself."""
+from funcx_jupyter.session.size_limits import ROOM_FOR_CODE
 
 
 class CellText(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +66,8 @@ def prepare(
     known = {use.name for use in uses}
     uses += [NameUse(name, 0, required=False) for name in also if name not in known and notebook.has(name)]
     outputs = choose_outputs(options.outputs, names)
+    outputs = tuple(name for name in outputs if name not in options.refs)
+    refs = choose_outputs(options.refs, names, option="--ref")
     captured = pack(uses, notebook, exclude=options.exclude)
     spec = CellSpec(
         source=text.source,
@@ -77,6 +77,8 @@ def prepare(
         names=captured.names,
         values=captured.packed,
         outputs=list(outputs),
+        keep=list(refs),
+        keep_value=options.is_async,
         requires=list(options.requires),
         silent=text.silent,
         figures=figures,
@@ -106,8 +108,8 @@ def parse(text: CellText) -> ast.Module:
     return tree
 
 
-def choose_outputs(asked: tuple[str, ...], names: CellNames) -> tuple[str, ...]:
-    """Return the names to bring back.
+def choose_outputs(asked: tuple[str, ...], names: CellNames, *, option: str = "-o") -> tuple[str, ...]:
+    """Return the names to bring back, or to keep there.
 
     Raises:
         CaptureError: the cell has nothing to do with one of them.
@@ -117,7 +119,7 @@ def choose_outputs(asked: tuple[str, ...], names: CellNames) -> tuple[str, ...]:
     known = names.possible | {use.name for use in names.inputs}
     for name in asked:
         if name not in known:
-            raise CaptureError(f"`{name}` is named with -o, but the cell does not assign it.")
+            raise CaptureError(f"`{name}` is named with {option}, but the cell does not assign it.")
     return asked
 
 

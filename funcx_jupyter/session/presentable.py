@@ -13,11 +13,13 @@ from funcx_core.errors import (
     RemoteTaskError,
     TaskCancelled,
     TaskTimeout,
+    ValueNotKept,
     WorkerLost,
 )
 from funcx_core.serialize import RemoteInfo
 from funcx_jupyter.display import words
 from funcx_jupyter.errors import shown_in_one_line
+from funcx_jupyter.session.errand import not_kept
 from funcx_jupyter.session.followed import Followed, name_upstream
 
 
@@ -58,6 +60,8 @@ def _reword(error: BaseException, task: Followed) -> None:
         case TaskTimeout() if task.walltime is not None:
             limit = f"{task.walltime:g}"
             error.args = (f"Stopped after {limit} s (-t {limit}). Partial output kept.",)
+        case ValueNotKept():
+            error.args = (not_kept(error, task.endpoint),)
         case WorkerLost():
             error.args = (worker_died(task.endpoint, error.details),)
         case RemoteTaskError() if _left(error) and str(error).startswith("SystemExit"):

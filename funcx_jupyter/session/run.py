@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from funcx_core.cells.spec import CellSpec
-from funcx_core.ids import new_task_id
+from funcx_core.ids import TaskId, new_task_id
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.task import TaskOptions, TaskState
 from funcx_core.sdk.futures import FuncXFuture
@@ -26,11 +26,13 @@ from funcx_jupyter.session.environment import OFF, STRICT, first_missing, is_mis
 from funcx_jupyter.session.followed import Followed, Watched
 from funcx_jupyter.session.following import Following, LineScreen, Screen
 from funcx_jupyter.session.journal import Submission
-from funcx_jupyter.session.outcome import Finished
+from funcx_jupyter.session.outcome import Finished, describe_wanted
 from funcx_jupyter.session.patience import Patience
-from funcx_jupyter.session.prepare import ROOM_FOR_CODE, PreparedCell, check_size
+from funcx_jupyter.session.prepare import PreparedCell, check_size
 from funcx_jupyter.session.recall import CellPlace
+from funcx_jupyter.session.size_limits import returned_unasked
 from funcx_jupyter.session.state import Sent, Session, TaskRecord
+from funcx_jupyter.session.upstream import called, check_place, upstream_of
 from funcx_jupyter.session.watch import Mailbox
 
 _KERNEL_FOLDER: Final = re.compile(rb"ipykernel_\d+")
@@ -74,6 +76,7 @@ class CellRun:
 
     def _begin(self, place: CellPlace, screen: Screen, mailbox: Mailbox) -> Watched:
         self._session.recall.open(place.notebook)
+        check_place(self._prepared.captured.remote, self._endpoint)
         if self._options.container is None:  # What is in the container is not known here.
             check_environment(self._session, self._endpoint, self._prepared, self._options.env, screen)
             check_requirements(self._session, self._endpoint, self._options.requires)
@@ -106,6 +109,7 @@ class CellRun:
             run_id=place.run_id,
             content=content_hash(spec, self._endpoint.endpoint_id),
             outputs=spec.outputs,
+            refs=spec.keep,
             name=self._options.name,
             is_async=self._options.is_async,
             filename=spec.filename,
@@ -115,9 +119,8 @@ class CellRun:
         connection = self._session.connection
         limits = connection.limits()
         check_size(self._prepared, limits.max_payload)
-        spec = msgspec.structs.replace(self._prepared.spec, result_limit=limits.max_result - ROOM_FOR_CODE)
+        spec = msgspec.structs.replace(self._prepared.spec, result_limit=returned_unasked(limits))
         asked = self._options
-        after = tuple(dict.fromkeys(self._session.find_task(name) for name in asked.after))
         options = TaskOptions(
             walltime=asked.walltime,
             retry_on_loss=asked.retries,
@@ -126,7 +129,7 @@ class CellRun:
             tags=place.tags(),
             priority=asked.priority,
             resources=asked.resources,
-            after=after,
+            after=self._upstream(),
         )
         self._session.recall.sent(submission)  # Before it is sent: whatever happens from now on, the task can be found.
         future = connection.submit(submission.endpoint_id, spec, options, mailbox, submission.task_id)
@@ -164,25 +167,17 @@ class CellRun:
             endpoint=submission.endpoint,
             endpoint_id=submission.endpoint_id,
             outputs=submission.outputs,
+            refs=submission.refs,
             sent_at=submission.at,
             walltime=self._options.walltime,
             stream=self._options.stream,
             detaches=self._options.on_interrupt == DETACH,
             verbose=self._options.verbose,
-            called=self._called(),
+            called=called(self._session, self._upstream()),
         )
 
-    def _called(self) -> dict[str, str]:
-        """Return what the user calls the tasks that the cell waits for, by their ids."""
-        found: dict[str, str] = {}
-        for name in self._options.after:
-            task_id = self._session.find_task(name)
-            record, short = self._session.tasks.get(task_id), words.short_id(task_id)
-            title = f", `{record.cell}`" if record is not None and record.cell else ""
-            found[task_id] = (
-                f"{record.name} ({short}{title})" if record is not None and record.name else f"{short}{title}"
-            )
-        return found
+    def _upstream(self) -> tuple[TaskId, ...]:
+        return upstream_of(self._session, self._options.after, self._prepared.captured.remote)
 
     def _header(self, submission: Submission) -> Header:
         return Header(
@@ -192,7 +187,7 @@ class CellRun:
             name=submission.name,
             elapsed=max(0.0, time.time() - submission.at),
             inputs=describe_inputs(self._prepared.captured, verbose=self._options.verbose),
-            outputs=", ".join(submission.outputs),
+            outputs=describe_wanted(submission.outputs, submission.refs, submission.endpoint),
             demands=demands(self._options),
             verbose=self._options.verbose,
         )

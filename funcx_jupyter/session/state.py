@@ -262,6 +262,7 @@ class Session:
             at=time.time(),
             title=old.cell,
             outputs=sent.spec.outputs,
+            refs=sent.spec.keep,
             name=old.name,
             filename=sent.spec.filename,
         )

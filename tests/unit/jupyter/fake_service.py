@@ -44,7 +44,7 @@ class FakeConnection:
         self.reported: list[Environment] = []
         self.group_id = new_group_id()
         self._lock = threading.Lock()
-        self._kept = TemporaryDirectory()
+        self._kept: TemporaryDirectory[str] | None = None
         self._worker: Popen[bytes] | None = None
         self.hold = False  # never run anything: as if no worker were free
 
@@ -78,6 +78,7 @@ class FakeConnection:
     def _work(self, spec: CellSpec, future: FuncXFuture, listener: TaskListener) -> None:
         with self._lock:
             if self._worker is None:
+                self._kept = TemporaryDirectory()
                 self._worker = Popen([sys.executable, fake_worker.__file__, self._kept.name], stdin=PIPE, stdout=PIPE)
             worker = self._worker
             assert worker.stdin
@@ -134,5 +135,5 @@ class FakeConnection:
             self._worker.kill()
             self._worker.communicate()
             self._worker = None
+        if self._kept is not None:
             self._kept.cleanup()
-            self._kept = TemporaryDirectory()

@@ -142,11 +142,12 @@ def test_inputs_that_are_too_large_name_the_largest(run, connection):
     assert "`big` is 200 kB" in str(ran.error)
 
 
-def test_outputs_that_are_too_large_name_the_largest(run, connection):
-    connection.accepts = Limits(max_result=200_000)
-    ran = run("%%funcx -o big\nbig = bytes(300_000)")
+def test_outputs_that_can_be_neither_sent_nor_kept_are_named(run, connection):
+    connection.accepts = Limits(max_result=200_000, max_blob=0)
+    ran = run("%%funcx -o big\nbig = bytes(30_000_000)")
     assert type(ran.error).__name__ == "ResultTooLarge"
-    assert "`big` has 300,0" in str(ran.error)
+    assert "`big` has more than the 134,464 bytes that come back" in str(ran.error)
+    assert "and it cannot be kept: `big` has 30,000,0" in str(ran.error)
 
 
 def test_a_value_that_cannot_come_back_is_shown_all_the_same(run):
@@ -348,14 +349,15 @@ def test_what_cannot_be_sent(run):
     )
 
 
-def test_a_task_is_not_its_value(run):
+def test_a_task_is_its_value_in_cells_and_nowhere_else(run):
     run("%%funcx -a -n sim\n1")
     run("%funcx wait")
-    assert str(run("%%funcx\n\nsim + 1").error) == (
-        "`sim` cannot be sent: sim is a task, not its value. `sim.result()` is the value. It is used on line 3."
-    )
+    assert run("%%funcx\n\nsim + 1").value == 2
     run("pair = [sim]")
-    assert "`pair` cannot be sent: sim is a task" in str(run("%%funcx\npair").error)
+    assert run("%%funcx\npair").value == [1]
+    assert str(run("import pickle\npickle.dumps(sim)").error) == (
+        "sim is a task, not the value itself. `sim.result()` is the value."
+    )
 
 
 def test_another_python_is_said_once(run, connection):

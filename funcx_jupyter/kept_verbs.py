@@ -1,0 +1,69 @@
+"""The verbs of `%funcx` about values that stayed on their endpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from funcx_core.cells.spec import LAST_VALUE
+from funcx_core.errors import TaskNotFound, UsageError
+from funcx_core.ids import EndpointId, TaskId
+from funcx_jupyter.desk import Desk
+from funcx_jupyter.display import words
+from funcx_jupyter.errors import MagicArgumentError
+from funcx_jupyter.session.journal import Submission
+from funcx_jupyter.session.opening import kept_at, opened
+from funcx_jupyter.session.outcome import Finished
+from funcx_jupyter.session.remote_ref import KeptAt, RemoteRef
+
+
+def fetch(desk: Desk, name: str) -> Any:
+    """Bring a value here that stayed on its endpoint: `y = %funcx fetch 3f2a.y`, of any size."""
+    task, _, variable = name.rpartition(".")
+    if not task:
+        return _known(desk, name).get()
+    if not variable.isidentifier():
+        raise MagicArgumentError(f"`{name}` is not TASK.VARIABLE, such as `3f2a.y`. See `%funcx help fetch`.")
+    task_id = desk.session.find_task(task)
+    if (handle := desk.session.asynchronous.get(task_id)) is not None:
+        handle.wait_until_shown()
+    submission = desk.session.find_submission(task_id)
+    value = _value(desk, task_id, submission, variable)
+    return value.get() if isinstance(value, RemoteRef) else value
+
+
+def _known(desk: Desk, name: str) -> RemoteRef:
+    value = desk.namespace.get(name)
+    if not isinstance(value, RemoteRef):
+        raise MagicArgumentError(
+            f"`{name}` is neither TASK.VARIABLE, such as `3f2a.y`, nor the name of a reference here."
+        )
+    return value
+
+
+def _value(desk: Desk, task_id: TaskId, submission: Submission | None, variable: str) -> Any:
+    try:
+        finished = finished_task(desk, task_id, submission, submission.outputs if submission is not None else [])
+    except TaskNotFound:
+        if submission is None:
+            raise
+        # The service has deleted it; the endpoint may have the value still.
+        return RemoteRef(desk.session, kept_at(submission, variable), desk.namespace)
+    if variable == LAST_VALUE:
+        return finished.value
+    if variable not in finished.outputs:
+        there = ", ".join(f"`{one}`" for one in finished.outputs) or "none"
+        raise UsageError(f"{words.short_id(task_id)} has left no `{variable}`; its variables are: {there}.")
+    return finished.outputs[variable]
+
+
+def finished_task(desk: Desk, task_id: TaskId, submission: Submission | None, outputs: list[str]) -> Finished:
+    """Return what a task gave back; nothing is assigned. Raises what it raised, and `TaskPending` if it has not ended."""
+    value = desk.session.connection.result(task_id)
+    return opened(desk.session, _origin(desk, task_id, submission), value, outputs, desk.namespace)
+
+
+def _origin(desk: Desk, task_id: TaskId, submission: Submission | None) -> KeptAt:
+    if submission is not None:
+        return kept_at(submission, "")
+    endpoint_id = EndpointId(str(desk.session.connection.task(task_id).get("endpoint_id", "")))
+    return KeptAt(name="", task_id=task_id, endpoint_id=endpoint_id, endpoint=endpoint_id[:8])

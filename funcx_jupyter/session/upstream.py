@@ -1,0 +1,57 @@
+"""The tasks that a cell waits for: those after --after, and those whose values it uses where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from funcx_core.ids import TaskId
+from funcx_jupyter.capture.elsewhere import RemoteUse
+from funcx_jupyter.display import words
+from funcx_jupyter.errors import CaptureError, RemoteValueElsewhere
+from funcx_jupyter.session.endpoints import Endpoint
+from funcx_jupyter.session.state import Session
+
+
+def check_place(uses: Sequence[RemoteUse], endpoint: Endpoint) -> None:
+    """Refuse values that are on another endpoint.
+
+    Raises:
+        RemoteValueElsewhere: says what to type.
+    """
+    for use in uses:
+        if use.endpoint_id != endpoint.endpoint_id:
+            raise RemoteValueElsewhere(
+                f"`{use.called}` is on {use.endpoint}, and this cell runs on {endpoint.name}. "
+                f"Type `{use.bring}` first, or run the cell on {use.endpoint}."
+            )
+
+
+def check_there(uses: Sequence[RemoteUse]) -> None:
+    """Refuse values whose tasks have not ended, for cells that cannot wait for them.
+
+    Raises:
+        CaptureError: says what to type.
+    """
+    for use in uses:
+        if not use.is_there:
+            raise CaptureError(
+                f"`{use.called}` is not on {use.endpoint} yet, and elements of --map wait for no other tasks. "
+                f"`%funcx wait {words.short_id(use.task_id)}` first, then run the cell."
+            )
+
+
+def upstream_of(session: Session, after: Iterable[str], uses: Iterable[RemoteUse]) -> tuple[TaskId, ...]:
+    """Return the tasks that have to succeed first. Raises `TaskNotFound` for a name that no task has."""
+    named = [session.find_task(name) for name in after]
+    return tuple(dict.fromkeys([*named, *(use.task_id for use in uses if not use.is_there)]))
+
+
+def called(session: Session, task_ids: Iterable[TaskId]) -> dict[str, str]:
+    """Return what the user calls these tasks, by their ids."""
+    return {task_id: _called(session, task_id) for task_id in task_ids}
+
+
+def _called(session: Session, task_id: TaskId) -> str:
+    record, short = session.tasks.get(task_id), words.short_id(task_id)
+    title = f", `{record.cell}`" if record is not None and record.cell else ""
+    return f"{record.name} ({short}{title})" if record is not None and record.name else f"{short}{title}"
