@@ -11,6 +11,7 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMa
 
 from funcx_core.errors import FuncxError
 from funcx_jupyter.display import words
+from funcx_jupyter.list_verbs import STATES
 from funcx_jupyter.options import OPTIONS
 from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.session.state import Session
@@ -127,6 +128,8 @@ class Completer:
             return self._tasks()
         if "KEY" in what:
             return [(name, "setting") for name in SETTINGS]
+        if "STATE" in what:
+            return [(state, "state") for state in STATES]
         if "|" in what:
             return [(choice, "value") for choice in what.split("|")]
         return [(known, "verb") for known in VERBS] if "VERB" in what else []

@@ -93,9 +93,19 @@ class RemoteValueElsewhere(CaptureError):
 
 
 class EnvironmentMismatch(_OneLine, UsageError):
-    """The cell imports what is not installed on the endpoint."""
+    """The cell imports what is not installed on the endpoint.
+
+    Attributes:
+        module: what is missing; empty if it is something else.
+        endpoint: where.
+    """
 
     code = "environment_mismatch"
+
+    def __init__(self, message: str, *, module: str = "", endpoint: str = "") -> None:
+        super().__init__(message)
+        self.module = module
+        self.endpoint = endpoint
 
 
 class NoEndpointError(_OneLine, UsageError):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from funcx_core.errors import FuncxError, TaskNotFound
-from funcx_core.protocol.task import TaskState
 from funcx_jupyter import (
     account_verbs,
+    environment_verbs,
     explain,
     kept_verbs,
+    list_verbs,
     name_verbs,
     place_verbs,
     record_verbs,
@@ -17,29 +18,9 @@ from funcx_jupyter import (
     task_verbs,
 )
 from funcx_jupyter.desk import Desk
-from funcx_jupyter.display import words
-from funcx_jupyter.display.tables import Table, Text
+from funcx_jupyter.display.tables import Text
 from funcx_jupyter.errors import MagicArgumentError
 from funcx_jupyter.verb_lines import Verb, read
-
-
-def status(desk: Desk) -> Table:
-    """List the tasks of this kernel."""
-    still_open = [record for record in desk.session.tasks.values() if not record.state.is_terminal]
-    known = desk.session.connection.states([record.task_id for record in still_open]) if still_open else {}
-    for record in still_open:
-        if (cell_map := desk.session.maps.get(record.task_id)) is not None:
-            record.state = cell_map.state
-            continue
-        said = str(known.get(record.task_id, {}).get("status", ""))
-        record.state = TaskState(said) if said in set(TaskState) else record.state  # It may be deleted by now.
-    rows = [
-        (words.short_id(record.task_id), words.STATES[record.state], record.endpoint, record.cell[:60], record.task_id)
-        for record in reversed(desk.session.tasks.values())
-    ]
-    return Table(
-        ("task", "state", "endpoint", "cell", "id"), rows, f"No tasks yet. Service: {desk.session.connection.address}"
-    )
 
 
 def pick(desk: Desk) -> Any:
@@ -78,8 +59,9 @@ def explain_(desk: Desk, name: str = "") -> Text:
 
 VERBS: Final[dict[str, Verb]] = {
     "use": Verb(place_verbs.use, ("ENDPOINT",)),
-    "endpoints": Verb(place_verbs.endpoints),
-    "env": Verb(place_verbs.env, ("[ENDPOINT]", "[--diff]")),
+    "endpoints": Verb(list_verbs.endpoints, ("[--all]", "[--json]")),
+    "env": Verb(environment_verbs.env, ("[ENDPOINT]", "[--diff]", "[--lock]")),
+    "fix-env": Verb(environment_verbs.fix_env, ("[MODULE...]", "[-e ENDPOINT]")),
     "start": Verb(place_verbs.start, ("ENDPOINT",)),
     "stop": Verb(place_verbs.stop, ("ENDPOINT",)),
     "restart": Verb(place_verbs.restart, ("ENDPOINT",)),
@@ -87,8 +69,8 @@ VERBS: Final[dict[str, Verb]] = {
     "login": Verb(account_verbs.login, ("[--token]", "[--globus]")),
     "logout": Verb(account_verbs.logout),
     "whoami": Verb(account_verbs.whoami),
-    "status": Verb(status),
-    "tasks": Verb(status),
+    "status": Verb(list_verbs.tasks),
+    "tasks": Verb(list_verbs.tasks, ("[--mine]", "[--notebook]", "[--state STATE]")),
     "attach": Verb(task_verbs.attach, ("[TASK...]",)),
     "result": Verb(task_verbs.result, ("TASK", "[-o]")),
     "fetch": Verb(kept_verbs.fetch, ("TASK.VARIABLE",)),

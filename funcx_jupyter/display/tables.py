@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Sequence
+from typing import Any
 
 
 class Table:
@@ -33,6 +35,13 @@ class Table:
             "<tr>" + "".join(f"<td {left}>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self._rows
         )
         return f"<table><thead><tr>{heading}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+class Rows(list[dict[str, Any]]):
+    """Rows of plain values, which are shown as JSON."""
+
+    def __repr__(self) -> str:
+        return json.dumps(self, indent=2)
 
 
 class Text:

@@ -57,6 +57,9 @@ class Connection(Protocol):
     def shared_endpoint(self, endpoint_id: str) -> list[Endpoint]:
         """Return the endpoint of this id, which may be somebody else's; nothing if there is none that the user may use."""
 
+    def ask(self, *path: str, query: str = "") -> Any:
+        """Return what the service answers to one question of a user."""
+
     @property
     def group_id(self) -> GroupId:
         """The group of the tasks that are submitted now."""
@@ -183,10 +186,15 @@ class ServiceConnection:
     def shared_endpoint(self, endpoint_id: str) -> list[Endpoint]:
         """Return the endpoint of this id, which may be somebody else's; nothing if there is none that the user may use."""
         try:
-            with closing(WebClient(self.settings)) as web:
-                return [endpoint_of(web.get("endpoints", endpoint_id), now=time.time())]
+            return [endpoint_of(self.ask("endpoints", endpoint_id), now=time.time())]
         except NotFound:
             return []
+
+    def ask(self, *path: str, query: str = "") -> Any:
+        """Return what the service answers to one question of a user."""
+        try:
+            with closing(WebClient(self.settings, tries=2)) as web:
+                return web.get(*path, query=query)
         except FuncxError as error:
             raise self.presented(error) from None
 

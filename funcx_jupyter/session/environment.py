@@ -56,8 +56,13 @@ def packages_here() -> dict[str, str]:
     found: dict[str, str] = {}
     for one in metadata.distributions():
         if name := one.metadata["Name"]:
-            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), one.version)
+            found.setdefault(normal_name(name), one.version)
     return found
+
+
+def normal_name(package: str) -> str:
+    """Return the name of a package as environments have it."""
+    return re.sub(r"[-_.]+", "-", package).lower()
 
 
 def differences(here: dict[str, str], there: dict[str, str]) -> list[tuple[str, str, str]]:

@@ -215,7 +215,7 @@ def check_environment(
         return
     message = is_missing(missing, found, endpoint.name)
     if manner == STRICT:
-        raise EnvironmentMismatch(message)
+        raise EnvironmentMismatch(message, module=missing.module, endpoint=endpoint.name)
     screen.notice(message)
 
 

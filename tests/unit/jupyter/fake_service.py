@@ -36,6 +36,7 @@ class FakeConnection:
     def __init__(self, *endpoints: Endpoint) -> None:
         self.rows = list(endpoints or [LOCAL])
         self.shared: list[Endpoint] = []
+        self.answers: dict[str, Any] = {}
         self.specs: list[CellSpec] = []
         self.options: list[TaskOptions] = []
         self.cancelled: list[TaskId] = []
@@ -56,6 +57,9 @@ class FakeConnection:
 
     def shared_endpoint(self, endpoint_id: str) -> list[Endpoint]:
         return [row for row in self.shared if row.endpoint_id == endpoint_id]
+
+    def ask(self, *path: str, query: str = "") -> Any:
+        return self.answers["/".join(path) + (f"?{query}" if query else "")]
 
     def submit(
         self,
