@@ -105,6 +105,7 @@ def cell(
         retries=retries,
         env=env,
         stream=stream,
+        quiet=quiet,
         progress=progress,
     )
     variables = sys._getframe(1).f_globals if namespace is None else namespace  # noqa: SLF001 - as `exec` does

@@ -38,6 +38,7 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         names: captured variables, in the order of their pickles in `values`.
         values: what `CellPickler` wrote.
         outputs: variables to send back.
+        watched: variables of which the notebook wants to know whether the cell changed them in place.
         requires: requirements of packages; where one is not met the cell does not start.
         keep: variables to keep where the cell runs.
         keep_value: keep the value of the last expression there, too, as `LAST_VALUE`: another cell may ask for it.
@@ -55,6 +56,7 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     names: list[str] = []
     values: bytes = b""
     outputs: list[str] = []
+    watched: list[str] = []
     requires: list[str] = []
     keep: list[str] = []
     keep_value: bool = False
@@ -110,6 +112,7 @@ class CellOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         shown: what the last expression looks like; None if there is nothing to show.
         value: the pickle of the last expression's value; None if it stayed behind.
         left_behind: why it stayed behind, for people.
+        changed: those of `CellSpec.watched` that were changed in place.
         hostname: where the cell ran.
         python_version: of that Python.
         platform: operating system, release and architecture there, in words.
@@ -123,6 +126,7 @@ class CellOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     shown: Bundle | None = None
     value: bytes | None = None
     left_behind: str = ""
+    changed: list[str] = []
     hostname: str = ""
     python_version: str = ""
     platform: str = ""

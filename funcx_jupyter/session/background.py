@@ -23,7 +23,7 @@ from funcx_jupyter.display.header import Header
 from funcx_jupyter.display.header_line import HeaderLine
 from funcx_jupyter.session.followed import NOT_KNOWN, Watched, name_upstream
 from funcx_jupyter.session.opening import told_too_large
-from funcx_jupyter.session.outcome import describe_back, describe_wanted, end_state, sizes_of, timing_of
+from funcx_jupyter.session.outcome import changed_there, describe_back, describe_wanted, end_state, sizes_of, timing_of
 
 SHORTEST: Final = 0.1
 """Seconds between two changes of one block, at least."""
@@ -134,6 +134,9 @@ class LiveTask:
             self._is_changed = True
         for line in told_too_large(outcome.kept, self._task):
             self._block.print(f"{line}\n", "stderr")
+            self._is_changed = True
+        if outcome.changed:
+            self._block.print(f"{changed_there(outcome.changed)}\n", "stderr")
             self._is_changed = True
         sizes = sizes_of(outcome, self._task.outputs)
         return TaskState.SUCCESS, describe_back(sizes, outcome.kept, self._task.endpoint) or wanted

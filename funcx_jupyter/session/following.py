@@ -16,7 +16,7 @@ from funcx_jupyter.display.player import Player, Publisher
 from funcx_jupyter.errors import CellInterrupted
 from funcx_jupyter.session.followed import NOT_KNOWN, Watched
 from funcx_jupyter.session.opening import opened, told_too_large
-from funcx_jupyter.session.outcome import Finished, describe_back, end_state, timing_of
+from funcx_jupyter.session.outcome import Finished, changed_there, describe_back, end_state, timing_of
 from funcx_jupyter.session.patience import Patience
 from funcx_jupyter.session.presentable import Arranger, presentable
 from funcx_jupyter.session.state import Session
@@ -92,6 +92,8 @@ class Following:
         namespace.update(finished.outputs)
         for line in told_too_large(finished.kept, self._task):
             self._screen.notice(line)
+        if finished.changed:
+            self._screen.notice(changed_there(finished.changed))
         return finished
 
     def _watch(self) -> None:

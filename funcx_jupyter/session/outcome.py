@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -42,6 +42,7 @@ class Finished(msgspec.Struct, frozen=True):
         value: its value; None if there is none.
         hostname: where the cell ran.
         kept: what stayed on the endpoint.
+        changed: captured variables that the cell changed in place, there.
         is_plain: the task was no cell: `value` is what its function returned, and shows itself.
     """
 
@@ -51,6 +52,7 @@ class Finished(msgspec.Struct, frozen=True):
     value: Any
     hostname: str = ""
     kept: list[KeptFacts] = []
+    changed: list[str] = []
     is_plain: bool = False
 
 
@@ -58,6 +60,13 @@ def describe_back(sizes: Mapping[str, int], kept: Iterable[KeptFacts], endpoint:
     """Return what came back, and what stayed, in words: ``df 1.9 MB, model 80 MB (on theta)``."""
     there = [f"{facts.name} {words.size(facts.size)} (on {endpoint})" for facts in kept if facts.name != LAST_VALUE]
     return ", ".join([*(f"{name} {words.size(size)}" for name, size in sizes.items()), *there])
+
+
+def changed_there(names: Sequence[str]) -> str:
+    """Return what to say of variables that a cell has changed where it ran."""
+    told, listed = ", ".join(f"`{name}`" for name in names), ",".join(names)
+    copies = "local copy is" if len(names) == 1 else "local copies are"
+    return f"{told} changed remotely; {copies} unchanged. Add -o {listed}"
 
 
 def describe_wanted(outputs: Iterable[str], refs: Iterable[str], endpoint: str) -> str:
@@ -91,7 +100,7 @@ def open_outcome(encoded: Any, outputs: list[str], namespace: dict[str, Any], *,
     sizes = sizes_of(outcome, outputs)
     values = dict(load_values(outcome.values, list(sizes), arrivals, data_only=not is_trusted))
     last = _last_value(outcome, arrivals, data_only=not is_trusted)
-    return Finished(values, sizes, outcome.shown, last, outcome.hostname, outcome.kept)
+    return Finished(values, sizes, outcome.shown, last, outcome.hostname, outcome.kept, outcome.changed)
 
 
 def _last_value(outcome: CellOutcome, arrivals: Arrivals, *, data_only: bool) -> Any:

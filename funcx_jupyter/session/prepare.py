@@ -9,6 +9,7 @@ import msgspec
 
 from funcx_core.cells.spec import CellSpec, FigureStyle
 from funcx_jupyter.capture.imports import Import, imports_of
+from funcx_jupyter.capture.mutation import watched
 from funcx_jupyter.capture.names import CellNames, NameUse, analyse
 from funcx_jupyter.capture.values import Captured, Notebook, choose_inputs, pack
 from funcx_jupyter.display import words
@@ -78,6 +79,7 @@ def prepare(
         values=captured.packed,
         outputs=list(outputs),
         keep=list(refs),
+        watched=[] if options.quiet or options.map else watched(tree, names, captured, (*outputs, *refs)),
         keep_value=options.is_async,
         requires=list(options.requires),
         silent=text.silent,

@@ -14,6 +14,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
+import msgspec
+
+from funcx_core.cells.changes import Fingerprints
 from funcx_core.cells.rebuild import Arrivals, forget_those_gone, goes_home_by_name
 from funcx_core.cells.running import as_main, bring_in, compile_cell, new_main
 from funcx_core.cells.spec import Bundle, FigureStyle, spec_decoder
@@ -55,6 +58,7 @@ def run_cell(encoded: bytes) -> bytes:
     shell = shell_of_cells()
     with as_main(module), nobody_answers(), shell.running(module, spec.figures), own_logging():
         bring_in(spec, arrivals)
+        before = Fingerprints(module.__dict__, spec.watched)
         try:
             value = compile_cell(spec).run(module.__dict__)
         except Exception as error:
@@ -65,7 +69,8 @@ def run_cell(encoded: bytes) -> bytes:
         finally:
             shell.finish_figures()  # Also those that were drawn before something raised, as a kernel does.
         shown = None if value is None or spec.silent else shell.bundle(value)
-        return encode(outcome_of(spec, arrivals, value, shown))
+        changed = before.changed(module.__dict__)
+        return encode(msgspec.structs.replace(outcome_of(spec, arrivals, value, shown), changed=changed))
 
 
 def check_requirements(requires: list[str]) -> None:
