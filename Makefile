@@ -40,13 +40,12 @@ test: .venv/.dev ## Run all tests
 	@scripts/setup .venv-old old-ipython
 	@touch $@
 
-.venv-3.%/.ready: requirements/dev.txt
-	python3.$* -m venv .venv-3.$*
-	.venv-3.$*/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: dill msgspec numpy pandas
+.venv-3.%/.ready: $(PINS)
+	@PYTHON=python3.$* scripts/setup .venv-3.$* notebooks
 	@touch $@
 
-test-pythons: .venv/.dev .venv-3.12/.ready .venv-3.13/.ready ## Run the corpus of functions and values across Python versions (3.12, 3.13)
-	$(BIN)/python -m pytest tests/unit/serialize/test_corpus.py $(PYTEST_ARGS)
+test-pythons: .venv/.dev .venv-3.12/.ready .venv-3.13/.ready ## Run functions, values and notebooks across Python versions (3.12, 3.13)
+	$(BIN)/python -m pytest tests/unit/serialize/test_corpus.py tests/notebooks/test_pythons_on_fabric.py $(PYTEST_ARGS)
 
 test-old-ipython: .venv-old/.ready ## Run the tests of the magics on the oldest IPython and ipykernel we take
 	.venv-old/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup tests/unit/jupyter tests/notebooks $(PYTEST_ARGS)

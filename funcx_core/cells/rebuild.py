@@ -135,9 +135,13 @@ def _load_code(record: CodeRecord) -> CodeType:
         for code in _nested_codes(whole):
             if (code.co_firstlineno, code.co_qualname) == (record.line, record.qualname):
                 return code
+    here = f"Python {sys.version_info.major}.{sys.version_info.minor}"
+    if record.text is not None and tree is None:
+        raise DeserializationError(
+            f"{record.qualname}() is defined in a cell of which {here} cannot read all. Define it in a cell of its own."
+        )
     raise DeserializationError(
-        f"{record.qualname}() was defined under another Python version than {sys.version_info.major}."
-        f"{sys.version_info.minor} and its source is not available."
+        f"{record.qualname}() was defined under another version than {here} and its source is not available."
     )
 
 

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 
 _MAGIC_LINE = re.compile(r"^%%.*$", re.MULTILINE)
+_COMMAND = re.compile(r"(?P<before>\s*(?P<name>[\w., ]+=\s*)?)(?:[%!].*|\?.*|[\w.%]+\?{1,2}\s*)")
+"""What IPython understands besides Python in one line: magics, commands, questions, and what is assigned from the first two."""
 
 
 def cell_text(filename: str) -> str | None:
@@ -30,11 +32,20 @@ def remember_text(filename: str, text: str) -> None:
 
 
 def parse_cell(text: str) -> ast.Module | None:
-    """Return the syntax tree of a cell with its line numbers; None if it is more than Python with cell magics on top."""
-    try:
-        return ast.parse(_MAGIC_LINE.sub("", text))
-    except (SyntaxError, ValueError):
-        return None
+    """Return the syntax tree of a cell with its line numbers; None if it is more than Python and magics."""
+    lines = _MAGIC_LINE.sub("", text).split("\n")
+    while True:
+        try:
+            return ast.parse("\n".join(lines))
+        except SyntaxError as error:
+            # Only where Python stumbles: a line in a string may look the same.
+            at = (error.lineno or 0) - 1
+            command = _COMMAND.fullmatch(lines[at]) if 0 <= at < len(lines) else None
+            if command is None:
+                return None
+            lines[at] = f"{command['before']}{'None' if command['name'] else 'pass'}"
+        except ValueError:
+            return None
 
 
 def find_class(cls: type) -> tuple[str, str, int] | None:

@@ -228,13 +228,13 @@ class StreamThread(threading.Thread):
             self._hung_up.set()
             return
         try:
-            self._handle(to_client.decode(data))
+            self._take_in(to_client.decode(data))
         except RemoteProtocolError as error:
             logger.warning("%s", error)
         if not self._conditions.is_empty:
             self._conditions.release()
 
-    def _handle(self, message: ToClient) -> None:
+    def _take_in(self, message: ToClient) -> None:
         match message:
             case TaskResults():
                 self._ledger.results(message)

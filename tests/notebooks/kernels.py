@@ -84,8 +84,10 @@ def _kind(output: Any) -> str:
 
 
 @contextmanager
-def kernel(env: dict[str, str]) -> Iterator[Kernel]:
-    """A fresh kernel with this environment."""
+def kernel(env: dict[str, str], *, python: str = "") -> Iterator[Kernel]:
+    """A fresh kernel with this environment. `python`: the interpreter that runs it, if it is not the one of the tests."""
     client = NotebookClient(v4.new_notebook(), timeout=60, allow_errors=True, kernel_name="python3")
+    if python:
+        client.create_kernel_manager().kernel_spec.argv[0] = python
     with client.setup_kernel(env=env):
         yield Kernel(client)

@@ -26,9 +26,9 @@ def home(monkeypatch):
     return module
 
 
-def run_cell(module, source):
+def run_cell(module, source, *, text=""):
     filename = f"/tmp/cells/{next(_numbers)}.py"
-    remember_text(filename, source)
+    remember_text(filename, text or source)
     exec(compile(source, filename, "exec"), module.__dict__)
     return module.__dict__
 
@@ -155,7 +155,24 @@ def test_another_python_compiles_the_text(home, monkeypatch):
 def test_another_python_without_the_text_says_so(home, monkeypatch):
     exec("def f(): return 1", home.__dict__)
     monkeypatch.setattr(rebuild, "MAGIC_NUMBER", b"another")
-    with pytest.raises(DeserializationError, match=r"`f` cannot be loaded: .*defined under another Python"):
+    with pytest.raises(DeserializationError, match=r"`f` cannot be loaded: .*defined under another version"):
+        send(home, "f")
+
+
+def test_what_stands_beside_magics_travels_as_text(home, monkeypatch):
+    text = "%matplotlib inline\nfiles = !ls\nlen?\ndef f():\n  return '''\n%kept\n!kept'''\nif True:\n  !ls"
+    run_cell(home, "pass\nfiles = None\npass\ndef f():\n  return '''\n%kept\n!kept'''", text=text)
+    monkeypatch.setattr(rebuild, "MAGIC_NUMBER", b"another")
+    away, _ = send(home, "f")
+    assert away.f() == "\n%kept\n!kept"
+
+
+def test_another_python_that_cannot_read_the_cell_says_so(home, monkeypatch):
+    run_cell(home, "def f():\n  return 1", text="def f():\n  return 1\nx = y z")
+    monkeypatch.setattr(rebuild, "MAGIC_NUMBER", b"another")
+    with pytest.raises(
+        DeserializationError, match=r"f\(\) is defined in a cell of which Python 3\.\d+ cannot read all"
+    ):
         send(home, "f")
 
 
