@@ -35,7 +35,7 @@
     │   ├── DependencyError           a task that it waited for ended without success
     │   ├── TaskTimeout, TaskCancelled, TaskExpired
     │   ├── ContainerUnavailable, ContainerFailed
-    │   ├── FunctionLoadError, ArgumentLoadError
+    │   ├── FunctionLoadError, ArgumentLoadError, InputLost
     │   └── ResultNotSerializable, ResultTooLarge, ValueNotKept, ResultLoadError
     │       └── ResultNotTrusted          a result of an endpoint that may not run code here
     └── TryAgainLater               nothing is wrong with the request
@@ -533,6 +533,12 @@ class ArgumentLoadError(TaskFailed):
     """The worker could not load the arguments."""
 
     code = "argument_load_error"
+
+
+class InputLost(TaskFailed):
+    """An input of a cell was removed from the endpoint's disk before the cell could start. Nothing of it has run: send it again."""
+
+    code = "input_lost"
 
 
 class ResultNotSerializable(TaskFailed):

@@ -1,8 +1,10 @@
-"""Values that are too long to travel with their task lie in two folders of the endpoint, which its nodes share.
+"""Values that are too long to travel with their task lie in folders of the endpoint, which its nodes share.
 
 The agent fetches arguments from the service into ``arguments`` before a task is dealt, and a worker reads them there. A worker
 writes its result into ``results``, under the id of the blob that it will be; the agent uploads it from there and keeps the
 file until the service has committed the result. A third one, ``kept``, is for what stays: see `funcx_endpoint.kept`.
+
+Inputs of notebook cells are in ``inputs``, for each user by their SHA-256, and stay there for the next cell that has the same.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -29,10 +31,11 @@ class LargeFolder:
     def __init__(self, path: Path) -> None:
         self._arguments = path / "arguments"
         self._results = path / "results"
+        self._inputs = path / "inputs"
 
     def open(self, unacknowledged: Container[str]) -> None:
         """Make the folders and remove the arguments that an earlier agent left."""
-        for folder in (self._arguments, self._results):
+        for folder in (self._arguments, self._results, self._inputs):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in self._arguments.iterdir():
             path.unlink(missing_ok=True)
@@ -52,6 +55,18 @@ class LargeFolder:
     def result(self, blob_id: BlobId) -> Path:
         """Return where a result is."""
         return self._results / blob_id
+
+    def input(self, owner: str, sha256: str) -> Path:
+        """Return where an input of a user's cells is. `owner`: see `Task.owner`."""
+        return self._inputs / f"{owner}-{sha256}"
+
+    def inputs(self) -> Iterator[Path]:
+        """Yield the inputs that are here. What an agent left unfinished is removed."""
+        for path in self._inputs.iterdir():
+            if path.suffix:
+                path.unlink(missing_ok=True)
+            else:
+                yield path
 
     def arguments(self) -> list[BlobId]:
         """Return the arguments that are here."""
@@ -79,6 +94,23 @@ class LargeFolder:
             part.unlink(missing_ok=True)
             raise
         return reference
+
+    def read_input(self, owner: str, sha256: str) -> bytearray:
+        """Return an input. A file that holds something else is removed.
+
+        Raises:
+            OSError: it is not here.
+        """
+        path = self.input(owner, sha256)
+        with path.open("rb", buffering=0) as file:
+            content = bytearray(os.fstat(file.fileno()).st_size)
+            rest = memoryview(content)
+            while rest and (count := file.readinto(rest)):
+                rest = rest[count:]
+        if hashlib.sha256(content).hexdigest() != sha256:
+            path.unlink(missing_ok=True)
+            raise OSError("What is in its place is something else.")
+        return content
 
     def read_argument(self, reference: BlobReference) -> bytes:
         """Return an argument.

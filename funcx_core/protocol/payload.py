@@ -16,6 +16,7 @@ first bytes meaning
             the ``mb`` or ``ml`` payload that the positions count in; the value is ``mo``
 ``mo\n``    what became of the calls of a range, each by itself: see `funcx_core.protocol.ranges`
 ``rb\n``    a reference to a blob of the service that holds one of the other forms, see `blob`
+``wb\n``    one of the other forms together with references to blobs that hold parts of its arguments, see `blob`
 others      text as published clients write it, in UTF-8
 ==========  =====================================================================
 
@@ -37,9 +38,10 @@ LISTED: Final = b"ml\n"
 RANGE: Final = b"mr\n"
 OUTCOMES: Final = b"mo\n"
 REFERENCE: Final = b"rb\n"
+WITH_BLOBS: Final = b"wb\n"
 LENGTH_BYTES: Final = 4
 _MANY: Final = (CALLS, LISTED, RANGE, OUTCOMES)
-_BINARY: Final = (VALUE, CALL, *_MANY, REFERENCE)
+_BINARY: Final = (VALUE, CALL, *_MANY, REFERENCE, WITH_BLOBS)
 _BASE64: Final = frozenset({b"00\n", b"01\n", b"02\n", b"03\n", b"04\n"})
 _HEADER: Final = 3
 _LONGEST_LENGTH: Final = 20
@@ -67,7 +69,7 @@ def as_text(payload: bytes) -> str:
     """Return the form of `payload` that published clients and endpoints read.
 
     Raises:
-        RemoteProtocolError: if it has none (``mb``, ``mr``, ``mo``), or is text that is not UTF-8.
+        RemoteProtocolError: if it has none (``mb``, ``mr``, ``mo``, ``wb``), or is text that is not UTF-8.
     """
     if payload.startswith(VALUE):
         return _text_buffer(payload[len(VALUE) :])
@@ -77,6 +79,8 @@ def as_text(payload: bytes) -> str:
         raise RemoteProtocolError(
             "A chunk of many calls has no text form; a map's outcomes are read from its own address."
         )
+    if payload.startswith(WITH_BLOBS):
+        raise RemoteProtocolError("A call whose arguments are partly in blobs has no text form.")
     try:
         return payload.decode()
     except UnicodeDecodeError:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from funcx_core.ids import new_blob_id
-from funcx_core.protocol.blob import BlobReference, read_reference
+from funcx_core.protocol.blob import BlobReference, read_reference, with_blobs
 from funcx_core.protocol.client import Limits
 from funcx_core.protocol.task import Task, TaskResult, TaskState
 from funcx_core.sdk.settings import Settings
@@ -145,12 +145,64 @@ async def test_tasks_share_the_arguments_that_they_share(
     assert [await heard.next(), await heard.next()] == [("fetched", task.lease) for task in tasks]
     assert folder.argument(reference.blob_id).read_bytes() == content
     now = time.monotonic()
-    values.tick(lambda: {reference.to_payload()}, now)
-    values.tick(set, now + KEEP_SECONDS / 2)
-    values.tick(set, now + KEEP_SECONDS)
+    values.tick(lambda: tasks, now)
+    values.tick(list, now + KEEP_SECONDS / 2)
+    values.tick(list, now + KEEP_SECONDS)
     assert folder.arguments() == [reference.blob_id]
-    values.tick(set, now + 2 * KEEP_SECONDS)
+    values.tick(list, now + 2 * KEEP_SECONDS)
     assert folder.arguments() == []
+
+
+async def test_inputs_stay_for_the_next_task_and_the_oldest_go(
+    service: TestedService, heard: Heard, folder: LargeFolder
+) -> None:
+    settings = Settings(service.web.address, service.alice)
+    transfer = Transfer(lambda: settings)
+    old, new = [await asyncio.to_thread(transfer.upload, os.urandom(CHUNK)) for _ in range(2)]
+    values = LargeValues(folder, heard, service_address=None, max_inputs=CHUNK)
+    values.open([])
+    both = Task("both", 1, "f", with_blobs(b"cb\n", [old, new]), owner="alice")
+    values.fetch(both)
+    assert await heard.next() == ("fetched", both.lease)  # once, when both are here
+    now = time.monotonic()
+    values.tick(lambda: [both], now)
+    assert all(folder.read_input("alice", each.sha256) for each in (old, new))
+    last = Task("last", 1, "f", with_blobs(b"cb\n", [new]), owner="alice")
+    await asyncio.to_thread(transfer.close)
+    values.fetch(last)
+    assert await heard.next() == ("fetched", last.lease)
+    values.tick(list, now + KEEP_SECONDS)
+    assert [path.name for path in folder.inputs()] == [f"alice-{new.sha256}"]
+    values.close()
+    again = LargeValues(folder, heard, service_address="http://127.0.0.1:9", max_inputs=CHUNK)
+    again.open([])
+    again.fetch(last)
+    assert await heard.next() == ("fetched", last.lease)  # from the disk, also after a restart
+    again.close()
+
+
+async def test_what_has_no_input_of_that_owner_is_fetched_for_it(
+    service: TestedService, values: LargeValues, heard: Heard, folder: LargeFolder
+) -> None:
+    unknown = BlobReference(new_blob_id(), CHUNK, "0" * 64)
+    folder.input("alice", unknown.sha256).write_bytes(bytes(CHUNK))
+    task = Task("a", 1, "f", with_blobs(b"cb\n", [unknown]), owner="bob")
+    values.fetch(task)
+    kind, lease, error = await heard.next()
+    assert (kind, lease, error.code) == ("missing", task.lease, "argument_load_error")
+    broken = Task("b", 1, "f", b"wb\nbroken")
+    values.fetch(broken)
+    kind, lease, error = await heard.next()
+    assert (kind, lease, error.code) == ("missing", broken.lease, "argument_load_error")
+
+
+def test_an_input_that_is_something_else_is_removed(folder: LargeFolder) -> None:
+    folder.open(())
+    path = folder.input("alice", "0" * 64)
+    path.write_bytes(b"damaged")
+    with pytest.raises(OSError, match="something else"):
+        folder.read_input("alice", "0" * 64)
+    assert not path.exists()
 
 
 async def test_arguments_of_somebody_else_are_not_there(

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from funcx_core.ids import new_blob_id, new_task_id
-from funcx_core.protocol.blob import BlobReference
+from funcx_core.protocol.blob import BlobReference, with_blobs
 from funcx_core.protocol.client import Limits
 from funcx_core.protocol.task import TaskResult, TaskState
 from tests.support.s3server import s3_server
@@ -298,7 +298,7 @@ async def test_an_argument_lives_as_long_as_its_task_is_open(service: TestedServ
     assert not list((service.folder / "large").iterdir())
 
 
-@pytest.mark.parametrize("kind", ["foreign", "unknown", "unfinished", "malformed"])
+@pytest.mark.parametrize("kind", ["foreign", "unknown", "unfinished", "malformed", "another hash", "another size"])
 async def test_an_argument_that_cannot_be_used_is_refused(service: TestedService, kind: str) -> None:
     content = os.urandom(100)
     match kind:
@@ -308,10 +308,29 @@ async def test_an_argument_that_cannot_be_used_is_refused(service: TestedService
             payload = reference(new_blob_id(), content)
         case "unfinished":
             payload = reference((await created(service, content))["blob_id"], content)
+        case "another hash":  # of something that somebody else has perhaps sent to the endpoint
+            payload = reference(await uploaded(service, content), os.urandom(100))
+        case "another size":
+            blob_id = await uploaded(service, content)
+            payload = BlobReference(blob_id, 99, sha256(content)).to_payload().decode()
         case _:
             payload = "rb\nnonsense"
     _, _, code = await submit(service, payload)
     assert code == (400 if kind == "malformed" else 404)
+
+
+async def test_all_blobs_beside_a_payload_are_the_callers_or_the_task_is_refused(service: TestedService) -> None:
+    own, foreign = os.urandom(100), os.urandom(100)
+    mine = BlobReference(await uploaded(service, own), 100, sha256(own))
+    theirs = BlobReference(await uploaded(service, foreign, token=service.bob), 100, sha256(foreign))
+    task_id, endpoint_id, code = await submit(service, with_blobs(b"00\nx", [mine]).decode())
+    assert code == 200
+    assert (await service.request("DELETE", f"blobs/{mine.blob_id}")).code == 409  # a task needs it
+    ((_, offer),) = await service.offers(1)
+    await service.end(endpoint_id, offer, TaskResult(task_id, 1, TaskState.SUCCESS, b"pb\nx"))
+    assert await service.web.blobs.expire(time.time() + 2 * DAY) == 2
+    _, _, code = await submit(service, with_blobs(b"00\nx", [theirs]).decode())
+    assert code == 404
 
 
 async def test_a_result_belongs_to_who_submitted_the_task_and_lives_with_it(service: TestedService) -> None:

@@ -75,6 +75,7 @@ class HighThroughputExecutor(StandaloneExecutor):
         max_large_result: bytes that one may have to go by way of the service's store for large values; 0 for none that do.
         max_kept: bytes of all values together that cells leave on the endpoint; 0 to keep none.
         kept_lifetime: seconds after its last use until such a value goes.
+        max_kept_inputs: bytes of inputs of notebook cells that are kept for the next cell that has the same; the oldest go first.
         max_output: bytes of what a task prints that are kept.
         keep_children: whether processes that a task leaves behind live on.
         worker_debug: log more, also how long each task took.
@@ -124,6 +125,7 @@ class HighThroughputExecutor(StandaloneExecutor):
     max_large_result: int = 10 * 1024**3
     max_kept: int = 50 * 1024**3
     kept_lifetime: float = 86400.0
+    max_kept_inputs: int = 4 * 1024**3
     max_output: int = 1024 * 1024
     keep_children: bool = False
     worker_debug: bool = False
@@ -172,7 +174,7 @@ class HighThroughputExecutor(StandaloneExecutor):
         check_range("interchange_port_range", self.interchange_port_range)
         if self.enable_mpi_mode:
             check_mpi(self.mpi_launcher, self.provider)
-        for name in ("max_large_result", "max_kept"):
+        for name in ("max_large_result", "max_kept", "max_kept_inputs"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be 0 or more bytes.")
         if self.heartbeat_threshold <= self.heartbeat_period:

@@ -8,6 +8,7 @@ from typing import Final
 
 from msgspec import structs
 
+from funcx_core.errors import InputLost
 from funcx_core.ids import FunctionId, ManagerId, TaskId
 from funcx_core.protocol.endpoint import Cancel, Events, GiveBack, Results, Transitions
 from funcx_core.protocol.manager import (
@@ -23,14 +24,16 @@ from funcx_core.protocol.manager import (
     ManagerRegistered,
     ReportsAck,
 )
-from funcx_core.protocol.task import Lease, TaskResult, TaskTimes, Transition
-from funcx_endpoint.interchange.effects import Bury, Deliver, Effect, Report, ToManager, Window
+from funcx_core.protocol.task import Lease, TaskError, TaskResult, TaskTimes, Transition
+from funcx_endpoint.interchange.effects import Bury, Deliver, Effect, Fetch, Report, ToManager, Window
 from funcx_endpoint.interchange.records import Held, ManagerRecord
 from funcx_endpoint.interchange.upstream import Upstream
 from funcx_endpoint.shapes import PLAIN, Node
 
 MUCH_TO_KEEP: Final = 1024 * 1024
 """Bytes of reports after which a manager is told at once that it may forget them."""
+MOST_FETCHES: Final = 3
+"""How often the inputs of one task are fetched again; nodes that do not share the folder would never find them."""
 SUPERSEDED: Final = "superseded"
 
 
@@ -186,6 +189,9 @@ class Crew(Upstream):
             if held is None or held.task.attempt != result.attempt:
                 self.late_results += 1
                 continue
+            if result.error is not None and held.manager is sender and self._is_to_be_fetched_again(held, result.error):
+                effects += self._fetch_again(held)
+                continue
             times = result.times
             function_id = held.task.function_id
             if is_shared:
@@ -233,6 +239,20 @@ class Crew(Upstream):
                 times = structs.replace(times, interchange=held.arrived, node=record.place)
             placed.append(structs.replace(each, times=times))
         return Transitions(placed)
+
+    def _is_to_be_fetched_again(self, held: Held, error: TaskError) -> bool:
+        """Whether somebody removed inputs of a task before it could start. It did not run, so it may run again."""
+        return error.code == InputLost.code and held.fetched_again < MOST_FETCHES
+
+    def _fetch_again(self, held: Held) -> list[Effect]:
+        if held.cancel is not None:
+            return self._requeue([held], held.arrived)
+        assert held.manager is not None  # noqa: S101 - it sent a result
+        held.manager.release_one(held)
+        held.manager = None
+        held.fetched_again += 1
+        held.is_fetching = True
+        return [Fetch(held.task)]
 
     def _end_elsewhere(self, held: Held, effects: list[Effect]) -> None:
         """A manager that was given up ended a lease that waits again, or that another manager has by now."""

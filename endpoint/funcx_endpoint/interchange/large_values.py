@@ -1,6 +1,6 @@
 """Large values between the endpoint's folder and the service: the agent's part, because only the agent reaches the service.
 
-Arguments are fetched before their task is dealt. A result is written to disk by its worker and journalled by the agent like any
+Arguments are fetched before their task is dealt; inputs of cells that are here from an earlier cell are not fetched again. A result is written to disk by its worker and journalled by the agent like any
 other; it is sent to the service when its blob is there. Both go on until they succeed, or until the service says that they
 never will; after a restart of the agent what the spool still has is uploaded from where it was.
 """
@@ -11,16 +11,26 @@ import asyncio
 import logging
 import mmap
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Final, Protocol
 
-from funcx_core.errors import AuthRequired, ConfigError, FuncxError, NotConfigured, TryAgainLater
+from funcx_core.errors import (
+    AuthRequired,
+    ConfigError,
+    FuncxError,
+    NotConfigured,
+    RemoteProtocolError,
+    TryAgainLater,
+)
 from funcx_core.ids import BlobId, TaskId
-from funcx_core.protocol.blob import BlobReference, is_reference, read_reference
+from funcx_core.protocol.blob import BlobReference, is_reference, read_reference, references_of
 from funcx_core.protocol.task import Lease, Task, TaskError, TaskResult, TaskState
 from funcx_core.sdk.settings import load_settings
 from funcx_core.sdk.transfer import Transfer
+from funcx_endpoint.interchange.kept_inputs import KeptInputs
 from funcx_endpoint.kept import KeptFolder
 from funcx_endpoint.large import LargeFolder
 
@@ -58,7 +68,13 @@ class LargeValues:
     """The transfers of one agent; and it removes what has been `kept` for long enough. All methods belong to the agent's loop, except where a thread is named."""
 
     def __init__(
-        self, folder: LargeFolder, handler: Handler, *, service_address: str | None, kept: KeptFolder | None = None
+        self,
+        folder: LargeFolder,
+        handler: Handler,
+        *,
+        service_address: str | None,
+        kept: KeptFolder | None = None,
+        max_inputs: int = 0,
     ) -> None:
         self._folder = folder
         self._kept = kept
@@ -68,7 +84,9 @@ class LargeValues:
         self._stopped = threading.Event()
         self._up = ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="upload")
         self._down = ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="fetch")
-        self._wanted: dict[BlobId, list[Lease]] = {}
+        self._wanted: dict[Path, list[Lease]] = {}
+        self._fetching: dict[Lease, set[Path]] = {}
+        self._inputs = KeptInputs(max_inputs)
         self._results: dict[_Key, BlobReference] = {}
         self._uploading: set[_Key] = set()
         self._unneeded: dict[BlobId, float] = {}
@@ -81,6 +99,9 @@ class LargeValues:
         self._folder.open({read_reference(result.value).blob_id for result in large})
         if self._kept is not None:
             self._kept.open()
+        files = sorted(((path.stat(), path.name) for path in self._folder.inputs()), key=lambda file: file[0].st_mtime)
+        for status, name in files:
+            self._inputs.used(name, status.st_size, status.st_mtime)
         self.sendable(large)
 
     def close(self) -> None:
@@ -158,18 +179,35 @@ class LargeValues:
     # --- arguments -------------------------------------------------------------------------------------------------
 
     def fetch(self, task: Task) -> None:
-        """Bring the arguments of a task here."""
-        reference = read_reference(task.payload)
-        self._unneeded.pop(reference.blob_id, None)
-        waiting = self._wanted.get(reference.blob_id)
-        if waiting is not None:
-            waiting.append(task.lease)
+        """Bring the arguments of a task here, and what it has beside them."""
+        places = self._places(task)
+        if not places:
+            # Not now: the agent is about to note that the task waits for them.
+            error = _cannot_be_fetched(0, "What names them is malformed.")
+            self._loop.call_soon(self._handler.argument_missing, task.lease, error)
             return
-        self._wanted[reference.blob_id] = [task.lease]
-        self._down.submit(self._fetch, reference)
+        self._fetching[task.lease] = set(places)
+        for path, reference in places.items():
+            self._unneeded.pop(reference.blob_id, None)
+            waiting = self._wanted.get(path)
+            if waiting is not None:
+                waiting.append(task.lease)
+                continue
+            self._wanted[path] = [task.lease]
+            self._down.submit(self._fetch, reference, path)
 
-    def tick(self, needed: Callable[[], set[bytes]], now: float) -> None:
-        """Time passed: remove what no task needs any more. `needed` gives the references of open tasks' arguments."""
+    def _places(self, task: Task) -> dict[Path, BlobReference]:
+        """Return what the task's payload names, and where it belongs; nothing if that cannot be read."""
+        try:
+            references = references_of(task.payload)
+        except RemoteProtocolError:
+            return {}
+        if is_reference(task.payload):
+            return {self._folder.argument(reference.blob_id): reference for reference in references}
+        return {self._folder.input(task.owner, reference.sha256): reference for reference in references}
+
+    def tick(self, open_tasks: Callable[[], list[Task]], now: float) -> None:
+        """Time passed: remove what no task needs any more. `open_tasks` gives those whose arguments are in blobs."""
         if now < self._swept_at + KEEP_SECONDS / 4:
             return
         self._swept_at = now
@@ -179,41 +217,48 @@ class LargeValues:
             if self._kept is not None:
                 self._down.submit(self._kept.sweep)
         present = self._folder.arguments()
-        if not present:
+        if not present and not self._inputs.size:
             return
-        wanted = {read_reference(payload).blob_id for payload in needed()}
-        since = {blob_id: self._unneeded.get(blob_id, now) for blob_id in present if blob_id not in wanted}
+        needed = {path.name for task in open_tasks() for path in self._places(task)}
+        for name in self._inputs.to_remove(needed, time.time()):
+            self._folder.input(*name.split("-", 1)).unlink(missing_ok=True)
+        since = {blob_id: self._unneeded.get(blob_id, now) for blob_id in present if blob_id not in needed}
         self._unneeded = {blob_id: began for blob_id, began in since.items() if now < began + KEEP_SECONDS}
         for blob_id in since.keys() - self._unneeded.keys():
             self._folder.argument(blob_id).unlink(missing_ok=True)
 
-    def _fetch(self, reference: BlobReference) -> None:
+    def _fetch(self, reference: BlobReference, path: Path) -> None:
         """Fetch arguments until they are here, or the service says that they never will be. In a thread."""
-        path = self._folder.argument(reference.blob_id)
 
         def attempt() -> None:
-            if not (path.exists() and path.stat().st_size == reference.size):
+            if path.exists() and path.stat().st_size == reference.size:
+                path.touch()  # Says after a restart which was used last.
+            else:
                 self._transfer.download_to(reference, path)
 
         self._until_settled(
             attempt,
-            lambda: self._fetched(reference),
-            lambda reason: self._missing(reference, reason),
-            lambda: reference.blob_id in self._wanted,
+            lambda: self._fetched(reference, path),
+            lambda reason: self._missing(reference, path, reason),
+            lambda: path in self._wanted,
         )
 
-    def _fetched(self, reference: BlobReference) -> None:
-        for lease in self._wanted.pop(reference.blob_id, ()):
-            self._handler.argument_fetched(lease)
+    def _fetched(self, reference: BlobReference, path: Path) -> None:
+        if path.name != reference.blob_id:
+            self._inputs.used(path.name, reference.size, time.time())
+        for lease in self._wanted.pop(path, ()):
+            missing = self._fetching.get(lease)
+            if missing is None:
+                continue
+            missing.discard(path)
+            if not missing:
+                del self._fetching[lease]
+                self._handler.argument_fetched(lease)
 
-    def _missing(self, reference: BlobReference, reason: str) -> None:
-        error = TaskError(
-            code="argument_load_error",
-            message=f"The arguments ({reference.size:,} bytes) cannot be fetched from the service. {reason}",
-            details={"size": reference.size, "cause": reason},
-        )
-        for lease in self._wanted.pop(reference.blob_id, ()):
-            self._handler.argument_missing(lease, error)
+    def _missing(self, reference: BlobReference, path: Path, reason: str) -> None:
+        for lease in self._wanted.pop(path, ()):
+            if self._fetching.pop(lease, None) is not None:
+                self._handler.argument_missing(lease, _cannot_be_fetched(reference.size, reason))
 
     # --- in a thread -----------------------------------------------------------------------------------------------
 
@@ -251,3 +296,11 @@ class LargeValues:
             self._loop.call_soon_threadsafe(action)
         except RuntimeError:  # The loop has ended; the next agent takes it up.
             _log.info("a transfer ended after the agent")
+
+
+def _cannot_be_fetched(size: int, reason: str) -> TaskError:
+    return TaskError(
+        code="argument_load_error",
+        message=f"The arguments ({size:,} bytes) cannot be fetched from the service. {reason}",
+        details={"size": size, "cause": reason},
+    )

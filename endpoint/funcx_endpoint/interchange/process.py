@@ -132,9 +132,13 @@ class Agent:
             register=registrar.register if forwarder is None else lambda: forwarder,
             threshold=config.heartbeat_threshold,
         )
-        kept = KeptFolder(folder.large / KEPT, lifetime=config.executor.kept_lifetime, limit=config.executor.max_kept)
+        kept = KeptFolder(folder.large / KEPT, lifetime=executor.kept_lifetime, limit=executor.max_kept)
         self._large = LargeValues(
-            LargeFolder(folder.large), self, service_address=config.funcx_service_address, kept=kept
+            LargeFolder(folder.large),
+            self,
+            service_address=config.funcx_service_address,
+            kept=kept,
+            max_inputs=executor.max_kept_inputs,
         )
         parts = Parts(self._state, self._blocks, self._uplink, self._floor, self._large)
         self._report = SelfReport(folder, config, parts, readiness)
@@ -430,7 +434,7 @@ class Agent:
             raise RuntimeError("The thread that writes results has died.")
         self._perform(self._state.tick(now=now, stamp=time.time_ns()))
         self._uplink.tick(now)
-        self._large.tick(self._state.arguments, now)
+        self._large.tick(self._state.with_blobs, now)
         if not self._state.is_draining:
             self._scaler.tick(now=now)
         if now >= self._manager_beats_at:

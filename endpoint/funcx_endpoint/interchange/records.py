@@ -232,6 +232,7 @@ class Held(msgspec.Struct):
         is_over: it ended while it waited; the queue skips it.
         is_reported: the service was told that it waits for nodes.
         is_fetching: its arguments are on their way here; it is not in the queue before they are.
+        fetched_again: how often its inputs were found to be gone.
         cancel: how its manager was asked to stop it, if it was: whether by force.
         container: id of the container of its function, where that matters and the task names none.
         width: slots that it takes of its manager.
@@ -244,6 +245,7 @@ class Held(msgspec.Struct):
     is_over: bool = False
     is_reported: bool = False
     is_fetching: bool = False
+    fetched_again: int = 0
     cancel: bool | None = None
     container: str = ""
     width: int = 1

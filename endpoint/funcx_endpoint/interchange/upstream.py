@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from funcx_core.ids import ManagerId, TaskId
-from funcx_core.protocol.blob import is_reference
+from funcx_core.protocol.blob import names_blobs
 from funcx_core.protocol.endpoint import Cancel, GiveBack, TaskBatch
-from funcx_core.protocol.task import Lease, TaskError, TaskResult, TaskState
+from funcx_core.protocol.task import Lease, Task, TaskError, TaskResult, TaskState
 from funcx_endpoint.interchange.effects import Deliver, Effect, Fetch, Report, ToManager, Window
 from funcx_endpoint.interchange.ledger import BATCH_BYTES, BATCH_TASKS, Ledger
 from funcx_endpoint.interchange.records import Held
@@ -74,7 +74,7 @@ class Upstream(Ledger):
                 continue
             held = Held(task, stamp)
             held_now[task_id] = held
-            if is_reference(task.payload):
+            if names_blobs(task.payload):
                 held.is_fetching = True
                 effects.append(Fetch(task))
             else:
@@ -124,10 +124,9 @@ class Upstream(Ledger):
             return []
         return [Deliver(None, [self._end_waiting(held, TaskState.FAILED, error, stamp)]), *self._finish()]
 
-    def arguments(self) -> set[bytes]:
-        """Return the payloads of open leases whose arguments are large."""
-        payloads = (held.task.payload for held in self._held.values())
-        return {payload for payload in payloads if is_reference(payload)}
+    def with_blobs(self) -> list[Task]:
+        """Return the open tasks whose arguments are in blobs, wholly or partly."""
+        return [held.task for held in self._held.values() if names_blobs(held.task.payload)]
 
     def replaced(self, result: TaskResult) -> bool:
         """The result of an ended lease cannot be sent; this is told instead. Whether anybody still waits for it."""

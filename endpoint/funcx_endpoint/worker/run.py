@@ -6,12 +6,15 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, Final
 
+from funcx_core.cells.inputs import inputs_from
 from funcx_core.errors import (
     ArgumentLoadError,
     DeserializationError,
     FunctionLoadError,
+    InputLost,
     ResultNotSerializable,
     ResultTooLarge,
     SerializationError,
@@ -19,8 +22,8 @@ from funcx_core.errors import (
     ValueNotKept,
 )
 from funcx_core.ids import FunctionId
-from funcx_core.protocol.blob import is_reference, read_reference
-from funcx_core.protocol.payload import CALL, CALLS, RANGE
+from funcx_core.protocol.blob import is_reference, read_reference, without_blobs
+from funcx_core.protocol.payload import CALL, CALLS, RANGE, WITH_BLOBS
 from funcx_core.protocol.task import Function, Task, TaskError, TaskResult, TaskState, TaskTimes
 from funcx_core.serialize import (
     describe_exception,
@@ -79,6 +82,15 @@ class LargeValues:
     def arguments(self, reference: bytes) -> bytes:
         """Return the payload that a reference stands for."""
         return self._folder.read_argument(read_reference(reference))
+
+    def input(self, owner: str, sha256: str) -> bytearray:
+        """Return an input of a cell."""
+        try:
+            return self._folder.read_input(owner, sha256)
+        except OSError as error:
+            raise InputLost(
+                f"An input of the cell cannot be read on the endpoint ({error.strerror or error}). Send the cell again."
+            ) from None
 
     def result(self, value: bytes) -> bytes:
         """Put a result where the agent finds it, and return the reference to it."""
@@ -170,8 +182,15 @@ class Runner:
     def _value(self, task: Task) -> bytes:
         function = self._load(task)
         payload = task.payload
+        if payload.startswith(WITH_BLOBS):
+            payload, _ = _loaded_arguments(without_blobs, payload)
+            with inputs_from(partial(self._large.input, task.owner)):
+                return self._called(function, payload, task)
         if is_reference(payload):
             payload = _loaded_arguments(self._large.arguments, payload)
+        return self._called(function, payload, task)
+
+    def _called(self, function: Callable[..., Any], payload: bytes, task: Task) -> bytes:
         if payload.startswith(CALLS):
             calls = _loaded_arguments(unpack_calls, payload)
             result: Any = [function(*args) for args in calls]
@@ -243,4 +262,11 @@ def _described(raised: BaseException) -> TaskError:
     return TaskError(code=raised.code, message=f"{raised}: {reason}", details=details)
 
 
-_OURS: Final = (FunctionLoadError, ArgumentLoadError, ResultNotSerializable, ResultTooLarge, ValueNotKept)
+_OURS: Final = (
+    FunctionLoadError,
+    ArgumentLoadError,
+    InputLost,
+    ResultNotSerializable,
+    ResultTooLarge,
+    ValueNotKept,
+)

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
@@ -27,7 +27,7 @@ from funcx_core.errors import (
     TryAgainLater,
 )
 from funcx_core.ids import BlobId, TaskId, new_blob_id, parse_id
-from funcx_core.protocol.blob import BlobState, CreateBlob, is_sha256
+from funcx_core.protocol.blob import BlobReference, BlobState, CreateBlob, is_sha256
 from funcx_core.protocol.client import Limits
 from funcx_core.service.blobs.base import BLOCK, BlobBackend, ChunkWriter
 from funcx_core.service.config import MAX_HTTP_BODY
@@ -242,10 +242,10 @@ class Blobs:
 
     # --- use and end -------------------------------------------------------------------------------------------
 
-    async def bind(self, user: User, wanted: Mapping[TaskId, BlobId]) -> dict[TaskId, FuncxError]:
+    async def bind(self, user: User, wanted: Mapping[TaskId, Sequence[BlobReference]]) -> dict[TaskId, FuncxError]:
         """Let tasks that are about to be committed use blobs as arguments; return those that cannot, with the reason."""
         refused = await self._catalog.bind(user.user_id, wanted, self._now())
-        return {task_id: BlobNotFound(wanted[task_id]) for task_id in refused}
+        return {task_id: BlobNotFound(blob_id) for task_id, blob_id in refused.items()}
 
     async def delete(self, user: User, blob_id: str) -> None:
         """Delete a blob.

@@ -16,8 +16,8 @@ from funcx_core.errors import (
     TaskGroupNotFound,
     TaskNotFound,
 )
-from funcx_core.ids import BlobId, ContainerId, EndpointId, FunctionId, GroupId, TaskId
-from funcx_core.protocol.blob import is_reference, read_reference
+from funcx_core.ids import ContainerId, EndpointId, FunctionId, GroupId, TaskId
+from funcx_core.protocol.blob import BlobReference, names_blobs, references_of
 from funcx_core.protocol.client import Limits, Rejection, Submit
 from funcx_core.protocol.handoff import CancelRequested, More, Offer, Submitted, owner_tag
 from funcx_core.protocol.task import (
@@ -203,14 +203,14 @@ class Tasks:
 
     async def _with_blobs(self, user: User, calls: list[Call], rejected: list[Rejection]) -> list[Call]:
         """Let calls use the blobs that they refer to; those that may not are rejected."""
-        references = [call for call in calls if is_reference(call.payload)]
-        if not references:
+        naming = [call for call in calls if names_blobs(call.payload)]
+        if not naming:
             return calls
-        wanted: dict[TaskId, BlobId] = {}
+        wanted: dict[TaskId, list[BlobReference]] = {}
         refused: dict[TaskId, FuncxError] = {}
-        for call in references:
+        for call in naming:
             try:
-                wanted[call.task_id] = read_reference(call.payload).blob_id
+                wanted[call.task_id] = references_of(call.payload)
             except RemoteProtocolError as error:
                 refused[call.task_id] = InvalidRequest(str(error))
         refused |= await self._blobs.bind(user, wanted)

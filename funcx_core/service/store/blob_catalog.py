@@ -15,6 +15,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from funcx_core.errors import BlobNotFound, BlobQuotaExceeded, Conflict, TaskNotFound
 from funcx_core.ids import BlobId, TaskId, UserId
+from funcx_core.protocol.blob import BlobReference
 from funcx_core.protocol.payload import REFERENCE
 from funcx_core.service.store.blob_records import Blob, Stage
 from funcx_core.service.store.blob_schema import blobs, chunks, uses
@@ -94,9 +95,14 @@ class BlobCatalog:
         """The blob belongs to the task."""
         await self._do(lambda tx: _use(tx.connection, blob_id, task_id, kind, now))
 
-    async def bind(self, owner_id: UserId, wanted: Mapping[TaskId, BlobId], now: float) -> set[TaskId]:
-        """Use blobs as arguments; return the tasks whose blob is not there, not complete or not of this owner."""
-        refused: set[TaskId] = await self._do(lambda tx: _bind(tx.connection, owner_id, wanted, now))
+    async def bind(
+        self, owner_id: UserId, wanted: Mapping[TaskId, Sequence[BlobReference]], now: float
+    ) -> dict[TaskId, BlobId]:
+        """Use blobs as arguments.
+
+        Return the tasks of which one is not there, not complete, not of this owner or not what its reference says, with that blob.
+        """
+        refused: dict[TaskId, BlobId] = await self._do(lambda tx: _bind(tx.connection, owner_id, wanted, now))
         return refused
 
     async def drop(self, blob_id: BlobId, *, force: bool = False) -> bool:
@@ -225,18 +231,30 @@ def _use(connection: sa.Connection, blob_id: BlobId, task_id: TaskId, kind: str,
     connection.execute(insert(uses).values(values).on_conflict_do_nothing())
 
 
-def _bind(connection: sa.Connection, owner_id: UserId, wanted: Mapping[TaskId, BlobId], now: float) -> set[TaskId]:
-    usable: set[str] = set()
-    for blob_id in set(wanted.values()):
+def _bind(
+    connection: sa.Connection, owner_id: UserId, wanted: Mapping[TaskId, Sequence[BlobReference]], now: float
+) -> dict[TaskId, BlobId]:
+    usable: set[BlobReference] = set()
+    for reference in {reference for references in wanted.values() for reference in references}:
         change = sa.update(blobs).where(
-            blobs.c.blob_id == blob_id, blobs.c.owner_id == owner_id, blobs.c.stage == Stage.COMPLETE
+            blobs.c.blob_id == reference.blob_id,
+            blobs.c.owner_id == owner_id,
+            blobs.c.stage == Stage.COMPLETE,
+            # Endpoints keep inputs by their checksum: it has to be that of what this very user has uploaded.
+            blobs.c.sha256 == reference.sha256,
+            blobs.c.size == reference.size,
         )
         if connection.execute(change.values(touched_at=now)).rowcount:
-            usable.add(blob_id)
-    for task_id, blob_id in wanted.items():
-        if blob_id in usable:
-            _use(connection, blob_id, task_id, "argument", now)
-    return {task_id for task_id, blob_id in wanted.items() if blob_id not in usable}
+            usable.add(reference)
+    refused: dict[TaskId, BlobId] = {}
+    for task_id, references in wanted.items():
+        missing = next((reference.blob_id for reference in references if reference not in usable), None)
+        if missing is not None:
+            refused[task_id] = missing
+            continue
+        for reference in references:
+            _use(connection, reference.blob_id, task_id, "argument", now)
+    return refused
 
 
 def _drop(connection: sa.Connection, blob_id: BlobId, *, force: bool) -> bool:

@@ -5,6 +5,7 @@ import pytest
 from funcx_core.protocol.endpoint import Cancel, GiveBack, Results, TaskBatch, Transitions
 from funcx_core.protocol.manager import Drain, Drained, ManagerHeartbeat, ManagerRegister, ManagerRegistered, ReportsAck
 from funcx_core.protocol.task import Function, Lease, Task, TaskError, TaskResult, TaskState, TaskTimes, Transition
+from funcx_endpoint.interchange.crew import MOST_FETCHES
 from funcx_endpoint.interchange.effects import Bury, Deliver, Fetch, Finished, Forget, Report, ToManager, Window
 from funcx_endpoint.interchange.state import Interchange
 
@@ -69,7 +70,11 @@ def test_a_task_with_large_arguments_is_dealt_when_they_are_here(ix):
         Fetch(large("a")),
         ToManager("m", TaskBatch([task("b")], [F])),
     ]
-    assert (ix.held(), ix.waiting, ix.arguments()) == ([Lease("a", 1), Lease("b", 1)], 1, {REFERENCE})
+    assert (ix.held(), ix.waiting, [task.payload for task in ix.with_blobs()]) == (
+        [Lease("a", 1), Lease("b", 1)],
+        1,
+        [REFERENCE],
+    )
     ix.check()
     assert ix.fetched(Lease("a", 2)) == []
     assert ix.fetched(Lease("a", 1)) == [ToManager("m", TaskBatch([large("a")], []))]
@@ -86,6 +91,33 @@ def test_a_task_whose_arguments_cannot_be_had_fails(ix):
     )
     assert ix.not_fetched(Lease("a", 1), error, stamp=9) == []
     assert ix.unacknowledged_results() == [deliver.results]
+    ix.check()
+
+
+def input_lost(name):
+    return TaskResult(name, 1, TaskState.FAILED, error=TaskError(code="input_lost", message="gone"))
+
+
+def test_inputs_that_were_removed_before_a_task_could_start_are_fetched_again(ix):
+    register(ix, "m", 2)
+    ix.tasks(TaskBatch([large("a")], [F]), now=0, stamp=5)
+    for _ in range(MOST_FETCHES):
+        ix.fetched(Lease("a", 1))
+        assert ix.receive("m", Results([input_lost("a")]), now=1, stamp=6) == [Fetch(large("a"))]
+        ix.check()
+    assert ix.fetched(Lease("a", 1)) == [ToManager("m", TaskBatch([large("a")], []))]
+    (deliver,) = ix.receive("m", Results([input_lost("a")]), now=2, stamp=7)
+    assert deliver.results[0].error.code == "input_lost"
+    ix.check()
+
+
+def test_a_task_that_is_to_be_cancelled_does_not_fetch_its_inputs_again(ix):
+    register(ix, "m", 2)
+    ix.tasks(TaskBatch([large("a")], [F]), now=0, stamp=5)
+    ix.fetched(Lease("a", 1))
+    ix.cancel(Cancel(["a"]), now=1, stamp=6)
+    (deliver,) = ix.receive("m", Results([input_lost("a")]), now=1, stamp=6)
+    assert deliver.results[0].state is TaskState.CANCELLED
     ix.check()
 
 

@@ -8,8 +8,17 @@ from hypothesis import strategies as st
 
 from funcx_core.errors import RemoteProtocolError
 from funcx_core.ids import new_blob_id
-from funcx_core.protocol.blob import BlobReference, is_reference, read_reference
-from funcx_core.protocol.payload import as_text
+from funcx_core.protocol.blob import (
+    MOST_BLOBS,
+    BlobReference,
+    is_reference,
+    names_blobs,
+    read_reference,
+    references_of,
+    with_blobs,
+    without_blobs,
+)
+from funcx_core.protocol.payload import as_text, content_size
 
 HASH = "0123456789abcdef" * 4
 BLOB = "00000000-0000-4000-8000-00000000b10b"
@@ -48,3 +57,52 @@ def test_any_bytes_are_a_reference_or_refused(content: bytes) -> None:
     except RemoteProtocolError:
         return
     assert read_reference(found.to_payload()) == found
+
+
+def references(number: int) -> list[BlobReference]:
+    return [BlobReference(new_blob_id(), size + 1, HASH) for size in range(number)]
+
+
+def test_blobs_beside_a_payload_come_off_again() -> None:
+    beside = references(3)
+    payload = with_blobs(b"cb\nrest", beside)
+    assert names_blobs(payload)
+    assert not is_reference(payload)
+    assert without_blobs(payload) == (b"cb\nrest", beside)
+    assert references_of(payload) == beside
+    assert content_size(payload) == len(payload)
+    with pytest.raises(RemoteProtocolError, match="no text form"):
+        as_text(payload)
+
+
+def test_a_payload_without_blobs_stays_as_it_is() -> None:
+    assert with_blobs(b"cb\nrest", []) == b"cb\nrest"
+    assert without_blobs(b"cb\nrest") == (b"cb\nrest", [])
+    assert references_of(b"cb\nrest") == []
+    assert not names_blobs(b"cb\nrest")
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"wb\n",
+        with_blobs(b"cb\nrest", references(MOST_BLOBS + 1)),
+        with_blobs(b"cb\nrest", references(1))[:50],
+        with_blobs(references(1)[0].to_payload(), references(1)),
+        with_blobs(with_blobs(b"cb\nrest", references(1)), references(1)),
+        b"wb\n\xff\xff\xff\xff" + HASH.encode(),
+    ],
+    ids=["empty", "too many", "cut off", "beside a blob", "twice", "too long"],
+)
+def test_damaged_blobs_beside_a_payload_are_refused(damaged: bytes) -> None:
+    with pytest.raises(RemoteProtocolError):
+        references_of(damaged)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_blobs_beside_a_payload_or_refused(content: bytes) -> None:
+    try:
+        payload, found = without_blobs(b"wb\n" + content)
+    except RemoteProtocolError:
+        return
+    assert without_blobs(with_blobs(payload, found)) == (payload, found)
