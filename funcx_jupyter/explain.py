@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from funcx_core.protocol.codec import encode
+from funcx_jupyter.capture.values import Captured
 from funcx_jupyter.cellmaps.plan import MapPlan
 from funcx_jupyter.display import words
 from funcx_jupyter.display.header import describe_inputs
@@ -20,15 +22,17 @@ from funcx_jupyter.session.upstream import called, check_place, upstream_of
 def of_cell(session: Session, endpoint: Endpoint, prepared: PreparedCell, options: CellOptions) -> Text:
     """Return what the cell would take with it."""
     check_place(prepared.captured.remote, endpoint)
-    spec = prepared.spec
+    spec, captured = prepared.spec, prepared.captured
+    cached = _present(session, captured)
     host, python = endpoint.hostname or "host unknown", endpoint.python_version or "?"
     return _lines(
         f"Would run on {endpoint.name} ({host}, Python {python}).",
-        ("in", describe_inputs(prepared.captured, verbose=True) or "nothing"),
+        ("in", describe_inputs(captured, cached, verbose=True) or "nothing"),
         ("imports", ", ".join(alias.module for alias in spec.modules) or "none"),
         ("out", describe_wanted(spec.outputs, spec.keep, endpoint.name) or "nothing"),
         *_upstream(session, options, prepared),
-        ("size", words.size(len(spec.values) + len(spec.source))),
+        ("size", words.size(len(encode(spec)))),
+        *_staged(session, captured, cached),
         *_demands(session, endpoint, options),
         ("time", _last_time(session.last_run(spec.source))),
     )
@@ -52,7 +56,7 @@ def of_map(session: Session, endpoint: Endpoint, plan: MapPlan, options: CellOpt
         ("in", describe_inputs(plan.cell.captured, verbose=True) or "nothing"),
         ("imports", ", ".join(alias.module for alias in spec.modules) or "none"),
         ("out", ", ".join(f"{name} (a list)" for name in spec.outputs) or "nothing"),
-        ("size", f"{words.size(len(spec.values) + len(spec.source))} once, elements {words.size(plan.size)}{largest}"),
+        ("size", f"{words.size(plan.cell.size)} once, elements {words.size(plan.size)}{largest}"),
         ("tasks", ranges),
         *_demands(session, endpoint, options),
     )
@@ -75,7 +79,7 @@ def of_task(record: TaskRecord) -> Text:
     losses = f"run again up to {options.retry_on_loss} times" if options.retry_on_loss else "not run again"
     return _lines(
         head,
-        ("in", ", ".join(spec.names) or "nothing"),
+        ("in", ", ".join(spec.variables) or "nothing"),
         ("imports", ", ".join(alias.module for alias in spec.modules) or "none"),
         ("out", describe_wanted(spec.outputs, spec.keep, record.endpoint) or "nothing"),
         ("size", words.size(record.sent.size)),
@@ -101,6 +105,23 @@ def _is_met(session: Session, endpoint: Endpoint, options: CellOptions) -> str:
     except EnvironmentMismatch as error:
         return f"not met. {error}"
     return "met"
+
+
+def _present(session: Session, captured: Captured) -> frozenset[str]:
+    parts = captured.packed.parts
+    return session.staging.present(session.connection.store, parts) if parts else frozenset()
+
+
+def _staged(session: Session, captured: Captured, cached: frozenset[str]) -> list[tuple[str, str]]:
+    """Return what is said of what does not travel inside of the cell."""
+    parts = captured.packed.parts
+    if not parts:
+        return []
+    total = sum(part.size for part in parts.values())
+    missing = sum(part.size for sha256, part in parts.items() if sha256 not in cached)
+    seconds = session.staging.seconds(missing)
+    time = "" if seconds is None or not missing else f", about {words.span(seconds)} s"
+    return [("staged", f"{words.size(missing)} to send{time}, {words.size(total - missing)} there already")]
 
 
 def _last_time(last: TaskRecord | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import math
 import shlex
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -23,6 +24,8 @@ NONE: Final = "none"
 ALL: Final = option_values.ALL
 CANCEL: Final = "cancel"
 DETACH: Final = "detach"
+STAGE: Final = 60.0
+"""Seconds of sending inputs for which nobody is asked."""
 
 
 class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +58,7 @@ class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
         after: names or ids of tasks that must succeed before the cell starts.
         map: run once for each element of something, with a variable bound to it.
         chunk: elements that travel as one; None to measure.
+        stage: seconds that sending large inputs may take.
         cache: attach to the task of this cell that runs already, if nothing has changed since.
     """
 
@@ -85,6 +89,7 @@ class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
     after: tuple[str, ...] = ()
     map: MapClause | None = None
     chunk: int | None = None
+    stage: float = STAGE
 
 
 class Option(msgspec.Struct, frozen=True):
@@ -234,6 +239,14 @@ def _parser() -> _Parser:
         default=True,
         help="attach to the task of this very cell if it still runs (default), or submit again",
     )
+    add(
+        "--stage",
+        metavar="SECS",
+        type=option_values.seconds,
+        default=STAGE,
+        help="send large inputs unasked if that takes no longer than this (default 60)",
+    )
+    add("--yes", action="store_true", help="send large inputs, however long that takes")
     add("--explain", action="store_true", help="show what would be sent, and send nothing")
     return parser
 
@@ -260,6 +273,7 @@ _SETTABLE: Final = frozenset(
         "wait_endpoint",
         "fallback",
         "cache",
+        "stage",
         "quiet",
         "verbose",
     }
@@ -334,6 +348,7 @@ def _options(found: Any) -> CellOptions:
         after=found.after,
         map=found.map,
         chunk=found.chunk,
+        stage=math.inf if found.yes else found.stage,
     )
 
 

@@ -32,19 +32,34 @@ class CellPickler(pickle.Pickler):
     """Writes values one after the other, so that each has a size and values may share parts.
 
     `needed` grows while values are written: the global names that the functions among them use, each with the name of the
-    first function that uses it. The caller sends those, too. They are written to `stream`, or kept in memory for `getvalue`.
+    first function that uses it. The caller sends those, too. `modules` grows as well: the modules that what is sent by name is in.
+    `has_code` says whether something went by value that belongs to the namespace.
+
+    Args:
+        arrivals: the namespace, and what came from elsewhere.
+        stream: takes what is written; None to keep it in memory for `getvalue`.
+        take: is given every buffer of arrays and the like; if it returns False, the buffer is not written, and the caller
+            sends it beside the pickles.
     """
 
     _make_class: Callable[..., type] = staticmethod(rebuild.make_class)
     _set_class_state: Callable[..., None] = staticmethod(rebuild.set_class_state)
 
-    def __init__(self, arrivals: rebuild.Arrivals, stream: IO[bytes] | None = None) -> None:
+    def __init__(
+        self,
+        arrivals: rebuild.Arrivals,
+        stream: IO[bytes] | None = None,
+        *,
+        take: Callable[[pickle.PickleBuffer], bool] | None = None,
+    ) -> None:
         self._stream = io.BytesIO() if stream is None else stream
-        super().__init__(self._stream, protocol=5)
+        super().__init__(self._stream, protocol=5, buffer_callback=take)
         self._arrivals = arrivals
         self._namespace = arrivals.namespace
         self._texts: dict[str, str | None] = {}
         self.needed: dict[str, str] = {}
+        self.modules: set[str] = set()
+        self.has_code = False
 
     def add(self, value: Any) -> int:
         """Write one value and return its size in bytes. Raises whatever the value's classes raise."""
@@ -75,7 +90,9 @@ class CellPickler(pickle.Pickler):
         if (name := self._known_at_home(function)) is not None:
             return rebuild.from_home, (name,)
         if _importable(function):
+            self.modules.add(function.__module__)
             return NotImplemented
+        self.has_code = True
         module = self._module_of(function)
         if module is None:
             self._need(global_names(function.__code__), function.__qualname__)
@@ -106,7 +123,9 @@ class CellPickler(pickle.Pickler):
         if (name := self._known_at_home(cls)) is not None:
             return rebuild.from_home, (name,)
         if cls.__module__ not in NOTEBOOK_MODULES and _importable(cls):
+            self.modules.add(cls.__module__)
             return NotImplemented
+        self.has_code = True
         found = find_class(cls)
         if found is None:
             return rebuild.from_dill, (_dill(cls),)

@@ -15,7 +15,7 @@ import marshal
 import pickle
 import sys
 from collections import namedtuple
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from importlib.util import MAGIC_NUMBER
@@ -67,7 +67,12 @@ def arriving(arrivals: Arrivals) -> Iterator[None]:
 
 
 def load_values(
-    stream: bytes, names: list[str], arrivals: Arrivals, *, data_only: bool = False
+    stream: bytes | bytearray,
+    names: list[str],
+    arrivals: Arrivals,
+    *,
+    data_only: bool = False,
+    buffers: Iterable[bytes | bytearray | memoryview] = (),
 ) -> Iterator[tuple[str, Any]]:
     """Yield each name with its value, in order. Bind each in the namespace before asking for the next.
 
@@ -75,16 +80,25 @@ def load_values(
         stream: what `CellPickler` wrote.
         names: of the values in it.
         arrivals: where code arrives.
+        buffers: what was sent beside the stream.
         data_only: whoever wrote it is not trusted: take plain data and refuse everything else.
 
     Raises:
         DeserializationError: naming the variable that cannot be loaded.
     """
-    unpickler = DataReader(stream) if data_only else pickle.Unpickler(io.BytesIO(stream))  # noqa: S301 - trusted by its caller
+    unpickler = _plain_reader(stream) if data_only else _reader(stream, buffers)
     for name in names:
         with arriving(arrivals):
             value = _load_one(unpickler, name)
         yield name, value
+
+
+def _reader(stream: bytes | bytearray, buffers: Iterable[bytes | bytearray | memoryview]) -> pickle.Unpickler:
+    return pickle.Unpickler(io.BytesIO(stream), buffers=buffers)  # noqa: S301 - trusted by its caller
+
+
+def _plain_reader(stream: bytes | bytearray) -> DataReader:
+    return DataReader(bytes(stream))
 
 
 def _load_one(unpickler: pickle.Unpickler | DataReader, name: str) -> Any:

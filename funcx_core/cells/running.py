@@ -13,10 +13,11 @@ from importlib import import_module
 from typing import Any, Final, NamedTuple
 
 from funcx_core.cells.bounded import Bounded, NoRoom
+from funcx_core.cells.inputs import read_input
 from funcx_core.cells.pickling import CellPickler
 from funcx_core.cells.rebuild import Arrivals, load_values
 from funcx_core.cells.sources import remember_text
-from funcx_core.cells.spec import CellSpec
+from funcx_core.cells.spec import CellSpec, Piece, Stream
 
 TOO_LARGE: Final = "it is too large; assign it and name it with -o to have it sent"
 
@@ -40,11 +41,40 @@ def as_main(module: types.ModuleType) -> Iterator[None]:
 
 
 def bring_in(spec: CellSpec, arrivals: Arrivals) -> None:
-    """Repeat the notebook's imports, and load its variables into the namespace."""
+    """Repeat the notebook's imports, and load its variables into the namespace.
+
+    Raises:
+        InputLost: an input is not where `inputs_from` says.
+    """
+    streams = [_at_hand(stream) for stream in spec.streams]  # First: what cannot be had is told before anything runs.
     for module in spec.modules:
         arrivals.namespace[module.name] = _imported(module.module)
-    for name, value in load_values(spec.values, spec.names, arrivals):
-        arrivals.namespace[name] = value
+    for names, pickles, buffers in (_Ready(spec.names, spec.values, []), *streams):
+        for name, value in load_values(pickles, names, arrivals, buffers=buffers):
+            arrivals.namespace[name] = value
+
+
+class _Ready(NamedTuple):
+    """A `Stream` whose bytes are here."""
+
+    names: list[str]
+    pickles: bytes | bytearray
+    buffers: list[memoryview]
+
+
+def _at_hand(stream: Stream) -> _Ready:
+    pieces = [memoryview(_writable(_content(piece))) for piece in stream.pieces]
+    buffers = [pieces[place.piece][place.start : place.start + place.size] for place in stream.buffers]
+    return _Ready(stream.names, _content(stream.pickles), buffers)
+
+
+def _content(piece: Piece) -> bytes | bytearray:
+    return read_input(piece.sha256) if piece.sha256 else piece.content
+
+
+def _writable(content: bytes | bytearray) -> bytearray:
+    # Arrays that could be written to at home can be written to here; pickle knows which those are.
+    return content if isinstance(content, bytearray) else bytearray(content)
 
 
 def _imported(name: str) -> types.ModuleType:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from funcx_core.protocol.blob import BlobReference
 from funcx_core.protocol.codec import Decoder
 
 LAST_VALUE: Final = "_"
@@ -27,6 +28,37 @@ class FigureStyle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     rc: dict[str, Any] = {}
 
 
+class Piece(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """Some bytes of a cell's inputs: in `content`, or in the blob beside the task that has this SHA-256."""
+
+    sha256: str = ""
+    content: bytes = b""
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """Where a buffer is: in which of the pieces, from where on, how many bytes."""
+
+    piece: int
+    start: int
+    size: int
+
+
+class Stream(msgspec.Struct, frozen=True, array_like=True):
+    """Variables that may share parts.
+
+    Attributes:
+        names: of the variables, in the order of their pickles.
+        pickles: what one `CellPickler` wrote.
+        pieces: what has the large buffers that the pickles refer to (see PEP 574).
+        buffers: where in the pieces they are, in the order in which the pickles need them.
+    """
+
+    names: list[str]
+    pickles: Piece
+    pieces: list[Piece] = []
+    buffers: list[Place] = []
+
+
 class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A cell to run.
 
@@ -37,6 +69,8 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         modules: imports to repeat.
         names: captured variables, in the order of their pickles in `values`.
         values: what `CellPickler` wrote.
+        streams: further variables, whose bytes are large.
+        blobs: what the pieces that are not here are in.
         outputs: variables to send back.
         watched: variables of which the notebook wants to know whether the cell changed them in place.
         requires: requirements of packages; where one is not met the cell does not start.
@@ -55,6 +89,8 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     modules: list[ModuleAlias] = []
     names: list[str] = []
     values: bytes = b""
+    streams: list[Stream] = []
+    blobs: list[BlobReference] = []
     outputs: list[str] = []
     watched: list[str] = []
     requires: list[str] = []
@@ -65,6 +101,11 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     progress: str = "auto"
     value_limit: int = 1024 * 1024
     result_limit: int = 10 * 1024 * 1024
+
+    @property
+    def variables(self) -> list[str]:
+        """All variables that are captured."""
+        return [*self.names, *(name for stream in self.streams for name in stream.names)]
 
 
 class Bundle(msgspec.Struct, frozen=True, array_like=True):

@@ -127,20 +127,48 @@ class Transfer:
         task_id: TaskId | None = None,
     ) -> None:
         """Upload `content` as the blob that `reference` names, from where an earlier upload of it stopped."""
+        self.send(reference, content, self.announce(reference, kind=kind, task_id=task_id))
+
+    def announce(
+        self, reference: BlobReference, *, kind: BlobKind = "argument", task_id: TaskId | None = None
+    ) -> BlobState:
+        """Make a blob, or find it, and return what the service has of it. For a day from now on it is kept there.
+
+        Raises:
+            Conflict: there was another blob of this id, or this one has gone.
+            PayloadTooLarge, BlobQuotaExceeded: the service does not take it.
+        """
         wanted = CreateBlob(
             size=reference.size, blob_id=reference.blob_id, sha256=reference.sha256, kind=kind, task_id=task_id
         )
         with self._stop() as stop:
-            state = self._patiently(lambda: self._json("POST", "blobs", wanted), stop)
-            if not state.complete:
-                missing = sorted(set(range(state.chunks)) - set(state.received))
-                present = sum(_length(state, number) for number in state.received)
-                with memoryview(content) as view:
-                    works = [self._chunk_upload(view, state, number) for number in missing]
-                    self._all(works, stop, Progress("up", reference.blob_id, present, reference.size))
+            return self._patiently(lambda: self._json("POST", "blobs", wanted), stop)
+
+    def state(self, reference: BlobReference) -> BlobState:
+        """Return what the service has of a blob.
+
+        Raises:
+            BlobNotFound: it is not there, or not for you.
+        """
+        with self._stop() as stop:
+            path = f"blobs/{reference.blob_id}"
+            return self._patiently(lambda: _blob_state(self._exchange("GET", path, None, {})), stop)
+
+    def send(
+        self, reference: BlobReference, content: Content, state: BlobState, *, on_progress: OnProgress | None = None
+    ) -> None:
+        """Upload what the service does not have of an announced blob. `on_progress` is called instead of the usual one."""
+        tell = on_progress or self.on_progress
+        if not state.complete:
+            missing = sorted(set(range(state.chunks)) - set(state.received))
+            start = Progress("up", reference.blob_id, present_bytes(state), reference.size)
+            with self._stop() as stop, memoryview(content) as view:
+                works = [self._chunk_upload(view, state, number) for number in missing]
+                self._all(works, stop, start, tell)
                 complete = CompleteBlob(reference.sha256)
                 self._patiently(lambda: self._json("POST", f"blobs/{reference.blob_id}/complete", complete), stop)
-        self._tell("up", reference, reference.size)
+        if tell is not None:
+            tell(Progress("up", reference.blob_id, reference.size, reference.size))
 
     def _chunk_upload(self, view: memoryview, state: BlobState, number: int) -> Work:
         def work(stop: threading.Event) -> int:
@@ -200,8 +228,9 @@ class Transfer:
             self._range_download(reference, start, min(start + RANGE_BYTES, reference.size), put) for start in starts
         ]
         with self._stop() as stop:
-            self._all(works, stop, Progress("down", reference.blob_id, 0, reference.size))
-        self._tell("down", reference, reference.size)
+            self._all(works, stop, Progress("down", reference.blob_id, 0, reference.size), self.on_progress)
+        if self.on_progress is not None:
+            self.on_progress(Progress("down", reference.blob_id, reference.size, reference.size))
 
     def _range_download(self, reference: BlobReference, start: int, end: int, put: Put) -> Work:
         at = start
@@ -231,6 +260,11 @@ class Transfer:
 
     # --- life ----------------------------------------------------------------------------------------------------
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing can be transferred any more."""
+        return self._is_closed
+
     def close(self) -> None:
         """End what is under way with `ServiceUnavailable`; nothing can be transferred any more."""
         with self._lock:
@@ -258,7 +292,7 @@ class Transfer:
             with self._lock:
                 self._stops.discard(stop)
 
-    def _all(self, works: list[Work], stop: threading.Event, start: Progress) -> None:
+    def _all(self, works: list[Work], stop: threading.Event, start: Progress, tell: OnProgress | None) -> None:
         """Do everything, a few at a time, and tell how far it is; the first failure ends it."""
         done = start.done
         with ThreadPoolExecutor(min(PARALLEL, len(works) or 1), thread_name_prefix="funcx-blob") as threads:
@@ -267,17 +301,21 @@ class Transfer:
                 while under_way:
                     ended, under_way = wait(under_way, return_when=FIRST_COMPLETED)
                     done += sum(future.result() for future in ended)
-                    if under_way and self.on_progress is not None:
-                        self.on_progress(msgspec.structs.replace(start, done=done))
-            except BaseException:
+                    if under_way and tell is not None:
+                        tell(msgspec.structs.replace(start, done=done))
+            except BaseException as error:
                 stop.set()
                 for future in under_way:
                     future.cancel()
+                if not isinstance(error, FuncxError):  # The caller was interrupted, or does not want the rest: now.
+                    self._abort_busy()
                 raise
 
-    def _tell(self, direction: str, reference: BlobReference, done: int) -> None:
-        if self.on_progress is not None:
-            self.on_progress(Progress(direction, reference.blob_id, done, reference.size))
+    def _abort_busy(self) -> None:
+        with self._lock:
+            connections = [*self._busy]
+        for connection in connections:
+            connection.abort()
 
     def _patiently(self, attempt: Callable[[], T], stop: threading.Event) -> T:
         backoff = Backoff(0.1, 5.0)
@@ -294,11 +332,7 @@ class Transfer:
 
     def _json(self, method: str, path: str, body: msgspec.Struct) -> BlobState:
         headers = {"Content-Type": "application/json"}
-        answer = self._exchange(method, path, msgspec.json.encode(body), headers)
-        try:
-            return msgspec.json.decode(answer, type=BlobState)
-        except msgspec.MsgspecError:
-            raise ServiceUnavailable("What answers is no funcX service that keeps large values.") from None
+        return _blob_state(self._exchange(method, path, msgspec.json.encode(body), headers))
 
     def _exchange(
         self,
@@ -399,6 +433,13 @@ class _TargetFailed(Exception):
         super().__init__(str(error))
 
 
+def _blob_state(answer: bytes) -> BlobState:
+    try:
+        return msgspec.json.decode(answer, type=BlobState)
+    except msgspec.MsgspecError:
+        raise ServiceUnavailable("What answers is no funcX service that keeps large values.") from None
+
+
 def _refusal(response: http.client.HTTPResponse, answer: bytes) -> FuncxError:
     try:
         fields: Any = msgspec.json.decode(answer)
@@ -410,6 +451,11 @@ def _refusal(response: http.client.HTTPResponse, answer: bytes) -> FuncxError:
         fields if isinstance(fields, dict) else {},
         retry_after=float(retry_after) if retry_after.isdigit() else None,
     )
+
+
+def present_bytes(state: BlobState) -> int:
+    """Return how many bytes of a blob the service has."""
+    return sum(_length(state, number) for number in state.received)
 
 
 def _length(state: BlobState, number: int) -> int:

@@ -15,6 +15,7 @@ from funcx_core.cells.spec import ModuleAlias
 from funcx_jupyter.capture.culprit import find_culprit, type_name
 from funcx_jupyter.capture.elsewhere import Elsewhere, RemoteUse, collecting
 from funcx_jupyter.capture.names import CellNames, NameUse
+from funcx_jupyter.capture.streams import Packed, Packer
 from funcx_jupyter.errors import CaptureError, NotAValue
 
 _NEVER = frozenset({"get_ipython", "exit", "quit", "In", "Out", "__builtins__", "__builtin__", "__name__", "__file__"})
@@ -32,12 +33,21 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class CapturedValue:
-    """One variable that goes with the cell. `place`: the endpoint on which its value is already."""
+    """One variable that goes with the cell.
+
+    Attributes:
+        name: of the variable.
+        size: bytes.
+        kind: what it is.
+        place: the endpoint on which its value is already.
+        parts: which parts of `Packed.parts` have bytes of it.
+    """
 
     name: str
     size: int
     kind: Kind
     place: str = ""
+    parts: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -46,12 +56,12 @@ class Captured:
 
     modules: list[ModuleAlias] = field(default_factory=list)
     values: list[CapturedValue] = field(default_factory=list)
-    packed: bytes = b""
+    packed: Packed = field(default_factory=Packed)
     remote: list[RemoteUse] = field(default_factory=list)
 
     @property
     def names(self) -> list[str]:
-        """The names of the values, in the order of their pickles."""
+        """The names of the values."""
         return [value.name for value in self.values]
 
 
@@ -135,33 +145,35 @@ def pack(uses_of_cell: Iterable[NameUse], notebook: Notebook, *, exclude: Iterab
 
 def _pack(uses: Iterable[NameUse], notebook: Notebook, unwanted: frozenset[str]) -> Captured:
     captured = Captured()
-    pickler = CellPickler(Arrivals(notebook.namespace))
+    packer = Packer(Arrivals(notebook.namespace))
     waiting = {use.name: f"It is used on line {use.line}." if use.line else "" for use in uses}
-    seen: set[str] = set()
+    seen: list[str] = []
     # Last, so that what they hold of the notebook's classes finds those of this cell.
     elsewhere = {name: waiting.pop(name) for name in list(waiting) if isinstance(notebook.namespace[name], Elsewhere)}
     while waiting or elsewhere:
         if not waiting:
             waiting, elsewhere = elsewhere, {}
         for name, place in waiting.items():
-            seen.add(name)
-            _pack_one(name, place, notebook, pickler, captured)
+            value = notebook.namespace[name]
+            if isinstance(value, ModuleType):
+                captured.modules.append(ModuleAlias(name, value.__name__))
+            else:
+                _pack_one(name, place, notebook, packer)
+            seen.append(name)
         waiting = {
             name: f"{user}() uses it."
-            for name, user in pickler.needed.items()
+            for name, user in packer.needed.items()
             if name not in seen and name not in unwanted and notebook.has(name)
         }
-    captured.packed = pickler.getvalue()
+    packed = captured.packed = packer.finish()
+    captured.values = [_described(name, notebook.namespace[name], packed) for name in seen if name in packed.sizes]
     return captured
 
 
-def _pack_one(name: str, place: str, notebook: Notebook, pickler: CellPickler, captured: Captured) -> None:
+def _pack_one(name: str, place: str, notebook: Notebook, packer: Packer) -> None:
     value = notebook.namespace[name]
-    if isinstance(value, ModuleType):
-        captured.modules.append(ModuleAlias(name, value.__name__))
-        return
     try:
-        size = pickler.add(value)
+        packer.add(name, value)
     except NotAValue as error:
         # Said of the innermost part, which may be inside of what the user named.
         place = f" {place}" if place else ""
@@ -169,8 +181,11 @@ def _pack_one(name: str, place: str, notebook: Notebook, pickler: CellPickler, c
     except Exception as error:
         # Pickling runs code of the user's classes, which may raise anything.
         raise CaptureError(_cannot_be_sent(name, value, place, notebook)) from error
+
+
+def _described(name: str, value: Any, packed: Packed) -> CapturedValue:
     place = value.remote_use().endpoint if isinstance(value, Elsewhere) else ""
-    captured.values.append(CapturedValue(name, size, _kind(value), place))
+    return CapturedValue(name, packed.sizes[name], _kind(value), place, frozenset(packed.uses[name]))
 
 
 def _kind(value: Any) -> Kind:

@@ -29,7 +29,7 @@ from funcx_jupyter.session.followed import Followed
 from funcx_jupyter.session.journal import Submission
 from funcx_jupyter.session.outcome import Finished
 from funcx_jupyter.session.patience import Patience
-from funcx_jupyter.session.prepare import check_size
+from funcx_jupyter.session.prepare import check_size, with_pieces_inside
 from funcx_jupyter.session.recall import CellPlace
 from funcx_jupyter.session.run import GRACE, check_environment, check_requirements, content_hash, demands
 from funcx_jupyter.session.size_limits import ROOM_FOR_CODE
@@ -131,8 +131,10 @@ class CellMapRun:
     def _submit(self, submission: Submission, place: CellPlace, namespace: dict[str, Any]) -> FuncXMap:
         connection, asked = self._session.connection, self._options
         limits = connection.limits()
-        check_size(self._plan.cell, min(limits.max_function, limits.max_payload))
-        spec = msgspec.structs.replace(self._plan.cell.spec, result_limit=limits.max_result - ROOM_FOR_CODE)
+        cell = self._plan.cell
+        inside = with_pieces_inside(cell.spec, cell.captured)  # The cell travels as a function, once for all elements.
+        check_size(inside, cell.captured, min(limits.max_function, limits.max_payload))
+        spec = msgspec.structs.replace(inside, result_limit=limits.max_result - ROOM_FOR_CODE)
         chunksize = self._plan.chunksize(asked.chunk, limits.max_payload - ROOM_FOR_CODE)
         most = chunksize if isinstance(chunksize, int) else LARGEST
         options = TaskOptions(

@@ -8,7 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from funcx_core.protocol.task import TaskState
-from funcx_jupyter.capture.values import Captured, Kind
+from funcx_jupyter.capture.streams import LEAST
+from funcx_jupyter.capture.values import Captured, CapturedValue, Kind
 from funcx_jupyter.display import words
 
 _MOST_INPUTS: Final = 4
@@ -111,10 +112,16 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
 
-def describe_inputs(captured: Captured, *, verbose: bool = False) -> str:
-    """Return what goes with the cell: ``df 1.1 MB, model 80 kB, helper()``; the largest first."""
+def describe_inputs(captured: Captured, cached: frozenset[str] = frozenset(), *, verbose: bool = False) -> str:
+    """Return what goes with the cell: ``df 1.1 MB, model 80 kB (cached), helper()``; the largest first.
+
+    Args:
+        captured: what goes with it.
+        cached: parts that do not have to be sent.
+        verbose: all of it.
+    """
     values = sorted((v for v in captured.values if v.kind is Kind.VALUE), key=lambda value: -value.size)
-    parts = [f"{value.name} {words.size(value.size)}" for value in values]
+    parts = [f"{value.name} {words.size(value.size)}{_note(value, cached)}" for value in values]
     parts = [f"{value.name} (on {value.place})" for value in captured.values if value.kind is Kind.REMOTE] + parts
     parts += [f"{value.name}()" for value in captured.values if value.kind is Kind.FUNCTION]
     parts += [value.name for value in captured.values if value.kind is Kind.CLASS]
@@ -123,3 +130,7 @@ def describe_inputs(captured: Captured, *, verbose: bool = False) -> str:
         return ", ".join([*parts, *(alias.name for alias in captured.modules)])
     hidden = len(parts) - _MOST_INPUTS
     return ", ".join([*parts[:_MOST_INPUTS], f"{hidden} more"] if hidden > 1 else parts)
+
+
+def _note(value: CapturedValue, cached: frozenset[str]) -> str:
+    return " (cached)" if value.parts and value.size >= LEAST and value.parts <= cached else ""

@@ -46,7 +46,7 @@ def show_in_background(
     session.asynchronous[task.task_id] = handle
     bind_refs(session, task, task.refs, namespace)
     if screen.is_live:
-        screen.open(watched.header)
+        (screen.header if watched.is_shown else screen.open)(watched.header)
     # Where nothing can be changed later it is watched all the same: it may have waited for its endpoint for too long.
     on_end = partial(session.ended, task.task_id, is_shown=screen.is_live)
     live = LiveTask(watched, screen, on_end, shown, outage=session.connection.outage)

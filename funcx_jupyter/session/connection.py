@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from funcx_core.cells.spec import CellSpec
 from funcx_core.errors import AuthRequired, FuncxError, NotConfigured, NotFound, ServiceUnavailable
 from funcx_core.ids import EndpointId, FunctionId, GroupId, MapId, TaskId, new_function_id, new_group_id
+from funcx_core.protocol.blob import with_blobs
 from funcx_core.protocol.client import Limits
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.environment import Environment
@@ -19,11 +20,13 @@ from funcx_core.protocol.task import Function, TaskOptions
 from funcx_core.sdk.futures import FuncXFuture, TaskListener
 from funcx_core.sdk.settings import Settings, load_settings
 from funcx_core.sdk.stream import Route, TaskStream
+from funcx_core.sdk.transfer import Transfer
 from funcx_core.sdk.web import WebClient
 from funcx_core.serialize import pack_call, pack_function
 from funcx_jupyter.errors import AuthError, NotConnectedError, shown_in_one_line
 from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.session.sign_in import of_sign_in
+from funcx_jupyter.session.staging import BlobStore
 
 if TYPE_CHECKING:
     from funcx_core.sdk.maps import FuncXMap
@@ -64,6 +67,10 @@ class Connection(Protocol):
     def group_id(self) -> GroupId:
         """The group of the tasks that are submitted now."""
 
+    @property
+    def store(self) -> BlobStore:
+        """The service's store for large values."""
+
     def submit(
         self,
         endpoint_id: EndpointId,
@@ -72,7 +79,7 @@ class Connection(Protocol):
         listener: TaskListener,
         task_id: TaskId | None = None,
     ) -> FuncXFuture:
-        """Run a cell, as the task of this id."""
+        """Run a cell, as the task of this id. The blobs that it names are complete."""
 
     def submit_map(
         self,
@@ -136,6 +143,7 @@ class ServiceConnection:
         self._group_id: GroupId = new_group_id()
         self._function_id: FunctionId | None = None
         self._lost_at: float | None = None
+        self._transfer: Transfer | None = None
 
     @classmethod
     def open(cls) -> ServiceConnection:
@@ -207,6 +215,13 @@ class ServiceConnection:
         """The group of the tasks that are submitted now."""
         return self._group_id
 
+    @property
+    def store(self) -> BlobStore:
+        """The service's store for large values; after its `close` another one."""
+        if self._transfer is None or self._transfer.is_closed:
+            self._transfer = Transfer(lambda: self.settings)
+        return self._transfer
+
     def submit(
         self,
         endpoint_id: EndpointId,
@@ -215,12 +230,12 @@ class ServiceConnection:
         listener: TaskListener,
         task_id: TaskId | None = None,
     ) -> FuncXFuture:
-        """Run a cell, as the task of this id."""
+        """Run a cell, as the task of this id. The blobs that it names are complete."""
         stream = self._open_stream()
         if self._function_id is None:
             self._function_id = new_function_id()
             stream.register(Function(self._function_id, "funcx_cell", pack_function(funcx_cell)))
-        payload = pack_call((encode(spec),), {})
+        payload = with_blobs(pack_call((encode(spec),), {}), spec.blobs)
         route = Route(endpoint_id, self._group_id, options, self.client.reader_of(endpoint_id))
         if options.after:
             stream.flush()  # They may have been sent a moment ago.
@@ -337,6 +352,8 @@ class ServiceConnection:
             self._stream.close(timeout=1.0)
             self._stream = None
             self._function_id = None
+        if self._transfer is not None:
+            self._transfer.close()
 
     def _open_stream(self) -> TaskStream:
         if self._stream is None:

@@ -53,12 +53,13 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Watched(msgspec.Struct, frozen=True):
-    """A task that is followed: what it is, what hears of it, and what is shown of it first."""
+    """A task that is followed: what it is, what hears of it, and what is shown of it first, if nothing `is_shown` yet."""
 
     task: Followed
     future: FuncXFuture
     mailbox: Mailbox
     header: Header
+    is_shown: bool = False
 
 
 def name_upstream(error: BaseException, task: Followed) -> None:

@@ -66,6 +66,7 @@ class Following:
         self._future = watched.future
         self._mailbox = watched.mailbox
         self._screen = screen
+        self._is_shown = watched.is_shown
         self._line = HeaderLine(
             watched.header,
             lambda header: screen.header(header, first=False, last=False),
@@ -81,7 +82,7 @@ class Following:
             CellInterrupted: the user stopped it.
             BaseException: what the cell raised, or one of our errors.
         """
-        self._screen.header(self._line.header, first=True, last=False)
+        self._screen.header(self._line.header, first=not self._is_shown, last=False)
         self._watch()
         error = self._future.exception()
         if error is not None:

@@ -7,7 +7,8 @@ import sys
 
 import msgspec
 
-from funcx_core.cells.spec import CellSpec, FigureStyle
+from funcx_core.cells.spec import CellSpec, FigureStyle, Piece, Stream
+from funcx_core.protocol.codec import encode
 from funcx_jupyter.capture.imports import Import, imports_of
 from funcx_jupyter.capture.mutation import watched
 from funcx_jupyter.capture.names import CellNames, NameUse, analyse
@@ -49,6 +50,11 @@ class PreparedCell(msgspec.Struct, frozen=True):
     captured: Captured
     imports: tuple[Import, ...] = ()
 
+    @property
+    def size(self) -> int:
+        """Bytes of all of it."""
+        return len(encode(self.spec)) + sum(part.size for part in self.captured.packed.parts.values())
+
 
 def prepare(
     text: CellText, options: CellOptions, notebook: Notebook, figures: FigureStyle, *, also: tuple[str, ...] = ()
@@ -75,8 +81,9 @@ def prepare(
         filename=text.filename,
         text=text.visible,
         modules=captured.modules,
-        names=captured.names,
-        values=captured.packed,
+        names=captured.packed.names,
+        values=captured.packed.pickles,
+        streams=captured.packed.streams,
         outputs=list(outputs),
         keep=list(refs),
         watched=[] if options.quiet or options.map else watched(tree, names, captured, (*outputs, *refs)),
@@ -125,17 +132,30 @@ def choose_outputs(asked: tuple[str, ...], names: CellNames, *, option: str = "-
     return asked
 
 
-def check_size(prepared: PreparedCell, limit: int) -> None:
-    """Refuse inputs that the service would not take.
+def check_size(spec: CellSpec, captured: Captured, limit: int) -> None:
+    """Refuse inputs that the service would not take inside of a cell.
 
     Raises:
         LargeInputError: naming the largest variable.
     """
-    total = len(prepared.spec.values)
-    if total + ROOM_FOR_CODE <= limit:
+    total = len(encode(spec))
+    if total + ROOM_FOR_CODE <= limit or not captured.values:
         return
-    largest = max(prepared.captured.values, key=lambda value: value.size)
+    largest = max(captured.values, key=lambda value: value.size)
     raise LargeInputError(
         f"`{largest.name}` is {words.size(largest.size)}; all inputs of this cell are {words.size(total)}, and this service "
         f"takes at most {words.size(limit)}. Load it inside the cell, or exclude it with -x {largest.name}."
     )
+
+
+def with_pieces_inside(spec: CellSpec, captured: Captured) -> CellSpec:
+    """Return the cell for a service without a store for large values: with all bytes inside."""
+
+    def inside(piece: Piece) -> Piece:
+        return Piece(content=bytes(captured.packed.parts[piece.sha256].content())) if piece.sha256 else piece
+
+    streams = [
+        Stream(stream.names, inside(stream.pickles), [inside(piece) for piece in stream.pieces], stream.buffers)
+        for stream in spec.streams
+    ]
+    return msgspec.structs.replace(spec, streams=streams)

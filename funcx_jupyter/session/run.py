@@ -28,9 +28,10 @@ from funcx_jupyter.session.following import Following, LineScreen, Screen
 from funcx_jupyter.session.journal import Submission
 from funcx_jupyter.session.outcome import Finished, describe_wanted
 from funcx_jupyter.session.patience import Patience
-from funcx_jupyter.session.prepare import PreparedCell, check_size
+from funcx_jupyter.session.prepare import PreparedCell, check_size, with_pieces_inside
 from funcx_jupyter.session.recall import CellPlace
 from funcx_jupyter.session.size_limits import returned_unasked
+from funcx_jupyter.session.staging_line import StagingLine
 from funcx_jupyter.session.state import Sent, Session, TaskRecord
 from funcx_jupyter.session.upstream import called, check_place, upstream_of
 from funcx_jupyter.session.watch import Mailbox
@@ -53,13 +54,15 @@ class CellRun:
 
     def run(self, namespace: dict[str, Any], place: CellPlace, screen: LineScreen) -> Finished:
         """Return what the cell gave back, and raise, as `Following.run` does."""
-        return Following(self._session, self._begin(place, screen, Mailbox()), screen).run(namespace)
+        stage = StagingLine(lambda header, first: screen.header(header, first=first, last=False))
+        return Following(self._session, self._begin(place, screen, Mailbox(), stage), screen).run(namespace)
 
     def start(self, namespace: dict[str, Any], place: CellPlace, screen: BackgroundScreen) -> CellTask:
         """Return a handle on the cell's task at once; what it prints and shows appears as it comes."""
         if (known := self._known_handle(place, screen)) is not None:
             return known
-        watched = self._begin(place, screen, Mailbox(self._session.background.news))
+        stage = StagingLine(lambda header, first: _put_up(screen, header, first=first))
+        watched = self._begin(place, screen, Mailbox(self._session.background.news), stage)
         return show_in_background(self._session, watched, screen, namespace, self._options.name)
 
     def _known_handle(self, place: CellPlace, screen: BackgroundScreen) -> CellTask | None:
@@ -74,7 +77,7 @@ class CellRun:
             handle.show_again()
         return handle
 
-    def _begin(self, place: CellPlace, screen: Screen, mailbox: Mailbox) -> Watched:
+    def _begin(self, place: CellPlace, screen: Screen, mailbox: Mailbox, stage: StagingLine) -> Watched:
         self._session.recall.open(place.notebook)
         check_place(self._prepared.captured.remote, self._endpoint)
         if self._options.container is None:  # What is in the container is not known here.
@@ -84,8 +87,9 @@ class CellRun:
         running = self._session.running_twin(submission) if self._options.cache else None
         if running is not None:
             return self._attached(running, screen, mailbox)
-        future = self._submit(submission, place, mailbox)
-        header, followed = self._header(submission), self._followed(submission)
+        spec, cached = self._stage(submission, stage)
+        future = self._submit(submission, spec, place, mailbox)
+        header, followed = self._header(submission, cached), self._followed(submission)
         if self._options.wait_endpoint is not None and not self._endpoint.is_online:
             mailbox.state = TaskState.WAITING_FOR_EP
             header = msgspec.structs.replace(header, state=TaskState.WAITING_FOR_EP)
@@ -93,7 +97,35 @@ class CellRun:
                 self._session.connection, submission.task_id, self._options.wait_endpoint, time.monotonic
             )
             followed = msgspec.structs.replace(followed, patience=patience)
-        return Watched(followed, future, mailbox, header)
+        return Watched(followed, future, mailbox, header, is_shown=stage.is_shown)
+
+    def _stage(self, submission: Submission, stage: StagingLine) -> tuple[CellSpec, frozenset[str]]:
+        """Return the cell with its large inputs in the store, and which of these were there before."""
+        connection, prepared = self._session.connection, self._prepared
+        limits = connection.limits()
+        spec = msgspec.structs.replace(prepared.spec, result_limit=returned_unasked(limits))
+        if not prepared.captured.packed.parts:
+            check_size(spec, prepared.captured, limits.max_payload)
+            return spec, frozenset()
+        if not limits.max_blob:
+            spec = with_pieces_inside(spec, prepared.captured)
+            check_size(spec, prepared.captured, limits.max_payload)
+            return spec, frozenset()
+        header = self._header(submission, frozenset())
+        try:
+            staged = self._session.staging.stage(
+                connection.store,
+                prepared.captured,
+                limits,
+                endpoint=self._endpoint.name,
+                seconds=self._options.stage,
+                tell=lambda note: stage.show(msgspec.structs.replace(header, note=note)),
+            )
+        except BaseException:
+            stage.end(msgspec.structs.replace(header, note="not sent"))
+            raise
+        check_size(spec, prepared.captured, limits.max_payload)
+        return msgspec.structs.replace(spec, blobs=staged.blobs), staged.cached
 
     def _describe(self, place: CellPlace) -> Submission:
         spec, connection = self._prepared.spec, self._session.connection
@@ -115,11 +147,8 @@ class CellRun:
             filename=spec.filename,
         )
 
-    def _submit(self, submission: Submission, place: CellPlace, mailbox: Mailbox) -> FuncXFuture:
+    def _submit(self, submission: Submission, spec: CellSpec, place: CellPlace, mailbox: Mailbox) -> FuncXFuture:
         connection = self._session.connection
-        limits = connection.limits()
-        check_size(self._prepared, limits.max_payload)
-        spec = msgspec.structs.replace(self._prepared.spec, result_limit=returned_unasked(limits))
         asked = self._options
         options = TaskOptions(
             walltime=asked.walltime,
@@ -179,14 +208,14 @@ class CellRun:
     def _upstream(self) -> tuple[TaskId, ...]:
         return upstream_of(self._session, self._options.after, self._prepared.captured.remote)
 
-    def _header(self, submission: Submission) -> Header:
+    def _header(self, submission: Submission, cached: frozenset[str] = frozenset()) -> Header:
         return Header(
             endpoint=submission.endpoint,
             endpoint_id=submission.endpoint_id,
             task_id=submission.task_id,
             name=submission.name,
             elapsed=max(0.0, time.time() - submission.at),
-            inputs=describe_inputs(self._prepared.captured, verbose=self._options.verbose),
+            inputs=describe_inputs(self._prepared.captured, cached, verbose=self._options.verbose),
             outputs=describe_wanted(submission.outputs, submission.refs, submission.endpoint),
             demands=demands(self._options),
             verbose=self._options.verbose,
@@ -247,7 +276,11 @@ def demands(options: CellOptions) -> str:
 def content_hash(spec: CellSpec, endpoint_id: str) -> str:
     """Return a hash of what is sent, which is the same after a restart of the kernel as long as nothing has changed."""
     digest = hashlib.sha256(endpoint_id.encode())
-    plain = msgspec.structs.replace(spec, values=b"", filename="", text="")
-    digest.update(encode(plain))
-    digest.update(_KERNEL_FOLDER.sub(b"", spec.values) if b"ipykernel_" in spec.values else spec.values)
+    plain = encode(msgspec.structs.replace(spec, filename="", text="", blobs=[]))
+    digest.update(_KERNEL_FOLDER.sub(b"", plain) if b"ipykernel_" in plain else plain)
     return digest.hexdigest()
+
+
+def _put_up(screen: BackgroundScreen, header: Header, *, first: bool) -> None:
+    if screen.is_live:
+        (screen.open if first else screen.header)(header)

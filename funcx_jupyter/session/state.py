@@ -22,6 +22,7 @@ from funcx_jupyter.session.endpoints import Endpoint, choose, find, is_id, offli
 from funcx_jupyter.session.environment import Environments
 from funcx_jupyter.session.journal import Submission
 from funcx_jupyter.session.recall import Recall
+from funcx_jupyter.session.staging import Staging
 from funcx_jupyter.session.watch import Mailbox
 from funcx_jupyter.settings.layers import Configuration
 
@@ -77,6 +78,7 @@ class Session:
         self.maps: dict[TaskId, CellMapTask] = {}
         self.environments = Environments(self._ask_environments, time.monotonic)
         self.told: set[str] = set()
+        self.staging = Staging()
         self._kept = 0
         self._connect = connect
         self._connection: Connection | None = None
@@ -253,6 +255,11 @@ class Session:
         assert old.sent is not None  # noqa: S101 - there is no reason why not
         sent = old.sent if endpoint is None else msgspec.structs.replace(old.sent, endpoint_id=endpoint.endpoint_id)
         connection = self.connection
+        if sent.spec.blobs and not self.staging.is_there(connection.store, sent.spec.blobs):
+            self._forget_inputs(old)
+            raise shown_in_one_line(
+                UsageError(f"Task {words.short_id(task_id)} cannot be run again. {self.why_not_again(task_id)}")
+            )
         submission = Submission(
             task_id=new_task_id(),
             group_id=connection.group_id,

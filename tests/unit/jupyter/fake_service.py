@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 import sys
 import threading
@@ -12,9 +13,10 @@ from typing import Any
 
 import msgspec
 
-from funcx_core.cells.spec import CellSpec
-from funcx_core.errors import FuncxError
-from funcx_core.ids import EndpointId, TaskId, new_group_id, new_task_id
+from funcx_core.cells.spec import CellSpec, Piece, Stream
+from funcx_core.errors import BlobNotFound, FuncxError
+from funcx_core.ids import BlobId, EndpointId, TaskId, new_group_id, new_task_id
+from funcx_core.protocol.blob import BlobReference, BlobState
 from funcx_core.protocol.client import Limits
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.environment import Environment
@@ -22,12 +24,72 @@ from funcx_core.protocol.task import TaskError, TaskEvent, TaskOptions, TaskResu
 from funcx_core.protocol.worker import Output
 from funcx_core.sdk.futures import FuncXFuture, TaskListener
 from funcx_core.sdk.ledger import Route
+from funcx_core.sdk.transfer import Content, OnProgress, Progress
 from funcx_core.sdk.trust import TrustingReader
 from funcx_jupyter.errors import shown_in_one_line
 from funcx_jupyter.session.endpoints import Endpoint
 from tests.unit.jupyter import fake_worker
 
 LOCAL = Endpoint(endpoint_id=EndpointId("e" * 36), name="local", is_online=True, hostname="here", python_version="3.11")
+
+
+class FakeStore:
+    """Keeps blobs in a dict. `chunk`: bytes of those that arrive at a time."""
+
+    def __init__(self) -> None:
+        self.blobs: dict[BlobId, bytes] = {}
+        self.begun: dict[BlobId, int] = {}
+        self.sent: list[BlobId] = []
+        self.chunk = 1 << 20
+        self.is_closed = False
+
+    def announce(self, reference: BlobReference) -> BlobState:
+        self.begun.setdefault(reference.blob_id, 0)
+        return self.state(reference)
+
+    def state(self, reference: BlobReference) -> BlobState:
+        if reference.blob_id not in self.begun:
+            raise BlobNotFound(reference.blob_id)
+        chunks = -(-reference.size // self.chunk)
+        return BlobState(
+            blob_id=reference.blob_id,
+            size=reference.size,
+            sha256=reference.sha256,
+            kind="argument",
+            complete=reference.blob_id in self.blobs,
+            chunk_bytes=self.chunk,
+            chunks=chunks,
+            received=list(range(self.begun[reference.blob_id])),
+            created_at=0.0,
+        )
+
+    def send(
+        self, reference: BlobReference, content: Content, state: BlobState, *, on_progress: OnProgress | None = None
+    ) -> None:
+        self.sent.append(reference.blob_id)
+        for number in range(len(state.received), state.chunks):
+            self.begun[reference.blob_id] = number + 1
+            if on_progress is not None:
+                done = min((number + 1) * self.chunk, reference.size)
+                on_progress(Progress("up", reference.blob_id, done, reference.size))
+        assert hashlib.sha256(content).hexdigest() == reference.sha256
+        self.blobs[reference.blob_id] = bytes(content)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def put_inside(self, spec: CellSpec) -> CellSpec:
+        """Return the spec with the bytes that its pieces name, as whoever runs it sees it."""
+        contents = {blob.sha256: self.blobs[blob.blob_id] for blob in spec.blobs}
+
+        def inside(piece: Piece) -> Piece:
+            return Piece(content=contents[piece.sha256]) if piece.sha256 else piece
+
+        streams = [
+            Stream(stream.names, inside(stream.pickles), [inside(piece) for piece in stream.pieces], stream.buffers)
+            for stream in spec.streams
+        ]
+        return msgspec.structs.replace(spec, streams=streams, blobs=[])
 
 
 class FakeConnection:
@@ -44,6 +106,7 @@ class FakeConnection:
         self.accepts = Limits()
         self.reported: list[Environment] = []
         self.group_id = new_group_id()
+        self.store = FakeStore()
         self._lock = threading.Lock()
         self._kept: TemporaryDirectory[str] | None = None
         self._worker: Popen[bytes] | None = None
@@ -89,7 +152,7 @@ class FakeConnection:
             assert worker.stdout
             assert future.task_id
             fake_worker.write(worker.stdin, future.task_id.encode())
-            fake_worker.write(worker.stdin, encode(spec))
+            fake_worker.write(worker.stdin, encode(self.store.put_inside(spec)))
             count = 0
             while True:
                 message = fake_worker.messages.decode(fake_worker.read(worker.stdout))

@@ -135,7 +135,7 @@ def test_mistakes_are_shown_in_one_line(run, cell, error):
 
 
 def test_inputs_that_are_too_large_name_the_largest(run, connection):
-    connection.accepts = Limits(max_payload=100_000)
+    connection.accepts = Limits(max_payload=100_000, max_blob=0)  # a service without a store for large values
     run("small = 1\nbig = bytes(200_000)")
     ran = run("%%funcx\nsmall, big")
     assert isinstance(ran.error, LargeInputError)
