@@ -53,6 +53,12 @@ class PlainScreen:
         if last and not self._quiet:
             sys.stderr.write(f"{header.as_text()}\n")
 
+    def hidden(self, line: str, first: bool, last: bool) -> None:
+        """Print the line about what is hidden when all of it is known."""
+        del first
+        if last:
+            sys.stdout.write(f"\n{line}\n")
+
     def bars(self) -> BarsView:
         """Return a line for progress bars."""
         return TerminalBars()

@@ -57,6 +57,14 @@ class ShellScreen:
         update = self._can_update() and not first
         self.publish(header.as_bundle(), {}, transient={"display_id": self._display_id}, update=update)
 
+    def hidden(self, line: str, first: bool, last: bool) -> None:
+        """Show the line about what is hidden; the last one alone where nothing can be updated in place."""
+        if not (last or self._can_update()):
+            return
+        update = self._can_update() and not first
+        shown = {"text/plain": line, "text/html": f"<div>{html.escape(line)}</div>"}
+        self.publish(shown, {}, transient={"display_id": f"{self._display_id}-hidden"}, update=update)
+
     def bars(self) -> BarsView:
         """Return a new place for progress bars."""
         display_id = uuid.uuid4().hex

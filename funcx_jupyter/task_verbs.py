@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from collections.abc import Iterator
+from typing import Any, Final
 
 from funcx_core.ids import TaskId
-from funcx_core.protocol.task import EventKind
 from funcx_jupyter import map_verbs
 from funcx_jupyter.cellmaps.task import CellMapTask
 from funcx_jupyter.desk import Desk
 from funcx_jupyter.display import words
+from funcx_jupyter.display.log_text import LogText
 from funcx_jupyter.display.tables import Text
 from funcx_jupyter.errors import MagicArgumentError
 from funcx_jupyter.kept_verbs import finished_task
@@ -20,7 +22,8 @@ from funcx_jupyter.session.following import Following
 from funcx_jupyter.session.outcome import Finished
 from funcx_jupyter.session.watch import Mailbox
 
-_PRINTED = frozenset({EventKind.STDOUT.value, EventKind.STDERR.value, EventKind.LOG.value})
+_FOLLOW: Final = 10.0
+"""Seconds that the service lets a question for more of a log wait."""
 
 
 def attach(desk: Desk, *names: str) -> Any:
@@ -116,13 +119,44 @@ def _open_tasks(desk: Desk) -> list[TaskId]:
     return [task_id for task_id, record in desk.session.tasks.items() if not record.state.is_terminal]
 
 
-def logs(desk: Desk, name: str) -> Text:
-    """Show what a task has printed."""
+def logs(desk: Desk, name: str, *, f: bool = False) -> Text | None:
+    """Show what a task has printed; with -f also what it prints from now on, until it ends. ■ stops following, not the task."""
     if (found := map_verbs.map_named(desk, name)) is not None:
+        if f:
+            raise MagicArgumentError("-f follows one task; a map shows what its calls print when they end.")
         return Text(found.logs().rstrip("\n") or f"Map {words.short_id(found.task_id)} has printed nothing yet.")
     task_id = desk.session.find_task(name)
-    printed = [event["body"] for event in desk.session.connection.events(task_id) if event["kind"] in _PRINTED]
+    log = LogText()
+    if f:
+        try:
+            for page in _pages(desk, task_id, follows=True):
+                _print(log.feed(page))
+        except KeyboardInterrupt:
+            short = words.short_id(task_id)
+            return Text(f"Stopped following. Task {short} goes on; `%funcx cancel {short}` stops it.")
+        _print(log.end())
+        return None
+    printed = [text for page in _pages(desk, task_id) for _, text in log.feed(page)]
+    printed += [text for _, text in log.end()]
     return Text("".join(printed) or f"Task {words.short_id(task_id)} has printed nothing.")
+
+
+def _pages(desk: Desk, task_id: TaskId, *, follows: bool = False) -> Iterator[list[dict[str, Any]]]:
+    """Yield the log of a task as it is; if it `follows`, until the task has ended."""
+    connection, after = desk.session.connection, 0
+    while True:
+        page = connection.log(task_id, after, wait=_FOLLOW if follows else 0.0)
+        yield page.events
+        after = page.last
+        if not page.events and (page.is_over or not follows):
+            return
+
+
+def _print(printed: list[tuple[str, str]]) -> None:
+    for stream, text in printed:
+        out = getattr(sys, stream)
+        out.write(text)
+        out.flush()
 
 
 def task(desk: Desk, name: str) -> Any:

@@ -76,7 +76,7 @@ VERBS: Final[dict[str, Verb]] = {
     "fetch": Verb(kept_verbs.fetch, ("TASK.VARIABLE",)),
     "wait": Verb(task_verbs.wait, ("[TASK...]",)),
     "cancel": Verb(task_verbs.cancel, ("[TASK...]", "[--all]")),
-    "logs": Verb(task_verbs.logs, ("TASK",)),
+    "logs": Verb(task_verbs.logs, ("TASK", "[-f]")),
     "config": Verb(setting_verbs.config, ("[KEY]", "[VALUE]", "[--save user|project]", "[--unset]")),
     "alias": Verb(name_verbs.alias, ("[NAME]", "[ENDPOINT]", "[--save user|project]", "[--unset]")),
     "magic": Verb(

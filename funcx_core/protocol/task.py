@@ -322,7 +322,7 @@ class TaskEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     `body` is UTF-8: plain text for stdout, stderr and log; a JSON object for the others (for display: ``data``,
     ``metadata``, ``transient`` of the Jupyter messaging protocol; for progress: see `funcx_core.protocol.progress`; for
-    truncated: ``bytes`` that were dropped).
+    truncated: ``bytes`` and ``lines`` that were left out here).
     """
 
     task_id: TaskId

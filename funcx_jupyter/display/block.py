@@ -17,6 +17,7 @@ from funcx_core.protocol.progress import Progress
 from funcx_core.protocol.task import EventKind, TaskEvent
 from funcx_jupyter.display import ansi
 from funcx_jupyter.display.bars import Bars, NotebookBars
+from funcx_jupyter.display.cap import counted, left_out
 
 HEAD: Final = 16 * 1024
 """Characters of text that are shown from the beginning, and stay."""
@@ -97,7 +98,7 @@ class Block:
             case EventKind.PROGRESS:
                 self._bars.feed(event)
             case EventKind.TRUNCATED:
-                self.print(f"\n… {json.loads(event.body).get('bytes', 0):,} bytes of output hidden\n", "stdout")
+                self._left_out(*left_out(event.body))
             case _:
                 return
 
@@ -136,6 +137,12 @@ class Block:
         """Return both forms."""
         return {"text/plain": self._as_text(), "text/html": self._as_html()}
 
+    def _left_out(self, lines: int, size: int) -> None:
+        self._head_room = 0  # What comes now is the end.
+        self._hidden_lines += lines
+        if not lines:
+            self.print(f"\n… {counted(size, 'byte')} hidden\n", "stdout")
+
     def _clear_if_due(self) -> None:
         if self._clear_next:
             bars = self._bars
@@ -168,8 +175,8 @@ class Block:
 
     def _hidden(self) -> str:
         hidden = [
-            f"{count:,} {what}".replace(",", " ")
-            for count, what in ((self._hidden_lines, "lines"), (self._hidden_things, "figures"))
+            counted(count, what)
+            for count, what in ((self._hidden_lines, "line"), (self._hidden_things, "figure"))
             if count
         ]
         return f"… {' and '.join(hidden)} hidden — `{self._more}`" if hidden else ""

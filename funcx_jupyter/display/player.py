@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from funcx_core.protocol.task import EventKind, TaskEvent
 from funcx_jupyter.display.bars import Bars, BarsView
+from funcx_jupyter.display.cap import Cap, Hidden, left_out
 
 _TEXT = {EventKind.STDOUT: "stdout", EventKind.STDERR: "stderr"}
 
@@ -33,6 +34,7 @@ class Player:
         after_clear: called when the cell's output was cleared, and with it the header.
         bars: where progress bars are shown.
         before_text: called with text that is about to be written.
+        hidden: keeps back text of which there is too much.
     """
 
     def __init__(
@@ -41,11 +43,13 @@ class Player:
         after_clear: Callable[[], None],
         bars: BarsView,
         before_text: Callable[[str], None] = lambda _: None,
+        hidden: Hidden | None = None,
     ) -> None:
         self._publisher = publisher
         self._after_clear = after_clear
         self._bars = Bars(bars)
         self._before_text = before_text
+        self._hidden = hidden or Hidden(Cap("%funcx logs"), lambda *_: None)
         self._clears_next = False
         self._played = 0
 
@@ -65,21 +69,31 @@ class Player:
             else:
                 pieces.append(event.body.decode(errors="replace"))
         self._write(writing, pieces)
+        self._hidden.tell()
 
     def _write(self, kind: EventKind | None, pieces: list[str]) -> None:
         if kind is None or not pieces:
             return
-        text = "".join(pieces)
+        if self._clears_next:
+            self._make_room()  # What is cleared does not count.
+        self._print(_TEXT[kind], self._hidden.cap.take(_TEXT[kind], "".join(pieces)))
+        pieces.clear()
+
+    def _print(self, name: str, text: str) -> None:
+        if not text:
+            return
         self._make_room()
         self._before_text(text)
         # Looked up now: `%%capture` and tests replace the streams.
-        stream = getattr(sys, _TEXT[kind])
+        stream = getattr(sys, name)
         stream.write(text)
         stream.flush()
-        pieces.clear()
 
     def end(self, *, is_over: bool) -> None:
         """No more of the task will be played. `is_over`: because it has ended."""
+        self._bars.aside()
+        for name, text in self._hidden.finish():
+            self._print(name, text)
         self._bars.end(is_over=is_over)
 
     def _make_room(self) -> None:
@@ -93,6 +107,7 @@ class Player:
         self._publisher.clear_output(wait=wait)
         self._after_clear()
         self._bars.cleared()
+        self._hidden.cleared()
 
     def _show(self, event: TaskEvent) -> None:
         if event.kind is EventKind.PROGRESS:
@@ -100,9 +115,8 @@ class Player:
             return
         if event.kind is EventKind.CLEAR:
             if json.loads(event.body).get("wait"):
-                self._clears_next = (
-                    True  # The header would be the next thing, and take the place of a picture too early.
-                )
+                # Not yet: the header would be the next thing, and take the place of a picture too early.
+                self._clears_next = True
             else:
                 self._bars.aside()
                 self._clear(wait=False)
@@ -119,8 +133,8 @@ class Player:
                     update=event.kind is EventKind.UPDATE_DISPLAY,
                 )
             case EventKind.TRUNCATED:
-                dropped = json.loads(event.body).get("bytes", 0)
-                self._write(EventKind.STDOUT, [f"\n… {dropped:,} bytes of output hidden\n"])
+                self._hidden.cap.left_out(*left_out(event.body))
+                self._hidden.tell()  # Before what comes after it.
             case EventKind.LOG:
                 self._write(EventKind.STDERR, [event.body.decode(errors="replace")])
             case _:

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import msgspec
+
 from funcx_core.cells.spec import CellSpec
 from funcx_core.errors import AuthRequired, FuncxError, NotConfigured, NotFound, ServiceUnavailable
 from funcx_core.ids import EndpointId, FunctionId, GroupId, MapId, TaskId, new_function_id, new_group_id
@@ -16,7 +18,7 @@ from funcx_core.protocol.blob import with_blobs
 from funcx_core.protocol.client import Limits
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.environment import Environment
-from funcx_core.protocol.task import Function, TaskOptions
+from funcx_core.protocol.task import Function, TaskOptions, TaskState
 from funcx_core.sdk.futures import FuncXFuture, TaskListener
 from funcx_core.sdk.settings import Settings, load_settings
 from funcx_core.sdk.stream import Route, TaskStream
@@ -40,6 +42,20 @@ def funcx_cell(spec: bytes) -> bytes:
 
     outcome: bytes = import_module("funcx_endpoint.worker.cell").run_cell(spec)
     return outcome
+
+
+class LogPage(msgspec.Struct, frozen=True):
+    """A part of a task's log.
+
+    Attributes:
+        events: its entries, as the service tells them.
+        last: the `seq` of the last one, after which it goes on.
+        is_over: the task has ended: if this part is empty, there is no more.
+    """
+
+    events: list[dict[str, Any]]
+    last: int
+    is_over: bool
 
 
 class Connection(Protocol):
@@ -110,8 +126,8 @@ class Connection(Protocol):
     def states(self, task_ids: Sequence[TaskId]) -> dict[str, dict[str, Any]]:
         """Return what is known of these tasks, by id, without their values, in one question."""
 
-    def events(self, task_id: str) -> list[dict[str, Any]]:
-        """Return the logged events of a task."""
+    def log(self, task_id: str, after: int = 0, *, wait: float = 0.0) -> LogPage:
+        """Return the next entries of a task's log after a `seq`, waiting for one for at most so many seconds."""
 
     def result(self, task_id: str) -> Any:
         """Return the value of a task, or raise its exception."""
@@ -306,10 +322,10 @@ class ServiceConnection:
             )["results"]
         return found
 
-    def events(self, task_id: str) -> list[dict[str, Any]]:
-        """Return the logged events of a task."""
-        found: list[dict[str, Any]] = self.client.get_events(task_id)["events"]
-        return found
+    def log(self, task_id: str, after: int = 0, *, wait: float = 0.0) -> LogPage:
+        """Return the next entries of a task's log after a `seq`, waiting for one for at most so many seconds."""
+        told = self.client.get_events(task_id, after=after, timeout=wait)
+        return LogPage(told["events"], int(told["last_seq"]), is_over=TaskState(told["state"]).is_terminal)
 
     def result(self, task_id: str) -> Any:
         """Return the value of a task, or raise its exception."""

@@ -10,6 +10,7 @@ from funcx_core.errors import ServiceUnavailable
 from funcx_core.protocol.task import TaskState
 from funcx_jupyter.display import words
 from funcx_jupyter.display.bars import BarsView
+from funcx_jupyter.display.cap import Cap, Hidden
 from funcx_jupyter.display.header import Header
 from funcx_jupyter.display.header_line import HeaderLine
 from funcx_jupyter.display.player import Player, Publisher
@@ -46,6 +47,9 @@ class LineScreen(Screen, Protocol):
 
     def header(self, header: Header, *, first: bool, last: bool) -> None:
         """Show the header line."""
+
+    def hidden(self, line: str, first: bool, last: bool) -> None:
+        """Show the line about what is hidden."""
 
     def bars(self) -> BarsView:
         """Return a new place for progress bars."""
@@ -103,6 +107,7 @@ class Following:
             lambda: self._screen.header(self._line.header, first=True, last=False),
             self._screen.bars(),
             self._screen.before_text,
+            Hidden(Cap(f"%funcx logs {words.short_id(self._task.task_id)}"), self._screen.hidden),
         )
         cancel = self._session.connection.cancel
         indicator: Indicator = self._line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -168,7 +169,15 @@ def test_a_flood_is_cut_and_said(notebook):
     cell = notebook.run("%%funcx\nfor n in range(100_000):\n    print('x' * 100)")
     assert time.monotonic() - start < 20
     assert len(cell.text()) < 1_100_000
-    assert "bytes of output hidden" in cell.text()
+    assert cell.kinds == ["header", "stdout", "display", "stdout"]
+    hidden = re.fullmatch(r"… (\d\d \d{3}) lines hidden — `%funcx logs (\w{4})`", cell.outputs[2].data["text/plain"])
+    assert hidden, cell.outputs[2]
+    shown = cell.outputs[3].text.count("\n") + cell.outputs[1].text.count("\n")
+    assert int(hidden[1].replace(" ", "")) + shown == 100_000
+    kept = notebook.run(f"import re\nlogged = %funcx logs {hidden[2]}\nlen(str(logged)), str(logged).count('\\n')")
+    size, lines = eval(kept.result["text/plain"])
+    assert 2_500_000 < size < 3_500_000
+    assert lines > 25_000
 
 
 def test_completion(notebook):

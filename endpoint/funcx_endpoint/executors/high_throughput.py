@@ -126,7 +126,7 @@ class HighThroughputExecutor(StandaloneExecutor):
     max_kept: int = 50 * 1024**3
     kept_lifetime: float = 86400.0
     max_kept_inputs: int = 4 * 1024**3
-    max_output: int = 1024 * 1024
+    max_output: int = 3 * 1024 * 1024
     keep_children: bool = False
     worker_debug: bool = False
     worker_logdir_root: str | None = None

@@ -68,7 +68,7 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_large_result: int = 0
     max_kept: int = 0
     kept_lifetime: float = 86400.0
-    max_output: int = 1024 * 1024
+    max_output: int = 3 * 1024 * 1024
     cores: int | None = None
     memory: int | None = None
     keep_children: bool = False

@@ -5,7 +5,8 @@ as `Output` records: at once on a newline if nothing was sent for 20 ms, else wi
 it is first needed. Displays (`emit`) are sent at once, after what was printed before them; so is progress, which `bars` gathers; a result
 is sent after everything else. So one order holds for all a task shows. A task that prints nothing costs nothing here.
 
-At most `max_output` bytes of text per task are kept, from the start; how many were dropped is told at the end.
+At most `max_output` bytes of text per task are sent, from the start. Of what comes after that the last part is sent when the task
+ends, after how much was left out in between.
 Output of C code on the file descriptors 1 and 2 does not come by here: the manager reads those pipes.
 """
 
@@ -25,6 +26,7 @@ from funcx_core.ids import TaskId
 from funcx_core.protocol.task import EventKind
 from funcx_core.protocol.worker import Output
 from funcx_endpoint.worker.bars.hooks import Bars
+from funcx_endpoint.worker.overflow import Overflow
 
 QUIET: Final = 0.02
 """A line is sent at once if nothing was sent for so long (seconds)."""
@@ -35,6 +37,10 @@ RECORD: Final = 32 * 1024
 
 TAIL: Final = 4 * 1024
 """Bytes of the end of the standard output that go home with an exception."""
+END: Final = 16 * 1024
+"""Bytes of the end of a text that is too long."""
+_END_PART: Final = 8
+"""The end is at most this part of what is kept."""
 
 _DESCRIPTORS: Final = {EventKind.STDOUT: 1, EventKind.STDERR: 2}
 
@@ -103,6 +109,7 @@ class Capture:
         self._size = 0
         self._room = max_output
         self._dropped = 0
+        self._overflow: Overflow | None = None
         self._sent_at = 0.0
         self._tail = b""
         self._flusher_wanted = threading.Event()
@@ -133,20 +140,28 @@ class Capture:
         self._room = self._max_output
         self._dropped = 0
         self._tail = b""
+        self._overflow = None
         self.task_id = task_id
 
     def end(self) -> None:
         """The task has ended: send what is left. Call before its result is sent."""
         self.bars.finish()
-        if self._pieces or self._dropped:
+        if self._pieces or self._dropped or self._overflow is not None:
             self._finish()
         self.task_id = None
 
     def _finish(self) -> None:
         with self._lock:
             self._flush()
-            if self._dropped:
-                self._record(EventKind.TRUNCATED, b'{"bytes": %d}' % self._dropped)
+            overflow, self._overflow = self._overflow, None
+            end = [] if overflow is None else overflow.finish()
+            dropped, lines = (0, 0) if overflow is None else (overflow.bytes, overflow.lines)
+            if self._dropped + dropped:
+                self._record(EventKind.TRUNCATED, b'{"bytes": %d, "lines": %d}' % (self._dropped + dropped, lines))
+            self._room = sum(len(text) for _, text in end)
+            for kind, text in end:
+                self._gather(kind, text)
+            self._flush()
 
     def divert(self, to: Callable[[EventKind, bytes], None] | None) -> None:
         """Give what is shown from now on to `to`; None to send it as usual. See the function `diverted`."""
@@ -165,13 +180,15 @@ class Capture:
                 self._diverted(kind, text)
                 return
             if len(text) > self._room:
-                text = self._cut(text)
+                text = self._cut(kind, text)
             if text:
                 self._gather(kind, text)
 
-    def _cut(self, text: bytes) -> bytes:
+    def _cut(self, kind: EventKind, text: bytes) -> bytes:
         kept = _whole_characters(text[: self._room])
-        self._dropped += len(text) - len(kept)
+        if self._overflow is None:
+            self._overflow = Overflow(min(END, self._max_output // _END_PART))
+        self._overflow.add(kind, text[len(kept) :])
         self._room = len(kept)  # Nothing is left when it has been gathered.
         return kept
 

@@ -27,6 +27,7 @@ from funcx_core.sdk.ledger import Route
 from funcx_core.sdk.transfer import Content, OnProgress, Progress
 from funcx_core.sdk.trust import TrustingReader
 from funcx_jupyter.errors import shown_in_one_line
+from funcx_jupyter.session.connection import LogPage
 from funcx_jupyter.session.endpoints import Endpoint
 from tests.unit.jupyter import fake_worker
 
@@ -107,6 +108,8 @@ class FakeConnection:
         self.reported: list[Environment] = []
         self.group_id = new_group_id()
         self.store = FakeStore()
+        self.pages: list[LogPage] = []
+        self.asked: list[tuple[int, float]] = []
         self._lock = threading.Lock()
         self._kept: TemporaryDirectory[str] | None = None
         self._worker: Popen[bytes] | None = None
@@ -179,8 +182,9 @@ class FakeConnection:
     def states(self, task_ids: Sequence[TaskId]) -> dict[str, dict[str, Any]]:
         return {task_id: self.task(task_id) for task_id in task_ids}
 
-    def events(self, task_id: str) -> list[dict[str, Any]]:
-        return [{"seq": 1, "kind": "stdout", "at": 0, "body": "printed\n"}]
+    def log(self, task_id: str, after: int = 0, *, wait: float = 0.0) -> LogPage:
+        self.asked.append((after, wait))
+        return self.pages.pop(0) if self.pages else LogPage([], after, is_over=True)
 
     def result(self, task_id: str) -> Any:
         return self.futures[TaskId(task_id)].result()

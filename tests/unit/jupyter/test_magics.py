@@ -24,6 +24,7 @@ from funcx_jupyter.errors import (
     NotConnectedError,
 )
 from funcx_jupyter.extension import greeting, load, unload
+from funcx_jupyter.session.connection import LogPage
 from funcx_jupyter.session.run import GRACE
 from funcx_jupyter.session.state import Session, TaskRecord
 from funcx_jupyter.session.watch import PATIENCE
@@ -161,6 +162,47 @@ def test_options_reach_the_task(run, connection):
     assert (connection.options[-1].walltime, connection.options[-1].retry_on_loss) == (30.0, 2)
 
 
+def page(seq, text, kind="stdout", *, is_over=False):
+    return LogPage([{"seq": seq, "kind": kind, "at": 0, "body": text}], seq, is_over=is_over)
+
+
+def test_a_log_is_followed_until_the_task_ends(run, connection):
+    run("%%funcx -n followed\n1")
+    connection.pages = [
+        page(1, "one\n"),
+        LogPage([], 1, is_over=False),
+        page(2, "oops\n", "stderr"),
+        page(3, '{"bytes": 9, "lines": 1340}', "truncated"),
+        page(4, '{"bars": [{"id": 1, "n": 2, "total": 2, "state": "done"}]}', "progress", is_over=True),
+    ]
+    connection.asked.clear()
+    ran = run("%funcx logs followed -f")
+    assert ran.error is None
+    gone = "\n… 1 340 lines gone: an endpoint keeps the beginning and the end of what a task prints (`max_output`)\n"
+    assert ran.out == "one\n" + gone
+    assert ran.err == "oops\n100%|██████████| 2/2 [00:00<?, ?] ✓\n"
+    assert [after for after, _ in connection.asked] == [0, 1, 1, 2, 3, 4]
+    assert {wait for _, wait in connection.asked} == {10.0}
+
+
+def test_an_interrupt_ends_following_and_nothing_else(run, connection, monkeypatch):
+    run("%%funcx -n followed\n1")
+    asked = iter([page(1, "one\n")])
+
+    def log(*_, **__):
+        for told in asked:
+            return told
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(connection, "log", log)
+    connection.cancelled.clear()
+    ran = run("%funcx logs followed -f")
+    assert ran.error is None
+    assert "one\n" in ran.out
+    assert "Stopped following. Task" in repr(ran.value)
+    assert connection.cancelled == []
+
+
 def test_an_interrupt_stops_the_task_and_keeps_what_was_printed(run, connection):
     timer = threading.Timer(1.0, _thread.interrupt_main)
     timer.start()
@@ -268,11 +310,13 @@ def test_the_endpoint_in_use(run, magics, connection, monkeypatch):
     assert run("%%funcx local\n1").out.startswith("local · ✓")
 
 
-def test_verbs_about_tasks(run, magics):
+def test_verbs_about_tasks(run, magics, connection):
     run("%%funcx\nprint('x')\n40 + 2")
     task = next(iter(magics.session.tasks)).split("-")[3]
     assert run(f"%funcx result {task}").value == 42
-    assert run(f"%funcx logs {task}").out.endswith("printed\n")
+    connection.pages = [page(1, "printed\n"), page(2, "more\n")]
+    assert run(f"%funcx logs {task}").out.endswith("printed\nmore\n")
+    assert "has printed nothing" in run(f"%funcx logs {task}").out
     assert "done" in run("%funcx").out
     assert isinstance(run("%funcx result zzzz").error, TaskNotFound)
     assert isinstance(run("%funcx result").error, MagicArgumentError)

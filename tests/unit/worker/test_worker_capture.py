@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import pytest
@@ -59,16 +60,42 @@ def test_output_over_the_limit_keeps_its_head_and_says_what_was_dropped(capture:
     for _ in range(300):
         capture.stdout.write("äbc\n")
     capture.end()
-    text = b"".join(output.body for output in sent[:-1])
+    text = b"".join(output.body for output in sent[:-2])
     assert text == "äbc\n".encode() * 200
-    assert seen(sent)[-1] == (EventKind.TRUNCATED, b'{"bytes": 500}')
+    assert seen(sent)[-2:] == [(EventKind.TRUNCATED, b'{"bytes": 375, "lines": 75}'), (OUT, "äbc\n".encode() * 25)]
 
 
 def test_nothing_is_kept_after_the_limit_however_much_comes(capture: Capture, sent: list[Output]) -> None:
     for _ in range(5):
         capture.stdout.write("x" * 5000)
     capture.end()
-    assert seen(sent) == [(OUT, b"x" * 1000), (EventKind.TRUNCATED, b'{"bytes": 24000}')]
+    assert seen(sent) == [
+        (OUT, b"x" * 1000),
+        (EventKind.TRUNCATED, b'{"bytes": 23875, "lines": 0}'),
+        (OUT, b"x" * 125),
+    ]
+
+
+def test_a_little_too_much_is_sent_all_the_same(capture: Capture, sent: list[Output]) -> None:
+    capture.stdout.write("x" * 1000)
+    capture.stderr.write("last\n")
+    capture.end()
+    assert seen(sent) == [(OUT, b"x" * 1000), (ERR, b"last\n")]
+
+
+def test_the_end_of_both_streams_begins_with_a_line(capture: Capture, sent: list[Output]) -> None:
+    capture.stdout.write("x" * 990)
+    for n in range(1000):
+        (capture.stderr if n % 2 else capture.stdout).write(f"line {n}\n")
+    capture.end()
+    place = [kind for kind, _ in seen(sent)].index(EventKind.TRUNCATED)
+    (_, told), *end = seen(sent)[place:]
+    text = b"".join(body for _, body in end).decode()
+    assert text.startswith("line 98")
+    assert text.endswith("line 998\nline 999\n")
+    assert 100 < len(text) <= 125
+    assert {kind for kind, _ in end} == {OUT, ERR}
+    assert json.loads(told)["lines"] == 1000 - 1 - text.count("\n")
 
 
 def test_the_limit_is_per_task(capture: Capture, sent: list[Output]) -> None:
@@ -101,7 +128,7 @@ def test_bytes_written_to_the_buffer_become_text(capture: Capture, sent: list[Ou
 def test_an_event_over_the_limit_is_dropped_and_counted(capture: Capture, sent: list[Output]) -> None:
     capture.emit(DISPLAY, b"x" * 501)
     capture.end()
-    assert seen(sent) == [(EventKind.TRUNCATED, b'{"bytes": 501}')]
+    assert seen(sent) == [(EventKind.TRUNCATED, b'{"bytes": 501, "lines": 0}')]
 
 
 def test_between_tasks_and_outside_of_workers_nothing_happens(capture: Capture, sent: list[Output]) -> None:

@@ -87,8 +87,9 @@ class Printed:
     def finished(self, worker: WorkerProcess, results: list[TaskResult]) -> None:
         """Tasks of a worker have ended: say what they printed last."""
         self.read_all(worker)
-        if results and (dropped := self._raw[worker.index].dropped(results[-1].task_id)):
-            body = b'{"bytes": %d}' % dropped
+        dropped, lines = self._raw[worker.index].dropped(results[-1].task_id) if results else (0, 0)
+        if dropped:
+            body = b'{"bytes": %d, "lines": %d}' % (dropped, lines)
             self._show(results[-1].task_id, EventKind.TRUNCATED, time.time_ns(), body)
         if self._tells_times:
             self._logs[worker.index].write(b"".join(map(_timed, results)))
