@@ -91,7 +91,7 @@ def test_a_task_that_is_attached_to_shows_the_last_state(notebook):
     assert [shown.count("\n") for shown in bars(again)] == [0]
     kept = notebook.run(
         "s = get_ipython()._funcx_magics.session\n"
-        "sum(e['kind'] == 'progress' for e in s.connection.events(s.find_task('attached')))"
+        "sum(e['kind'] == 'progress' for e in s.connection.log(s.find_task('attached')).events)"
     )
     assert kept.result["text/plain"] == "2"
 

@@ -1,6 +1,6 @@
 """What a running task prints, shows and reports, sent to the manager in order.
 
-Theory of operation. `sys.stdout` and `sys.stderr` of a worker are `_Stream`s. What is written to them is gathered and sent
+Theory of operation. `sys.stdout` and `sys.stderr` of a worker are `Stream`s. What is written to them is gathered and sent
 as `Output` records: at once on a newline if nothing was sent for 20 ms, else within 50 ms by a thread that is started when
 it is first needed. Displays (`emit`) are sent at once, after what was printed before them; so is progress, which `bars` gathers; a result
 is sent after everything else. So one order holds for all a task shows. A task that prints nothing costs nothing here.
@@ -12,8 +12,6 @@ Output of C code on the file descriptors 1 and 2 does not come by here: the mana
 
 from __future__ import annotations
 
-import codecs
-import io
 import os
 import sys
 import threading
@@ -27,6 +25,7 @@ from funcx_core.protocol.task import EventKind
 from funcx_core.protocol.worker import Output
 from funcx_endpoint.worker.bars.hooks import Bars
 from funcx_endpoint.worker.overflow import Overflow
+from funcx_endpoint.worker.streams import DESCRIPTORS, Stream
 
 QUIET: Final = 0.02
 """A line is sent at once if nothing was sent for so long (seconds)."""
@@ -41,8 +40,6 @@ END: Final = 16 * 1024
 """Bytes of the end of a text that is too long."""
 _END_PART: Final = 8
 """The end is at most this part of what is kept."""
-
-_DESCRIPTORS: Final = {EventKind.STDOUT: 1, EventKind.STDERR: 2}
 
 
 def emit(kind: EventKind, body: bytes) -> None:
@@ -117,8 +114,8 @@ class Capture:
         self._forked = False
         self._diverted: Callable[[EventKind, bytes], None] | None = None
         self.task_id: TaskId | None = None
-        self.stdout = _Stream(self, EventKind.STDOUT)
-        self.stderr = _Stream(self, EventKind.STDERR)
+        self.stdout = Stream(self, EventKind.STDOUT)
+        self.stderr = Stream(self, EventKind.STDERR)
         self.bars = Bars(lambda body: self.emit(EventKind.PROGRESS, body), self._is_heard)
 
     def install(self) -> None:
@@ -171,7 +168,7 @@ class Capture:
     def write(self, kind: EventKind, text: bytes) -> None:
         """Take UTF-8 text that the task wrote to a stream."""
         if self._forked:
-            _write_all(_DESCRIPTORS[kind], text)
+            _write_all(DESCRIPTORS[kind], text)
             return
         with self._lock:
             if self.task_id is None:
@@ -273,88 +270,6 @@ class Capture:
 
 
 _active: Capture | None = None
-
-
-class _Stream(io.TextIOBase):
-    """A `sys.stdout` or `sys.stderr` that ends in a `Capture`."""
-
-    def __init__(self, capture: Capture, kind: EventKind) -> None:
-        self._capture = capture
-        self._kind = kind
-        self._descriptor = _DESCRIPTORS[kind]
-        self._buffer = _Bytes(self)
-
-    encoding = "utf-8"
-    errors = "backslashreplace"
-
-    @property
-    def name(self) -> str:
-        return f"<{self._kind.value}>"
-
-    @property
-    def buffer(self) -> io.RawIOBase:
-        return self._buffer
-
-    @property
-    def line_buffering(self) -> bool:
-        return False
-
-    def write(self, text: str, /) -> int:
-        if not isinstance(text, str):
-            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        if text:
-            # A lone surrogate has no UTF-8 form; it is shown as its escape.
-            self._capture.write(self._kind, text.encode("utf-8", "backslashreplace"))
-        return len(text)
-
-    def write_utf8(self, text: bytes) -> None:
-        self._capture.write(self._kind, text)
-
-    def flush(self) -> None:
-        self._capture.flush()
-
-    def close(self) -> None:
-        """Stay open: the next task needs it too."""
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def isatty(self) -> bool:
-        return False
-
-    def writable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return False
-
-    def reconfigure(self, **_: Any) -> None:
-        """Accept what programs ask of a `TextIOWrapper`; this stream is UTF-8 in any case."""
-
-
-class _Bytes(io.RawIOBase):
-    """The `buffer` of a stream: bytes in, valid UTF-8 out."""
-
-    def __init__(self, stream: _Stream) -> None:
-        self._stream = stream
-        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
-
-    def write(self, data: Any, /) -> int:
-        written = bytes(data)
-        self._stream.write_utf8(self._decoder.decode(written).encode())
-        return len(written)
-
-    def writable(self) -> bool:
-        return True
-
-    def flush(self) -> None:
-        self._stream.flush()
-
-    def close(self) -> None:
-        """Stay open: the next task needs it too."""
-
-    def fileno(self) -> int:
-        return self._stream.fileno()
 
 
 def _whole_characters(text: bytes) -> bytes:
