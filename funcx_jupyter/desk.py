@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from funcx_jupyter.auto_cells import AutoCells
 from funcx_jupyter.own_magics import OwnMagics
 from funcx_jupyter.session.asynchronous import BackgroundScreen
 from funcx_jupyter.session.following import LineScreen
@@ -23,6 +24,7 @@ class Desk(msgspec.Struct, frozen=True):
         screen: makes the place for the output of one task.
         background: makes the place for the output of one that is shown while other cells run.
         own_magics: those that the user has made.
+        auto: what sends every cell.
         may_ask: whether somebody can be asked for input.
         shown: returns the value of a cell, so that it is shown as its worker did.
     """
@@ -33,4 +35,5 @@ class Desk(msgspec.Struct, frozen=True):
     background: Callable[[], BackgroundScreen]
     shown: Callable[[Finished], Any]
     own_magics: OwnMagics
+    auto: AutoCells
     may_ask: Callable[[], bool]

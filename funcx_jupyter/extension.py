@@ -44,6 +44,7 @@ def unload(shell: Any) -> None:
     shell.events.unregister("post_run_cell", magics.values.forget)
     magics.completer.uninstall(shell)
     magics.own.remove_all()
+    magics.auto.off()
     magics.post_mortem.uninstall()
     magics.values.forget()
     magics.session.close()

@@ -18,6 +18,7 @@ from msgspec import structs
 
 from funcx_core.errors import FuncxError
 from funcx_jupyter import explain, options, shell, verbs
+from funcx_jupyter.auto_cells import AutoCells
 from funcx_jupyter.capture.values import Notebook
 from funcx_jupyter.cellmaps.plan import MapPlan, plan_map
 from funcx_jupyter.cellmaps.run import CellMapRun
@@ -51,6 +52,7 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
         self.session = session or Session()
         self.values = shell.ValueDisplay(ip)
         self.own = OwnMagics(ip, self._run_own)
+        self.auto = AutoCells(ip, lambda text: running_screen(ip, quiet=False).notice(text))
 
     @no_var_expand  # type: ignore[untyped-decorator]
     @output_can_be_silenced  # type: ignore[untyped-decorator]
@@ -138,6 +140,7 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
             lambda: BackgroundShellScreen(self.shell, quiet=False),
             self._shown,
             self.own,
+            self.auto,
             lambda: shell.may_ask(self.shell),
         )
         shown = verbs.run(desk, line)

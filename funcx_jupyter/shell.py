@@ -66,8 +66,8 @@ def _visible_text(shell: Any, line: str, body: str) -> str:
     """Return the cell as the user sees it. There may be other magics, such as `%%time`, above `%%funcx`."""
     history = shell.history_manager.input_hist_raw
     last = history[-1].rstrip() if history else ""
-    if last.endswith(body.rstrip()) and "%%" in last:
-        return str(last)
+    if last.endswith(body.rstrip()) and ("%%" in last or last == body.rstrip()):
+        return str(last)  # The whole of it may have been sent, by `%funcx auto on`.
     return f"%%funcx {line}\n{body.rstrip()}"  # Run without history, as `store_history=False` does.
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from funcx_core.errors import FuncxError, TaskNotFound
 from funcx_jupyter import (
     account_verbs,
+    auto_verb,
     environment_verbs,
     explain,
     kept_verbs,
@@ -80,8 +81,11 @@ VERBS: Final[dict[str, Verb]] = {
     "config": Verb(setting_verbs.config, ("[KEY]", "[VALUE]", "[--save user|project]", "[--unset]")),
     "alias": Verb(name_verbs.alias, ("[NAME]", "[ENDPOINT]", "[--save user|project]", "[--unset]")),
     "magic": Verb(
-        name_verbs.magic, ("[NAME]", "[-e ENDPOINT]", "[OPTION...]", "[--save user|project]", "[--unset]"), True
+        name_verbs.magic,
+        ("[NAME]", "[-e ENDPOINT]", "[OPTION...]", "[--save user|project]", "[--unset]"),
+        reads_words=True,
     ),
+    "auto": Verb(auto_verb.auto, ("[on|off]", "[ENDPOINT]", "[OPTION...]"), reads_words=True),
     "pick": Verb(pick),
     "rerun": Verb(task_verbs.rerun, ("TASK", "[-e ENDPOINT]", "[-a]", "[--failed]")),
     "explain": Verb(explain_, ("[TASK]",)),

@@ -73,6 +73,7 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         blobs: what the pieces that are not here are in.
         outputs: variables to send back.
         watched: variables of which the notebook wants to know whether the cell changed them in place.
+        as_there_are: outputs that are not assigned in the end, or that cannot be sent, are left behind, and that is no error.
         requires: requirements of packages; where one is not met the cell does not start.
         keep: variables to keep where the cell runs.
         keep_value: keep the value of the last expression there, too, as `LAST_VALUE`: another cell may ask for it.
@@ -93,6 +94,7 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     blobs: list[BlobReference] = []
     outputs: list[str] = []
     watched: list[str] = []
+    as_there_are: bool = False
     requires: list[str] = []
     keep: list[str] = []
     keep_value: bool = False
@@ -147,11 +149,12 @@ class CellOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """How a cell ended that did not raise.
 
     Attributes:
-        sizes: bytes of each output's pickle, in the order of `CellSpec.outputs` without those in `kept`.
+        sizes: bytes of each output's pickle, in the order of `CellSpec.outputs` without those in `kept` and `left`.
         values: the pickles of the outputs, one after the other.
         kept: values that stayed on the endpoint.
         shown: what the last expression looks like; None if there is nothing to show.
         value: the pickle of the last expression's value; None if it stayed behind.
+        left: outputs that were left behind: their names, and why; nothing if the cell has not assigned them.
         left_behind: why it stayed behind, for people.
         changed: those of `CellSpec.watched` that were changed in place.
         hostname: where the cell ran.
@@ -166,6 +169,7 @@ class CellOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     kept: list[KeptFacts] = []
     shown: Bundle | None = None
     value: bytes | None = None
+    left: dict[str, str] = {}
     left_behind: str = ""
     changed: list[str] = []
     hostname: str = ""

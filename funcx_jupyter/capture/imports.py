@@ -1,4 +1,4 @@
-"""Which modules a cell is sure to import, and where. Pure."""
+"""Which modules a cell is sure to import, and where; and which of them this kernel has."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Final
 
 _CHANGES_PATHS: Final = frozenset({"addsitedir", "import_module", "invalidate_caches"})
@@ -68,3 +69,23 @@ def _finds_modules(node: ast.AST) -> bool:
             return text.lstrip().startswith(_INSTALLS) or text in {"pip", "conda"}  # of `!pip`, `%pip`, subprocess
         case _:
             return False
+
+
+def names_of_missing_modules(tree: ast.Module) -> set[str]:
+    """Return the names that the cell binds, at top level, to modules that this kernel does not have, or to what is in them."""
+    return {
+        (alias.asname or alias.name).partition(".")[0]
+        for node in tree.body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+        if not is_here((node.module or "") if isinstance(node, ast.ImportFrom) else alias.name)
+    }
+
+
+def is_here(module: str) -> bool:
+    """Whether this kernel can import a module, by the first part of its name."""
+    top = module.partition(".")[0]
+    try:
+        return not top or top in sys.modules or find_spec(top) is not None
+    except (ImportError, ValueError):
+        return False

@@ -99,6 +99,8 @@ class Following:
             self._screen.notice(line)
         if finished.changed:
             self._screen.notice(changed_there(finished.changed))
+        for reason in filter(None, finished.left.values()):
+            self._screen.notice(f"{reason} It was left there.")
         return finished
 
     def _watch(self) -> None:

@@ -43,6 +43,7 @@ class Finished(msgspec.Struct, frozen=True):
         hostname: where the cell ran.
         kept: what stayed on the endpoint.
         changed: captured variables that the cell changed in place, there.
+        left: what was not sent back, and why; nothing if the cell has not assigned it.
         is_plain: the task was no cell: `value` is what its function returned, and shows itself.
     """
 
@@ -53,6 +54,7 @@ class Finished(msgspec.Struct, frozen=True):
     hostname: str = ""
     kept: list[KeptFacts] = []
     changed: list[str] = []
+    left: dict[str, str] = {}
     is_plain: bool = False
 
 
@@ -76,7 +78,7 @@ def describe_wanted(outputs: Iterable[str], refs: Iterable[str], endpoint: str) 
 
 def sizes_of(outcome: CellOutcome, outputs: Iterable[str]) -> dict[str, int]:
     """Return the sizes of the outputs that came back, of those that were wanted."""
-    stayed = {facts.name for facts in outcome.kept}
+    stayed = {facts.name for facts in outcome.kept} | outcome.left.keys()
     return dict(zip([name for name in outputs if name not in stayed], outcome.sizes, strict=True))
 
 
@@ -100,7 +102,7 @@ def open_outcome(encoded: Any, outputs: list[str], namespace: dict[str, Any], *,
     sizes = sizes_of(outcome, outputs)
     values = dict(load_values(outcome.values, list(sizes), arrivals, data_only=not is_trusted))
     last = _last_value(outcome, arrivals, data_only=not is_trusted)
-    return Finished(values, sizes, outcome.shown, last, outcome.hostname, outcome.kept, outcome.changed)
+    return Finished(values, sizes, outcome.shown, last, outcome.hostname, outcome.kept, outcome.changed, outcome.left)
 
 
 def _last_value(outcome: CellOutcome, arrivals: Arrivals, *, data_only: bool) -> Any:

@@ -9,7 +9,7 @@ import msgspec
 
 from funcx_core.cells.spec import CellSpec, FigureStyle, Piece, Stream
 from funcx_core.protocol.codec import encode
-from funcx_jupyter.capture.imports import Import, imports_of
+from funcx_jupyter.capture.imports import Import, imports_of, names_of_missing_modules
 from funcx_jupyter.capture.mutation import watched
 from funcx_jupyter.capture.names import CellNames, NameUse, analyse
 from funcx_jupyter.capture.values import Captured, Notebook, choose_inputs, pack
@@ -73,6 +73,9 @@ def prepare(
     known = {use.name for use in uses}
     uses += [NameUse(name, 0, required=False) for name in also if name not in known and notebook.has(name)]
     outputs = choose_outputs(options.outputs, names)
+    if ALL in options.outputs:
+        elsewhere = names_of_missing_modules(tree)
+        outputs = tuple(name for name in outputs if name not in elsewhere)
     outputs = tuple(name for name in outputs if name not in options.refs)
     refs = choose_outputs(options.refs, names, option="--ref")
     captured = pack(uses, notebook, exclude=options.exclude)
@@ -85,6 +88,7 @@ def prepare(
         values=captured.packed.pickles,
         streams=captured.packed.streams,
         outputs=list(outputs),
+        as_there_are=ALL in options.outputs,
         keep=list(refs),
         watched=[] if options.quiet or options.map else watched(tree, names, captured, (*outputs, *refs)),
         keep_value=options.is_async,
@@ -123,8 +127,8 @@ def choose_outputs(asked: tuple[str, ...], names: CellNames, *, option: str = "-
     Raises:
         CaptureError: the cell has nothing to do with one of them.
     """
-    if asked == (ALL,):
-        return names.assigned
+    if ALL in asked:
+        return tuple(dict.fromkeys([*names.assigned, *(name for name in asked if name != ALL)]))
     known = names.possible | {use.name for use in names.inputs}
     for name in asked:
         if name not in known:

@@ -28,10 +28,14 @@ def outcome_of(spec: CellSpec, arrivals: Arrivals, value: Any, shown: Bundle | N
         NameError: it has not assigned what it was to.
         ResultNotSerializable, ResultTooLarge, ValueNotKept: an output can be neither sent nor kept.
     """
+    left: dict[str, str] = {}
+    if spec.as_there_are:
+        left = {name: "" for name in spec.outputs if name not in arrivals.namespace}
+        spec = msgspec.structs.replace(spec, outputs=[name for name in spec.outputs if name not in left])
     _check_assigned(spec, arrivals)
     kept: list[KeptFacts] = []
     try:
-        sent = _outputs(spec, arrivals, kept)
+        sent = _outputs(spec, arrivals, kept, left)
         last = _last(spec, arrivals, value, len(sent.values), kept)
     except BaseException:
         _forget(kept)
@@ -40,6 +44,7 @@ def outcome_of(spec: CellSpec, arrivals: Arrivals, value: Any, shown: Bundle | N
         sizes=sent.sizes,
         values=sent.values,
         kept=kept,
+        left=left,
         shown=shown,
         value=last.value,
         left_behind=last.left_behind,
@@ -86,8 +91,8 @@ class _Sent(NamedTuple):
     values: bytes
 
 
-def _outputs(spec: CellSpec, arrivals: Arrivals, kept: list[KeptFacts]) -> _Sent:
-    """Keep what is to stay, and what is too large to be sent; return the rest."""
+def _outputs(spec: CellSpec, arrivals: Arrivals, kept: list[KeptFacts], left: dict[str, str]) -> _Sent:
+    """Keep what is to stay, and what is too large to be sent; leave what cannot be sent, if that may be; return the rest."""
     here = place()
     for name in spec.keep:
         if here is None:
@@ -98,7 +103,15 @@ def _outputs(spec: CellSpec, arrivals: Arrivals, kept: list[KeptFacts]) -> _Sent
     limit = spec.result_limit if here is None else min(spec.result_limit, here.most_returned)
     wanted = list(spec.outputs)
     while True:
-        sent, over = _pickled(wanted, arrivals, limit)
+        try:
+            sent, over = _pickled(wanted, arrivals, limit)
+        except ResultNotSerializable as error:
+            name = str(error.details.get("name"))
+            if not spec.as_there_are or name not in wanted:
+                raise
+            wanted.remove(name)
+            left[name] = str(error)
+            continue
         if over is None:
             return sent
         wanted.remove(over)
@@ -117,7 +130,9 @@ def _pickled(names: list[str], arrivals: Arrivals, limit: int) -> tuple[_Sent, s
         except Exception as error:
             # Pickling runs code of the user's classes, which may raise anything.
             kind = keeping.class_name(arrivals.namespace[name])
-            raise ResultNotSerializable(f"`{name}` ({kind}) cannot be sent back: {error}") from error
+            raise ResultNotSerializable(
+                f"`{name}` ({kind}) cannot be sent back: {error}", details={"name": name}
+            ) from error
     return _Sent(sizes, pickler.getvalue()), None
 
 
