@@ -14,6 +14,7 @@ from typing import Any
 
 from IPython.core.displayhook import DisplayHook
 
+from funcx_core.cells.sources import FUTURE
 from funcx_core.cells.spec import Bundle, FigureStyle
 from funcx_jupyter.capture.values import Notebook
 from funcx_jupyter.session.prepare import CellText
@@ -44,7 +45,8 @@ def cell_text(shell: Any, line: str, body: str, *, code: str | None = None) -> C
         body=translated,
         first_line=above + 1 + body[:blank].count("\n"),
         filename=filename,
-        silent=code is None and DisplayHook.semicolon_at_end_of_expression(body),
+        silent=code is None and bool(DisplayHook.semicolon_at_end_of_expression(body)),
+        flags=shell.compile.flags & FUTURE,
     )
 
 

@@ -20,11 +20,12 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib.util import MAGIC_NUMBER
 from types import CodeType, FunctionType, ModuleType
-from typing import IO, Any
+from typing import IO, Any, NewType
 
 from funcx_core.cells import rebuild
 from funcx_core.cells.sources import cell_text, class_at, find_class
 
+_DISPATCHED = functools.singledispatch(len).__code__  # type: ignore[attr-defined]
 NOTEBOOK_MODULES = frozenset({"__main__", "__mp_main__"})
 
 
@@ -78,6 +79,11 @@ class CellPickler(pickle.Pickler):
             return self._function(thing)
         if isinstance(thing, type):
             return self._class(thing)
+        return self._other(thing)
+
+    def _other(self, thing: Any) -> Any:
+        if isinstance(thing, rebuild.TYPE_PARAMETERS) and thing.__module__ in NOTEBOOK_MODULES:
+            return self._type_parameter(thing)
         if isinstance(thing, ModuleType):
             return importlib.import_module, (thing.__name__,)
         if isinstance(thing, functools._lru_cache_wrapper):  # noqa: SLF001 - it has no public name
@@ -93,6 +99,10 @@ class CellPickler(pickle.Pickler):
             self.modules.add(function.__module__)
             return NotImplemented
         self.has_code = True
+        if function.__code__ is _DISPATCHED:
+            # It holds a cache with weak references, and what is registered later is to be found there, too.
+            registry = sorted(function.registry.items(), key=lambda item: item[0] is not object)  # type: ignore[attr-defined]
+            return rebuild.make_dispatched, (registry, self._name_here(function))
         module = self._module_of(function)
         if module is None:
             self._need(global_names(function.__code__), function.__qualname__)
@@ -108,6 +118,17 @@ class CellPickler(pickle.Pickler):
             "__qualname__": function.__qualname__,
         }
         return rebuild.make_function, made, state, None, None, rebuild.set_function_state
+
+    def _type_parameter(self, thing: Any) -> Any:
+        if (known := self._arrivals.home_name(thing)) is not None:
+            return rebuild.from_home, (known,)
+        own: str = thing.__name__
+        at_home = own if self._namespace.get(own) is thing else None
+        if isinstance(thing, NewType):
+            return rebuild.make_new_type, (own, thing.__supertype__, at_home)
+        facts = {name: getattr(thing, f"__{name}__", None) for name in ("bound", "covariant", "contravariant")}
+        constraints = getattr(thing, "__constraints__", ())
+        return rebuild.make_type_parameter, (type(thing).__name__, own, constraints, facts, at_home)
 
     def _module_of(self, function: FunctionType) -> str | None:
         if function.__globals__ is self._namespace or function.__module__ in NOTEBOOK_MODULES:

@@ -14,20 +14,23 @@ import io
 import marshal
 import pickle
 import sys
+import typing
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from importlib.util import MAGIC_NUMBER
 from types import CellType, CodeType, FunctionType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple, NewType, ParamSpec, TypeVar, TypeVarTuple
 
-from funcx_core.cells.sources import class_at, parse_cell, remember_text
+from funcx_core.cells.sources import class_at, future_flags, parse_cell, remember_text
 from funcx_core.errors import DeserializationError, NotPlainData, ValueNotKept
 from funcx_core.serialize.dataonly import DataReader
 from funcx_core.serialize.exceptions import portable_parts
 
 _EMPTY = "empty cell"
+TYPE_PARAMETERS: Final[tuple[type, ...]] = (TypeVar, ParamSpec, TypeVarTuple, NewType)
+"""What is made by an assignment, not by a statement, and is pickled by name although it is no class."""
 
 
 class Arrivals:
@@ -198,7 +201,9 @@ def make_class(filename: str, text: str, line: int, needs: dict[str, Any], home_
     if node is None:
         raise DeserializationError(f"There is no class at line {line} of {filename}.")
     made: dict[str, Any] = {}
-    code = compile(ast.Module([node], []), filename, "exec", dont_inherit=True)
+    tree = parse_cell(text)
+    flags = 0 if tree is None else future_flags(tree)
+    code = compile(ast.Module([node], []), filename, "exec", flags=flags, dont_inherit=True)
     exec(code, arrivals.namespace, made)  # noqa: S102 - the user's own class, under the user's own account
     cls: type = made[node.name]
     arrivals.note(cls, home_name)
@@ -287,6 +292,34 @@ def make_row(name: str, fields: tuple[str, ...], *values: Any) -> Any:
 @functools.lru_cache(maxsize=256)
 def _row_class(name: str, fields: tuple[str, ...]) -> Any:
     return namedtuple(name, fields, module=__name__)  # noqa: PYI024 - the fields are those of somebody's table
+
+
+def make_dispatched(registry: list[tuple[type, Callable[..., Any]]], home_name: str | None) -> Any:
+    """Return a `functools.singledispatch` function with these implementations; the first is that for `object`."""
+    function = functools.singledispatch(registry[0][1])
+    for cls, implementation in registry[1:]:
+        function.register(cls, implementation)
+    _current.get().note(function, home_name)
+    return function
+
+
+def make_new_type(name: str, supertype: Any, home_name: str | None) -> Any:
+    """Return a `typing.NewType`."""
+    return _arrived(NewType(name, supertype), home_name)
+
+
+def make_type_parameter(
+    kind: str, name: str, constraints: tuple[Any, ...], facts: dict[str, Any], home_name: str | None
+) -> Any:
+    """Return a `TypeVar`, `ParamSpec` or `TypeVarTuple`."""
+    known = {key: value for key, value in facts.items() if value}
+    return _arrived(getattr(typing, kind)(name, *constraints, **known), home_name)
+
+
+def _arrived(thing: Any, home_name: str | None) -> Any:
+    thing.__module__ = "__main__"
+    _current.get().note(thing, home_name)
+    return thing
 
 
 def make_cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:

@@ -16,7 +16,7 @@ from funcx_core.cells.bounded import Bounded, NoRoom
 from funcx_core.cells.inputs import read_input
 from funcx_core.cells.pickling import CellPickler
 from funcx_core.cells.rebuild import Arrivals, load_values
-from funcx_core.cells.sources import remember_text
+from funcx_core.cells.sources import future_flags, remember_text
 from funcx_core.cells.spec import CellSpec, Piece, Stream
 
 TOO_LARGE: Final = "it is too large; assign it and name it with -o to have it sent"
@@ -102,7 +102,7 @@ def compile_cell(spec: CellSpec) -> CellCode:
     remember_text(spec.filename, spec.text or spec.source)
     tree = ast.parse(spec.source, spec.filename)
     last = tree.body[-1] if tree.body else None
-    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | spec.flags | future_flags(tree)
     if not isinstance(last, ast.Expr):
         return CellCode(compile(tree, spec.filename, "exec", flags=flags, dont_inherit=True), None)
     tree.body.pop()

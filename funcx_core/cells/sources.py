@@ -1,13 +1,22 @@
 """Where the text of notebook code is found: IPython keeps every cell in `linecache` under the cell's own file name."""
 
 from __future__ import annotations
+import __future__
 
 import ast
+import functools
 import inspect
 import linecache
+import operator
 import re
 from collections.abc import Iterator
+from typing import Final
 
+ANNOTATIONS: Final = __future__.annotations.compiler_flag
+FUTURE: Final = functools.reduce(
+    operator.or_, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
+)
+"""Every flag of the compiler that stands for a feature of `__future__`."""
 _MAGIC_LINE = re.compile(r"^%%.*$", re.MULTILINE)
 _COMMAND = re.compile(r"(?P<before>\s*(?P<name>[\w., ]+=\s*)?)(?:[%!].*|\?.*|[\w.%]+\?{1,2}\s*)")
 """What IPython understands besides Python in one line: magics, commands, questions, and what is assigned from the first two."""
@@ -46,6 +55,19 @@ def parse_cell(text: str) -> ast.Module | None:
             lines[at] = f"{command['before']}{'None' if command['name'] else 'pass'}"
         except ValueError:
             return None
+
+
+def future_flags(tree: ast.Module) -> int:
+    """Return the compiler's flags for the features that a cell imports from `__future__`."""
+    features = (
+        alias.name
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__"
+        for alias in node.names
+    )
+    return functools.reduce(
+        operator.or_, (getattr(__future__, name).compiler_flag for name in features if hasattr(__future__, name)), 0
+    )
 
 
 def find_class(cls: type) -> tuple[str, str, int] | None:

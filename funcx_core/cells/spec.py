@@ -77,6 +77,7 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         requires: requirements of packages; where one is not met the cell does not start.
         keep: variables to keep where the cell runs.
         keep_value: keep the value of the last expression there, too, as `LAST_VALUE`: another cell may ask for it.
+        flags: the compiler's flags of features that an earlier cell has imported from `__future__`.
         silent: the last expression ends with a semicolon; show nothing.
         figures: how to render figures.
         progress: how progress bars come: ``auto`` as what they are, ``text`` as characters, ``off`` not at all.
@@ -98,6 +99,7 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     requires: list[str] = []
     keep: list[str] = []
     keep_value: bool = False
+    flags: int = 0
     silent: bool = False
     figures: FigureStyle = FigureStyle()
     progress: str = "auto"

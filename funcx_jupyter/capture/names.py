@@ -55,9 +55,9 @@ class CellNames:
         return next((use.line for use in self.inputs if use.name == name), None)
 
 
-def analyse(tree: ast.Module) -> CellNames:
-    """Return the names of a cell."""
-    flow = CellFlow()
+def analyse(tree: ast.Module, *, annotates_later: bool = False) -> CellNames:
+    """Return the names of a cell. `annotates_later`: an earlier cell has said ``from __future__ import annotations``."""
+    flow = CellFlow(annotates_later=annotates_later)
     flow.run(tree)
     return flow.names()
 
@@ -91,7 +91,7 @@ class _Scope:
 class CellFlow(ast.NodeVisitor):
     """Walks one cell. Use `analyse`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, annotates_later: bool = False) -> None:
         self._state = _State()
         self._maybe: dict[str, None] = {}
         self._assigned: dict[str, None] = {}
@@ -102,6 +102,7 @@ class CellFlow(ast.NodeVisitor):
         self._breaks: list[list[_State]] = []
         self._forgiving = 0
         self._anything_goes = False
+        self._annotates_later = annotates_later
 
     def run(self, tree: ast.Module) -> None:
         """Walk the whole cell."""
@@ -256,7 +257,8 @@ class CellFlow(ast.NodeVisitor):
         self.visit(node.target)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        self.visit(node.annotation)
+        if not self._annotates_later:
+            self.visit(node.annotation)
         if node.value is not None:
             self.visit(node.value)
             self.visit(node.target)
@@ -268,6 +270,8 @@ class CellFlow(ast.NodeVisitor):
             self._bind(alias.asname or alias.name.split(".")[0])
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        if node.module == "__future__":
+            self._annotates_later |= any(alias.name == "annotations" for alias in node.names)
         for alias in node.names:
             if alias.name == "*":
                 self._anything_goes = True
@@ -295,7 +299,7 @@ class CellFlow(ast.NodeVisitor):
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         self._visit_all(node.decorator_list)
         self._defaults(node.args)
-        if not getattr(node, "type_params", []):
+        if not getattr(node, "type_params", []) and not self._annotates_later:
             self._annotations(node)
         self._define(node.name, node, decorated=bool(node.decorator_list))
 

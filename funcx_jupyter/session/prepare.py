@@ -7,6 +7,7 @@ import sys
 
 import msgspec
 
+from funcx_core.cells.sources import ANNOTATIONS
 from funcx_core.cells.spec import CellSpec, FigureStyle, Piece, Stream
 from funcx_core.protocol.codec import encode
 from funcx_jupyter.capture.imports import Import, imports_of, names_of_missing_modules
@@ -29,6 +30,7 @@ class CellText(msgspec.Struct, frozen=True, kw_only=True):
         first_line: number of the visible line on which the body starts, from 1.
         filename: the name under which the shell knows the cell.
         silent: it ends with a semicolon.
+        flags: the compiler's flags of features that an earlier cell has imported from `__future__`.
     """
 
     visible: str
@@ -36,6 +38,7 @@ class CellText(msgspec.Struct, frozen=True, kw_only=True):
     first_line: int
     filename: str
     silent: bool = False
+    flags: int = 0
 
     @property
     def source(self) -> str:
@@ -66,7 +69,7 @@ def prepare(
         CaptureError: a variable is missing or cannot be sent.
     """
     tree = parse(text)
-    names = analyse(tree)
+    names = analyse(tree, annotates_later=bool(text.flags & ANNOTATIONS))
     uses = choose_inputs(
         names, notebook, listed=options.inputs, exclude=options.exclude, may_be_undefined=options.env == OFF
     )
@@ -93,6 +96,7 @@ def prepare(
         watched=[] if options.quiet or options.map else watched(tree, names, captured, (*outputs, *refs)),
         keep_value=options.is_async,
         requires=list(options.requires),
+        flags=text.flags,
         silent=text.silent,
         figures=figures,
         progress=options.progress,
@@ -117,7 +121,7 @@ def parse(text: CellText) -> ast.Module:
         SyntaxError: also for what only the compiler finds, such as `return` outside of a function.
     """
     tree = ast.parse(text.source, text.filename)
-    compile(tree, text.filename, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    compile(tree, text.filename, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | text.flags, dont_inherit=True)
     return tree
 
 

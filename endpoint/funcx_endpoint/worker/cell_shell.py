@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import os
 import sys
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 
 from IPython.core.displaypub import DisplayPublisher
@@ -51,11 +53,23 @@ class EventPublisher(DisplayPublisher):  # type: ignore[misc]
 
 def _portable(data: dict[str, Any], metadata: dict[str, Any]) -> Bundle:
     shown = {mime: base64.b64encode(c).decode() if isinstance(c, bytes) else c for mime, c in data.items()}
-    if len(shown) > 1:
-        # A widget's model lives in this process and ends with it: its plain form is what can travel.
-        shown.pop(_WIDGET, None)
+    if shown.pop(_WIDGET, None) is not None:
+        shown = _without_life(shown)
     # Formatters may leave objects in metadata that only look like JSON.
     return Bundle(json.loads(json.dumps(shown, default=str)), json.loads(json.dumps(metadata, default=str)))
+
+
+def _without_life(shown: dict[str, Any]) -> dict[str, Any]:
+    """Return what stands for a widget: its model lives in this process and ends with it, so only its plain form can travel."""
+    text = str(shown.get("text/plain", "a widget"))
+    name = text.partition("(")[0]
+    said = f"{name} is a widget of the place where the cell ran: it cannot be used from here. Bring values back with -o, and make the widget here."
+    page = shown.get("text/html", f"<pre>{html.escape(text)}</pre>")
+    return {
+        **shown,
+        "text/plain": f"{text}\n({said})",
+        "text/html": f"<div>{page}<small>{html.escape(said)}</small></div>",
+    }
 
 
 class CellShell(InteractiveShell):  # type: ignore[misc]
@@ -82,6 +96,7 @@ class CellShell(InteractiveShell):  # type: ignore[misc]
     def running(self, module: types.ModuleType, figures: FigureStyle) -> Iterator[None]:
         """While this is open, `display` and figures of code in `module` reach the user."""
         self.user_module, self.user_ns = module, module.__dict__
+        self.user_ns["_dh"] = [Path.cwd()]  # `%cd` wants it.
         _prepare_figures(self, figures)
         try:
             with self.builtin_trap:
@@ -89,6 +104,19 @@ class CellShell(InteractiveShell):  # type: ignore[misc]
         finally:
             _forget_figures()
             self.user_module, self.user_ns = types.ModuleType("__main__"), {}
+
+    def enable_gui(self, gui: str | None = None) -> None:
+        """There is no screen here whose events somebody could wait for."""
+
+    def enable_matplotlib(self, gui: str | None = None) -> tuple[str | None, str]:
+        """Leave figures as they are, pictures that reach the notebook; what `%matplotlib` calls.
+
+        Other backends than the inline one want a screen, or a kernel to talk to.
+        """
+        if gui not in {None, "auto", "inline", "agg"}:
+            said = f"`%matplotlib {gui}` has no meaning where this cell runs: its figures are shown as pictures."
+            print(said, file=sys.stderr)  # noqa: T201 - it is for the user
+        return None, "inline"
 
     def finish_figures(self) -> None:
         """Show the figures that are still open."""

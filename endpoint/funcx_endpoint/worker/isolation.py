@@ -117,6 +117,7 @@ class Surroundings:
         self._environment = dict(_raw_environment())
         self._path = list(sys.path)
         self._filters = list(warnings.filters)
+        self._recursion = sys.getrecursionlimit()
         self._handlers: tuple[Any, ...] = ()
         self._mask = _signal.pthread_sigmask(_SIG_BLOCK, ())
         # What the kernel calls the folder: `working_dir` may be reached by a symbolic link.
@@ -138,6 +139,8 @@ class Surroundings:
         os.umask(_UMASK)
         if sys.path != self._path:
             sys.path[:] = self._path
+        if sys.getrecursionlimit() != self._recursion:
+            sys.setrecursionlimit(self._recursion)
         if warnings.filters != self._filters:
             warnings.filters[:] = self._filters  # type: ignore[index]
             warnings._filters_mutated()  # type: ignore[attr-defined]  # noqa: SLF001 - as `catch_warnings` does

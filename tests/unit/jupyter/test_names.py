@@ -98,6 +98,7 @@ CASES = [
     # what nobody can know
     ("exec(code)\nmade", "code", "made"),
     ("globals()['x'] = 1\nx", "", "x"),
+    ("from __future__ import annotations\ndef f(x: Q) -> R: return z\ny: S = 1", "z", ""),
 ]
 
 
@@ -128,3 +129,8 @@ def test_assigned_names_are_those_of_the_top_level(source, assigned):
 def test_the_line_is_that_of_the_first_use():
     names = analyse(ast.parse("\n\na = 1\nprint(b)\ndef f():\n  return c\nb, c"))
     assert (names.line_of("b"), names.line_of("c"), names.line_of("a")) == (4, 6, None)
+
+
+def test_annotations_are_not_read_after_a_cell_that_puts_them_off():
+    tree = ast.parse("def f(x: Q): return z")
+    assert {use.name for use in analyse(tree, annotates_later=True).inputs} == {"z"}

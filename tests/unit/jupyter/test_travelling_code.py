@@ -56,6 +56,19 @@ def send_back(away, arrivals, home, name):
 
 
 CELLS = [
+    (
+        "from typing import *\nT = TypeVar('T')\nclass Box(Generic[T]):\n  def __init__(self, v: T): self.v = v\nbox = Box[int](5)\ndef f(x: Box[T]) -> T: return x.v, box",
+        "f(box) == (5, box) and isinstance(box, Box) and Box.__parameters__ == (T,)",
+    ),
+    ("from typing import NewType\nUser = NewType('User', int)\ndef f(u: User): return User(u)", "f(3) == 3"),
+    (
+        "import functools\n@functools.singledispatch\ndef kind(x): return 'any'\n@kind.register\ndef _(x: int): return 'int'\ndef f(x): return kind(x)",
+        "(f(1), f('x'), kind.dispatch(bool)(True)) == ('int', 'any', 'int')",
+    ),
+    (
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass A:\n  a: Missing = 4\ndef f(x): return A(x)",
+        "f(4).a == 4",
+    ),
     ("def f(x): return x + 1", "f(1) == 2"),
     ("k = 3\ndef f(x): return x * k", "f(2) == 6"),
     ("def g(x): return -x\ndef f(x): return g(x)", "f(1) == -1"),
@@ -189,3 +202,18 @@ def test_functions_of_installed_modules_go_by_name(home):
     pickler = CellPickler(Arrivals(home.__dict__))
     assert pickler.add(functools.reduce) < 60
     assert not pickler.needed
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("import functools\n@functools.singledispatch\ndef kind(x): return 'any'", "kind"),
+        ("from typing import TypeVar\nT = TypeVar('T', bound=int)", "T"),
+        ("from typing import NewType\nUser = NewType('User', int)", "User"),
+    ],
+)
+def test_what_is_made_by_a_call_goes_home_by_name(home, source, name):
+    mine = run_cell(home, source)[name]
+    away, arrivals = send(home, name)
+    assert away.__dict__[name] is not mine
+    assert send_back(away, arrivals, home, name) is mine
