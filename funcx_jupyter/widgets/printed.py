@@ -8,16 +8,16 @@ from typing import Any, Final
 
 from funcx_core.cells.spec import outcome_decoder
 from funcx_core.errors import RemoteProtocolError
-from funcx_core.protocol.task import EventKind
+from funcx_jupyter.display.log_text import LogText
 
 MOST: Final = 20_000
 """Characters of a log that a widget shows; `%funcx logs` shows all."""
-_TEXT: Final = frozenset({EventKind.STDOUT.value, EventKind.STDERR.value, EventKind.LOG.value})
 
 
 def printed(events: Iterable[dict[str, Any]]) -> str:
-    """Return what was printed, as a terminal would leave it: a line that was redrawn is there once."""
-    whole = "".join(event["body"] for event in events if event["kind"] in _TEXT)
+    """Return what was printed, as a terminal would leave it: a line that was redrawn is there once; then the bars as they are now."""
+    log = LogText()
+    whole = "".join(text for _, text in [*log.feed(events), *log.end()])
     return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in whole.split("\n"))
 
 
