@@ -11,6 +11,7 @@
     ├── EnvironmentMismatch     a module that the endpoint does not have
     ├── NoEndpointError         no endpoint was chosen
     ├── UnknownEndpoint         no endpoint has that name
+    ├── ResultExpired           the service has deleted the task, because it is old
     └── NotConnectedError       no service is known
     KeyboardInterrupt
     └── CellInterrupted         the user stopped the cell
@@ -30,6 +31,7 @@ from funcx_core.errors import (
     EndpointOffline,
     NotConfigured,
     ServiceUnavailable,
+    TaskNotFound,
     TaskTimeout,
     UsageError,
     WorkerLost,
@@ -118,6 +120,16 @@ class UnknownEndpoint(_OneLine, EndpointNotFound):
     """No endpoint has this name. The message says which one is meant, probably."""
 
     code = "unknown_endpoint"
+
+    def __init__(self, message: str, name: str) -> None:
+        UsageError.__init__(self, message)
+        self.name = name
+
+
+class ResultExpired(_OneLine, TaskNotFound):
+    """The service has deleted a task of this notebook, with its result, because it is old."""
+
+    code = "result_expired"
 
     def __init__(self, message: str, name: str) -> None:
         UsageError.__init__(self, message)

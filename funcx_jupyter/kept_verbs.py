@@ -10,6 +10,7 @@ from funcx_core.ids import EndpointId, TaskId
 from funcx_jupyter.desk import Desk
 from funcx_jupyter.display import words
 from funcx_jupyter.errors import MagicArgumentError
+from funcx_jupyter.session.expired import missing
 from funcx_jupyter.session.journal import Submission
 from funcx_jupyter.session.opening import kept_at, opened
 from funcx_jupyter.session.outcome import Finished
@@ -57,8 +58,15 @@ def _value(desk: Desk, task_id: TaskId, submission: Submission | None, variable:
 
 
 def finished_task(desk: Desk, task_id: TaskId, submission: Submission | None, outputs: list[str]) -> Finished:
-    """Return what a task gave back; nothing is assigned. Raises what it raised, and `TaskPending` if it has not ended."""
-    value = desk.session.connection.result(task_id)
+    """Return what a task gave back; nothing is assigned. Raises what it raised, and `TaskPending` if it has not ended.
+
+    Raises:
+        TaskNotFound: the service has deleted it, or never had it.
+    """
+    try:
+        value = desk.session.connection.result(task_id)
+    except TaskNotFound:
+        raise missing(desk.session, task_id) from None
     return opened(desk.session, _origin(desk, task_id, submission), value, outputs, desk.namespace)
 
 

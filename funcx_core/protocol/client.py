@@ -69,6 +69,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     blob_chunk: int = 8 * 1024 * 1024
 
 
+class ServiceLimits(Limits, frozen=True, kw_only=True):
+    """What clients are told when they ask.
+
+    Attributes:
+        result_days: days after their end for which tasks are kept, with their results; 0 for ever.
+    """
+
+    result_days: float = 0.0
+
+
 class RegisterFunction(msgspec.Struct, frozen=True, tag="register_function"):
     """Make `function` known under the id that the client chose. Answered by `Accepted`."""
 

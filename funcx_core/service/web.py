@@ -119,6 +119,7 @@ class WebService:
             metrics=Metrics(store, counted) if config.metrics.enabled else None,
             metrics_from_loopback=config.metrics.from_loopback,
         )
+        self._context.operations.result_days = config.retention.results
         self._config = config
         self._listening = listening
         self._tls = tls_context(config.listen)
@@ -144,6 +145,7 @@ class WebService:
         if self._tls is not None:
             load_certificate(self._tls, config.listen)
         self._rates.change(config.rate)
+        self._context.operations.result_days = config.retention.results
         self._http.slow = config.logs.slow_request
 
     @property

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from funcx_core.errors import MapNotFound, TaskNotFound
+from funcx_core.errors import MapNotFound
 from funcx_core.ids import EndpointId, GroupId, MapId, TaskId
 from funcx_core.protocol.task import TaskState
 from funcx_core.sdk.futures import FuncXFuture
@@ -17,6 +17,7 @@ from funcx_jupyter.display.header import Header
 from funcx_jupyter.errors import CellInterrupted
 from funcx_jupyter.session.asynchronous import BackgroundScreen, show_in_background
 from funcx_jupyter.session.cell_task import CellTask
+from funcx_jupyter.session.expired import missing
 from funcx_jupyter.session.followed import Followed, Watched
 from funcx_jupyter.session.following import Following, LineScreen
 from funcx_jupyter.session.journal import Submission
@@ -185,9 +186,7 @@ class Attacher:
     def _known(self, task_id: TaskId) -> dict[str, Any]:
         known = self._session.connection.states([task_id]).get(task_id, {})
         if _state(known) is None:
-            raise TaskNotFound(
-                task_id, "Its result was deleted since, or the service never got it: run its cell again."
-            )
+            raise missing(self._session, task_id)
         return known
 
     def _submission(self, name: str) -> Submission:

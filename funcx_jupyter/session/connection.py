@@ -70,6 +70,9 @@ class Connection(Protocol):
     def limits(self) -> Limits:
         """Return what the service accepts."""
 
+    def result_days(self) -> float:
+        """Return for how many days after their end the service keeps tasks; 0 for ever, or if it does not say."""
+
     def endpoints(self, *, patiently: bool = True) -> list[Endpoint]:
         """Return the user's endpoints. If not `patiently`, a service that does not answer soon is not waited for."""
 
@@ -196,6 +199,10 @@ class ServiceConnection:
     def limits(self) -> Limits:
         """Return what the service accepts, as far as it is known yet."""
         return self._open_stream().limits
+
+    def result_days(self) -> float:
+        """Return for how many days after their end the service keeps tasks; 0 for ever, or if it does not say."""
+        return float(self.client.get_limits().get("result_days") or 0.0)
 
     def endpoints(self, *, patiently: bool = True) -> list[Endpoint]:
         """Return the user's endpoints, as they are now."""

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from funcx_core.cells.pickling import CellPickler
 from funcx_core.cells.rebuild import Arrivals, from_kept
 from funcx_core.cells.spec import CellSpec, KeptFacts, outcome_decoder
-from funcx_core.errors import FuncxError, RemoteProtocolError, RemoteTaskError, TaskFailed, ValueNotKept
+from funcx_core.errors import FuncxError, RemoteProtocolError, RemoteTaskError, TaskFailed, TaskNotFound, ValueNotKept
 from funcx_core.ids import TaskId, new_task_id
 from funcx_core.protocol.task import TaskOptions
 from funcx_core.sdk.futures import FuncXFuture
 from funcx_jupyter.capture.elsewhere import RemoteUse
 from funcx_jupyter.display import words
 from funcx_jupyter.errors import shown_in_one_line
+from funcx_jupyter.session.expired import missing
 from funcx_jupyter.session.outcome import Finished, open_outcome
 from funcx_jupyter.session.size_limits import most_returned
 from funcx_jupyter.session.watch import Mailbox
@@ -123,6 +124,8 @@ def _kept_by(session: Session, task_id: TaskId) -> list[KeptFacts]:
         return outcome_decoder.decode(value if isinstance(value, bytes) else b"").kept
     except RemoteProtocolError:
         return []
+    except TaskNotFound:
+        raise missing(session, task_id) from None
     except FuncxError as error:
         raise shown_in_one_line(error) from None
 

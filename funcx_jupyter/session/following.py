@@ -155,7 +155,9 @@ class Following:
         state = end_state(error)
         total = self._line.elapsed if self._task.took is None else self._task.took
         timing = timing_of(self._future.times, sent_at=self._task.sent_at, total=total)
-        self._session.ended(self._task.task_id, state, total if timing is None else timing.run)
+        self._session.ended(
+            self._task.task_id, state, total if timing is None else timing.run, at=self._task.sent_at + total
+        )
         self._line.header = msgspec.structs.replace(
             self._line.header, state=state, elapsed=total, timing=timing, note="", **fields
         )

@@ -87,10 +87,11 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
-    """A kernel saw the end of a task, and showed it."""
+    """A kernel saw the end of a task, and showed it. `at`: when it ended, in Unix seconds; 0 if that is not known."""
 
     task_id: TaskId
     state: TaskState
+    at: float = 0.0
 
 
 Line = Submission | Ended
@@ -107,7 +108,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._sent: dict[TaskId, Submission] = {}
-        self._ended: dict[TaskId, TaskState] = {}
+        self._ended: dict[TaskId, Ended] = {}
         self._lock = threading.RLock()
         self._inode = 0
         self._read_to = 0
@@ -132,10 +133,11 @@ class Journal:
         """
         self._append(submission)
 
-    def ended(self, task_id: TaskId, state: TaskState) -> None:
-        """Write that the end of a task was shown. Raises as `sent` does."""
-        if self._ended.get(task_id) is not state:
-            self._append(Ended(task_id=task_id, state=state))
+    def ended(self, task_id: TaskId, state: TaskState, at: float = 0.0) -> None:
+        """Write that the end of a task was shown, and when it was. Raises as `sent` does."""
+        known = self._ended.get(task_id)
+        if known is None or known.state is not state:
+            self._append(Ended(task_id=task_id, state=state, at=at))
 
     def submissions(self) -> list[Submission]:
         """Return what was sent from this notebook by this and earlier kernels, oldest first."""
@@ -145,6 +147,15 @@ class Journal:
 
     def end_of(self, task_id: TaskId) -> TaskState | None:
         """Return how a task ended, if a kernel has shown that."""
+        ended = self._end(task_id)
+        return None if ended is None else ended.state
+
+    def ended_at(self, task_id: TaskId) -> float:
+        """Return when a task ended, in Unix seconds; 0 if that is not known."""
+        ended = self._end(task_id)
+        return 0.0 if ended is None else ended.at
+
+    def _end(self, task_id: TaskId) -> Ended | None:
         with self._lock:
             self._read()
             return self._ended.get(task_id)
@@ -180,17 +191,18 @@ class Journal:
                 match _decoder.decode(data):
                     case Submission() as submission:
                         self._sent[submission.task_id] = submission
-                    case Ended(task_id=task_id, state=state):
-                        self._ended[task_id] = state
+                    case Ended() as ended:
+                        self._ended[ended.task_id] = ended
 
     def _tidy(self) -> None:
         with _locked(self._path):
             self._read()
             kept = list(self._sent.values())[-MOST_KEPT:]
             self._sent = {one.task_id: one for one in kept}
-            self._ended = {task_id: state for task_id, state in self._ended.items() if task_id in self._sent}
-            ends = [Ended(task_id=task_id, state=state) for task_id, state in self._ended.items()]
-            write_private(self._path, b"".join(msgspec.json.encode(line) + b"\n" for line in [*kept, *ends]))
+            self._ended = {task_id: ended for task_id, ended in self._ended.items() if task_id in self._sent}
+            write_private(
+                self._path, b"".join(msgspec.json.encode(line) + b"\n" for line in [*kept, *self._ended.values()])
+            )
 
 
 class _locked:  # noqa: N801 - used as `with _locked(path) as file`

@@ -52,11 +52,11 @@ class Recall:
             except OSError as error:
                 self._give_up(error)
 
-    def ended(self, task_id: TaskId, state: TaskState) -> None:
-        """The end of a task was shown."""
+    def ended(self, task_id: TaskId, state: TaskState, at: float = 0.0) -> None:
+        """The end of a task was shown, and when it was."""
         if journal := self._opened():
             try:
-                journal.ended(task_id, state)
+                journal.ended(task_id, state, at)
             except OSError as error:
                 self._give_up(error)
 
@@ -69,6 +69,11 @@ class Recall:
         """Return how a task ended, if a kernel has shown that."""
         journal = self._opened()
         return None if journal is None else journal.end_of(task_id)
+
+    def ended_at(self, task_id: TaskId) -> float:
+        """Return when a task ended, in Unix seconds; 0 if that is not known."""
+        journal = self._opened()
+        return 0.0 if journal is None else journal.ended_at(task_id)
 
     def _opened(self) -> Journal | None:
         if self._journal is None and self._notebook and not self._is_broken:

@@ -181,12 +181,14 @@ class Session:
         handle.wait_until_shown()
         return True
 
-    def ended(self, task_id: TaskId, state: TaskState, seconds: float = 0.0, *, is_shown: bool = True) -> None:
-        """A task has ended. `seconds`: how long it ran. `is_shown`: the user has seen its output and its end."""
+    def ended(
+        self, task_id: TaskId, state: TaskState, seconds: float = 0.0, *, is_shown: bool = True, at: float | None = None
+    ) -> None:
+        """A task has ended, now or `at` (Unix seconds). `seconds`: how long it ran. `is_shown`: the user has seen that, and its output."""
         if record := self.tasks.get(task_id):
             record.state, record.seconds = state, seconds
         if is_shown:
-            self.recall.ended(task_id, state)
+            self.recall.ended(task_id, state, time.time() if at is None else at)
 
     def running_twin(self, wanted: Submission) -> Submission | None:
         """Return the submission of the same cell, with the same inputs, whose task still runs.

@@ -16,6 +16,7 @@ from funcx_core.protocol.client import Limits
 from funcx_core.protocol.handoff import CancelRequested, Logged, More, Submitted
 from funcx_core.protocol.task import EventKind, TaskError, TaskEvent, TaskResult, TaskState, TaskTimes, event_seq
 from funcx_core.service.auth.scopes import Scope
+from funcx_core.service.config import RetentionConfig
 from funcx_core.service.routes import ROUTES
 from tests.support.stored import ALICE
 from tests.support.webservice import TestedService, a_service
@@ -46,7 +47,8 @@ async def test_version_and_health_need_no_token(service: TestedService) -> None:
 
 
 async def test_limits(service: TestedService) -> None:
-    assert (await service.get("limits"))["max_payload"] == Limits().max_payload
+    told = await service.get("limits")
+    assert (told["max_payload"], told["result_days"]) == (Limits().max_payload, RetentionConfig().results)
 
 
 # --- errors ----------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from funcx_core import __version__
-from funcx_core.protocol.client import Limits
+from funcx_core.protocol.client import ServiceLimits
 from funcx_core.service.auth.scopes import Scope
 from funcx_core.service.handlers.base import ApiHandler
 from funcx_core.service.route import PUBLIC, operation
@@ -44,7 +44,9 @@ class Health(ApiHandler):
 class LimitsHandler(ApiHandler):
     """GET limits."""
 
-    @operation(Scope.READ, reply=Limits)
+    @operation(Scope.READ, reply=ServiceLimits)
     async def get(self) -> None:
-        """Reply with what clients may send."""
-        self.reply(self.context.operations.limits)
+        """Reply with what clients may send, and how long results are kept."""
+        operations = self.context.operations
+        limits = msgspec.structs.asdict(operations.limits)
+        self.reply(ServiceLimits(**limits, result_days=operations.result_days))

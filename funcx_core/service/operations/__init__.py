@@ -22,7 +22,7 @@ from funcx_core.service.store.base import Store
 
 
 class Operations:
-    """The operations, by what they are about, on one store and one forwarder."""
+    """The operations, by what they are about, on one store and one forwarder. `result_days`: how long results are kept; 0 for ever."""
 
     def __init__(
         self,
@@ -36,6 +36,7 @@ class Operations:
         dependents: Dependents,
     ) -> None:
         self.limits = limits
+        self.result_days = 0.0
         self.blobs = blobs
         sharing = Sharing(store, memberships)
         self.groups = Groups(store, memberships)

@@ -105,6 +105,7 @@ class FakeConnection:
         self.cancelled: list[TaskId] = []
         self.futures: dict[TaskId, FuncXFuture] = {}
         self.accepts = Limits()
+        self.days = 7.0
         self.reported: list[Environment] = []
         self.group_id = new_group_id()
         self.store = FakeStore()
@@ -117,6 +118,9 @@ class FakeConnection:
 
     def limits(self) -> Limits:
         return self.accepts
+
+    def result_days(self) -> float:
+        return self.days
 
     def endpoints(self, *, patiently: bool = True) -> list[Endpoint]:
         return self.rows
