@@ -8,6 +8,7 @@ from funcx_core.errors import FuncxError, TaskNotFound
 from funcx_jupyter import (
     account_verbs,
     auto_verb,
+    doctor,
     environment_verbs,
     explain,
     kept_verbs,
@@ -86,6 +87,7 @@ VERBS: Final[dict[str, Verb]] = {
         reads_words=True,
     ),
     "auto": Verb(auto_verb.auto, ("[on|off]", "[ENDPOINT]", "[OPTION...]"), reads_words=True),
+    "doctor": Verb(doctor.doctor),
     "pick": Verb(pick),
     "rerun": Verb(task_verbs.rerun, ("TASK", "[-e ENDPOINT]", "[-a]", "[--failed]")),
     "explain": Verb(explain_, ("[TASK]",)),

@@ -10,23 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from funcx_core.errors import ConfigError
+from funcx_core.errors import ConfigError, NotConfigured
 from funcx_core.fabric import compose, leftovers, service_process
 from funcx_core.home import private_dir
-from funcx_core.sdk.settings import CREDENTIALS_FILE
+from funcx_core.sdk.checkup import Finding, examine_service
+from funcx_core.sdk.settings import CREDENTIALS_FILE, load_settings
 
 ENOUGH_DISK: Final = 1024**3
 _EXTRAS: Final = {"service": ("sqlalchemy",), "endpoint": ("parsl", "psutil"), "jupyter": ("IPython", "ipywidgets")}
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """One check. `fix` says what to do; it is empty when all is well."""
-
-    name: str
-    found: str
-    fix: str = ""
 
 
 def examine(home: Path) -> list[Finding]:
@@ -41,7 +32,17 @@ def examine(home: Path) -> list[Finding]:
         _service,
         _endpoint,
     ]
-    return [check(home) for check in checks]
+    return [*(check(home) for check in checks), *(examine_service() if _is_configured() else [])]
+
+
+def _is_configured() -> bool:
+    try:
+        load_settings()
+    except NotConfigured:
+        return False  # That is said once: the service is not running.
+    except ConfigError:
+        return True
+    return True
 
 
 def _python(_home: Path) -> Finding:

@@ -74,6 +74,10 @@ class WebClient:
         """Delete what is at this path and return the answer's JSON. Raises as `request` does."""
         return self.request("DELETE", path)
 
+    def headers(self, *path: str) -> dict[str, str]:
+        """Return the headers of the answer at this path, names in lower case. Tries once; raises ServiceUnavailable."""
+        return self._pool.exchange("GET", "/".join(path), None)[1]
+
     def request(self, method: str, path: tuple[str, ...], *, body: Any = None, query: str = "") -> Any:
         """Return the JSON that the service answers.
 
