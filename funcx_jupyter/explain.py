@@ -13,7 +13,7 @@ from funcx_jupyter.options import CellOptions
 from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.session.outcome import describe_wanted
 from funcx_jupyter.session.prepare import PreparedCell
-from funcx_jupyter.session.run import check_requirements
+from funcx_jupyter.session.run import check_requirements, code_hash
 from funcx_jupyter.session.size_limits import ROOM_FOR_CODE
 from funcx_jupyter.session.state import Session, TaskRecord
 from funcx_jupyter.session.upstream import called, check_place, upstream_of
@@ -34,7 +34,7 @@ def of_cell(session: Session, endpoint: Endpoint, prepared: PreparedCell, option
         ("size", words.size(len(encode(spec)))),
         *_staged(session, captured, cached),
         *_demands(session, endpoint, options),
-        ("time", _last_time(session.last_run(spec.source))),
+        ("time", _time(session, endpoint, spec.source)),
     )
 
 
@@ -122,6 +122,14 @@ def _staged(session: Session, captured: Captured, cached: frozenset[str]) -> lis
     seconds = session.staging.seconds(missing)
     time = "" if seconds is None or not missing else f", about {words.span(seconds)} s"
     return [("staged", f"{words.size(missing)} to send{time}, {words.size(total - missing)} there already")]
+
+
+def _time(session: Session, endpoint: Endpoint, source: str) -> str:
+    last = session.last_run(source)
+    usual = session.recall.expected(session.connection.address, endpoint.endpoint_id, code=code_hash(source))
+    if last is not None or usual is None:
+        return _last_time(last)
+    return f"{words.span(usual)} s before, on {endpoint.name}"
 
 
 def _last_time(last: TaskRecord | None) -> str:

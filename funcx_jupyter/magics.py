@@ -96,6 +96,7 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
             if chosen.explain and isinstance(prepared, MapPlan):
                 return explain.of_map(self.session, endpoint, prepared, chosen)
             if chosen.explain and isinstance(prepared, PreparedCell):
+                self.session.recall.open(shell.place_of(self.shell).notebook)  # Earlier kernels know how long it took.
                 return explain.of_cell(self.session, endpoint, prepared, chosen)
             run = run_of(self.session, endpoint, prepared, chosen)
         except FuncxError as error:

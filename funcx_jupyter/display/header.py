@@ -35,7 +35,7 @@ class Timing(msgspec.Struct, frozen=True):
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """What the line says now."""
+    """What the line says now. `expected`: seconds for which it will run, probably; `left`: of these."""
 
     endpoint: str
     task_id: str
@@ -45,6 +45,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     outputs: str = ""
     demands: str = ""
     timing: Timing | None = None
+    expected: float | None = None
+    left: float | None = None
     note: str = ""
     verbose: bool = False
     endpoint_id: str = ""
@@ -56,7 +58,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         if self.note:
             return self.note
         if not self.state.is_terminal:
-            return f"{words.STATES[self.state]} {words.clock(self.elapsed)}"
+            left = "" if self.left is None else f" · ≈ {words.lasting(self.left)} left"
+            return f"{words.STATES[self.state]} {words.clock(self.elapsed)}{left}"
         glyph = _GLYPHS[self.state]
         word = "" if self.state is TaskState.SUCCESS else f"{words.STATES[self.state]} after "
         if self.timing is None:

@@ -44,6 +44,7 @@ class HeaderLine:
         self._clock = clock
         self._started = clock() - first.elapsed
         self._outage = outage
+        self._running_since: float | None = None
         self._last: tuple[str, int, str] | None = None
 
     @property
@@ -62,7 +63,16 @@ class HeaderLine:
         now = (state.value, int(self.elapsed), note)
         if now != self._last and self.elapsed > _UNREADABLE:
             self._last = now
-            self.change(state=state, elapsed=self.elapsed, note=note)
+            self.change(state=state, elapsed=self.elapsed, note=note, left=self._left(state))
+
+    def _left(self, state: TaskState) -> float | None:
+        """Return the seconds that are left, if it takes as long as it did before; None once it takes longer."""
+        if state is not TaskState.RUNNING or self.header.expected is None:
+            return None
+        if self._running_since is None:
+            self._running_since = self._clock()
+        left = self.header.expected - (self._clock() - self._running_since)
+        return left if left >= 1 else None
 
     def stopping(self) -> None:
         """The user wants the task to stop."""

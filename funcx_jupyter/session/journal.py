@@ -47,6 +47,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
         title: its first telling line.
         cell_id: what the front end calls the cell; empty where it does not say.
         run_id: which execution of a cell it was. A loop may send one cell many times in one execution.
+        code: hash of the cell's source alone.
         content: hash of what was sent: code, endpoint, inputs and wanted outputs.
         outputs: variables that were wanted back.
         refs: variables that were to stay on the endpoint.
@@ -66,6 +67,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     cell_id: str = ""
     run_id: str = ""
     content: str = ""
+    code: str = ""
     outputs: list[str] = []
     refs: list[str] = []
     name: str = ""
@@ -87,11 +89,17 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
-    """A kernel saw the end of a task, and showed it. `at`: when it ended, in Unix seconds; 0 if that is not known."""
+    """A kernel saw the end of a task, and showed it.
+
+    Attributes:
+        at: when it ended, in Unix seconds; 0 if that is not known.
+        seconds: how long it ran; 0 if that is not known.
+    """
 
     task_id: TaskId
     state: TaskState
     at: float = 0.0
+    seconds: float = 0.0
 
 
 Line = Submission | Ended
@@ -133,11 +141,11 @@ class Journal:
         """
         self._append(submission)
 
-    def ended(self, task_id: TaskId, state: TaskState, at: float = 0.0) -> None:
-        """Write that the end of a task was shown, and when it was. Raises as `sent` does."""
+    def ended(self, task_id: TaskId, state: TaskState, at: float = 0.0, seconds: float = 0.0) -> None:
+        """Write that the end of a task was shown, when it was, and how long the task ran. Raises as `sent` does."""
         known = self._ended.get(task_id)
         if known is None or known.state is not state:
-            self._append(Ended(task_id=task_id, state=state, at=at))
+            self._append(Ended(task_id=task_id, state=state, at=at, seconds=round(seconds, 2)))
 
     def submissions(self) -> list[Submission]:
         """Return what was sent from this notebook by this and earlier kernels, oldest first."""
@@ -159,6 +167,11 @@ class Journal:
         with self._lock:
             self._read()
             return self._ended.get(task_id)
+
+    def ran(self, task_id: TaskId) -> float:
+        """Return for how many seconds a task ran that has succeeded; 0 if that is not known."""
+        ended = self._end(task_id)
+        return ended.seconds if ended is not None and ended.state is TaskState.SUCCESS else 0.0
 
     def _append(self, line: Line) -> None:
         data = msgspec.json.encode(line) + b"\n"

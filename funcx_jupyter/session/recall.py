@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 import warnings
+from typing import Final
 
 import msgspec
 
@@ -10,6 +12,9 @@ from funcx_core.errors import ConfigError
 from funcx_core.ids import TaskId
 from funcx_core.protocol.task import TaskState
 from funcx_jupyter.session.journal import Journal, Submission
+
+_RUNS: Final = 5
+"""So many of the last runs of a cell say how long the next one will take."""
 
 
 class CellPlace(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,11 +57,11 @@ class Recall:
             except OSError as error:
                 self._give_up(error)
 
-    def ended(self, task_id: TaskId, state: TaskState, at: float = 0.0) -> None:
-        """The end of a task was shown, and when it was."""
+    def ended(self, task_id: TaskId, state: TaskState, at: float = 0.0, seconds: float = 0.0) -> None:
+        """The end of a task was shown: when it was, and how long the task ran."""
         if journal := self._opened():
             try:
-                journal.ended(task_id, state, at)
+                journal.ended(task_id, state, at, seconds)
             except OSError as error:
                 self._give_up(error)
 
@@ -74,6 +79,24 @@ class Recall:
         """Return when a task ended, in Unix seconds; 0 if that is not known."""
         journal = self._opened()
         return 0.0 if journal is None else journal.ended_at(task_id)
+
+    def expected(self, service: str, endpoint_id: str, *, code: str, cell_id: str = "") -> float | None:
+        """Return for how many seconds a cell will run, as far as its last runs tell: the median of them; None if they do not.
+
+        The last runs are those of the same code at the same endpoint, else those of the same cell.
+        """
+        journal = self._opened()
+        if journal is None:
+            return None
+        runs = [
+            (one, seconds)
+            for one in reversed(self.submissions(service))
+            if one.endpoint_id == endpoint_id and (seconds := journal.ran(one.task_id))
+        ]
+        same_code = [seconds for one, seconds in runs if one.code and one.code == code]
+        same_cell = [seconds for one, seconds in runs if one.cell_id and one.cell_id == cell_id]
+        known = (same_code or same_cell)[:_RUNS]
+        return statistics.median(known) if known else None
 
     def _opened(self) -> Journal | None:
         if self._journal is None and self._notebook and not self._is_broken:

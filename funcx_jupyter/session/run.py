@@ -139,6 +139,7 @@ class CellRun:
             title=words.title(spec.source)[:_TITLE],
             cell_id=place.cell_id,
             run_id=place.run_id,
+            code=code_hash(spec.source),
             content=content_hash(spec, self._endpoint.endpoint_id),
             outputs=spec.outputs,
             refs=spec.keep,
@@ -218,6 +219,9 @@ class CellRun:
             inputs=describe_inputs(self._prepared.captured, cached, verbose=self._options.verbose),
             outputs=describe_wanted(submission.outputs, submission.refs, submission.endpoint),
             demands=demands(self._options),
+            expected=self._session.recall.expected(
+                submission.service, submission.endpoint_id, code=submission.code, cell_id=submission.cell_id
+            ),
             verbose=self._options.verbose,
         )
 
@@ -271,6 +275,11 @@ def demands(options: CellOptions) -> str:
     """Return in words what a cell asks of the Python that runs it."""
     asked = [f"container {words.short_id(options.container)}"] if options.container else []
     return " · ".join([*asked, *(f"requires {requirement}" for requirement in options.requires)])
+
+
+def code_hash(source: str) -> str:
+    """Return a hash by which the same code is known again."""
+    return hashlib.sha256(source.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def content_hash(spec: CellSpec, endpoint_id: str) -> str:

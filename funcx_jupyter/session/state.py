@@ -188,7 +188,7 @@ class Session:
         if record := self.tasks.get(task_id):
             record.state, record.seconds = state, seconds
         if is_shown:
-            self.recall.ended(task_id, state, time.time() if at is None else at)
+            self.recall.ended(task_id, state, time.time() if at is None else at, seconds)
 
     def running_twin(self, wanted: Submission) -> Submission | None:
         """Return the submission of the same cell, with the same inputs, whose task still runs.

@@ -186,3 +186,23 @@ def test_updates_clears_and_cuts(capsys):
 )
 def test_a_cell_is_known_by_its_first_line_that_says_something(source: str, shown: str) -> None:
     assert words.title(source) == shown
+
+
+def test_a_header_tells_what_is_left_while_that_is_known():
+    now, shown = [0.0], []
+    first = Header(endpoint="e", task_id=TASK, expected=40.0)
+    line = HeaderLine(first, lambda header: shown.append(header.status()), clock=lambda: now[0])
+    for moment, state in [
+        (1.0, TaskState.WAITING_FOR_LAUNCH),
+        (3.0, TaskState.RUNNING),
+        (13.0, TaskState.RUNNING),
+        (60.0, TaskState.RUNNING),
+    ]:
+        now[0] = moment
+        line.running(state)
+    assert shown == [
+        "waiting for a worker 00:01",
+        "running 00:03 · ≈ 40 s left",
+        "running 00:13 · ≈ 30 s left",
+        "running 01:00",
+    ]

@@ -125,3 +125,26 @@ def test_the_hash_of_a_cell_is_the_same_after_a_restart_and_differs_for_other_in
     for other in ({"values": b"other"}, {"source": "f(y)"}, {"outputs": ["z"]}):
         assert content_hash(msgspec.structs.replace(spec, **other), "e") != content_hash(spec, "e")
     assert content_hash(spec, "elsewhere") != content_hash(spec, "e")
+
+
+def test_the_last_runs_of_a_cell_say_how_long_it_takes(tmp_path, monkeypatch):
+    monkeypatch.setenv("FUNCX_HOME", str(tmp_path / "home"))
+    recall = Recall()
+    recall.open("book.ipynb")
+    assert recall.expected(SERVICE, "e", code="a") is None
+    for number, (code, seconds, state) in enumerate(
+        [
+            ("a", 10, TaskState.SUCCESS),
+            ("a", 30, TaskState.SUCCESS),
+            ("a", 99, TaskState.FAILED),
+            ("b", 5, TaskState.SUCCESS),
+        ]
+    ):
+        recall.sent(a_submission(number, code=code, cell_id="c"))
+        recall.ended(TaskId(f"t{number}"), state, seconds=seconds)
+    again = Recall()  # of another kernel
+    again.open("book.ipynb")
+    assert again.expected(SERVICE, "e", code="a", cell_id="c") == 20
+    assert again.expected(SERVICE, "e", code="changed", cell_id="c") == 10
+    assert again.expected(SERVICE, "e", code="changed") is None
+    assert again.expected(SERVICE, "elsewhere", code="a", cell_id="c") is None
