@@ -39,6 +39,8 @@ from funcx_jupyter.settings.files import IN_NOTEBOOK
 from funcx_jupyter.settings.keys import SETTINGS
 from funcx_jupyter.settings.layers import ENDPOINT
 from funcx_jupyter.settings.traits import traits
+from funcx_jupyter.trials.both import RunBoth
+from funcx_jupyter.trials.here import RunHere
 
 _WithSettings: Any = type(Magics)("_WithSettings", (Magics,), dict(traits()))
 
@@ -91,6 +93,9 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
         return structs.replace(chosen, endpoint=chosen.endpoint or given.get(ENDPOINT))
 
     def _run(self, chosen: options.CellOptions, prepared: PreparedCell | MapPlan) -> Any:
+        if chosen.local and isinstance(prepared, PreparedCell) and not chosen.explain:
+            here = RunHere(prepared, chosen, shell.look_of(self.shell))
+            return self._shown(here.run(self.shell.user_ns, running_screen(self.shell, quiet=chosen.quiet)))
         try:
             endpoint = self._endpoint(chosen)
             if chosen.explain and isinstance(prepared, MapPlan):
@@ -98,7 +103,10 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
             if chosen.explain and isinstance(prepared, PreparedCell):
                 self.session.recall.open(shell.place_of(self.shell).notebook)  # Earlier kernels know how long it took.
                 return explain.of_cell(self.session, endpoint, prepared, chosen)
-            run = run_of(self.session, endpoint, prepared, chosen)
+            if chosen.compare and isinstance(prepared, PreparedCell):
+                run: Any = RunBoth(self.session, endpoint, prepared, chosen, shell.look_of(self.shell), shell.swallowed)
+            else:
+                run = run_of(self.session, endpoint, prepared, chosen)
         except FuncxError as error:
             raise self.session.presented(error) from None
         if chosen.is_async:

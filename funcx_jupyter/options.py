@@ -17,6 +17,7 @@ from funcx_core.protocol.resources import Resources
 from funcx_jupyter import option_values
 from funcx_jupyter.cellmaps.clause import MapClause
 from funcx_jupyter.errors import MagicArgumentError
+from funcx_jupyter.option_rules import fitting
 from funcx_jupyter.session.environment import OFF, STRICT, WARN
 
 AUTO: Final = "auto"
@@ -56,6 +57,8 @@ class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
         is_async: return at once, with a task to wait for.
         name: what the task is called; an asynchronous cell assigns it.
         after: names or ids of tasks that must succeed before the cell starts.
+        local: run in this kernel, as an endpoint would.
+        compare: run in this kernel, too, and compare.
         map: run once for each element of something, with a variable bound to it.
         chunk: elements that travel as one; None to measure.
         stage: seconds that sending large inputs may take.
@@ -87,6 +90,8 @@ class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
     is_async: bool = False
     name: str = ""
     after: tuple[str, ...] = ()
+    local: bool = False
+    compare: bool = False
     map: MapClause | None = None
     chunk: int | None = None
     stage: float = STAGE
@@ -156,6 +161,11 @@ def _parser() -> _Parser:
         default=(),
         help="start when these tasks have succeeded: names or ids, of cells sent with -a",
     )
+    trial = parser.add_mutually_exclusive_group()
+    trial.add_argument(
+        "--local", action="store_true", help="run here, with copies of the variables, as it would run there"
+    )
+    trial.add_argument("--compare", action="store_true", help="run here and there, and show what differs")
     add(
         "--map",
         metavar="v=iterable",
@@ -346,29 +356,12 @@ def _options(found: Any) -> CellOptions:
         is_async=found.is_async,
         name=found.name or "",
         after=found.after,
+        local=found.local,
+        compare=found.compare,
         map=found.map,
         chunk=found.chunk,
         stage=math.inf if found.yes else found.stage,
     )
-
-
-def fitting(options: CellOptions) -> CellOptions:
-    """Return the options, which go together.
-
-    Raises:
-        MagicArgumentError: naming two that do not.
-    """
-    if options.chunk is not None and options.map is None:
-        raise MagicArgumentError("Argument --chunk: it goes with --map only. See `%%funcx?`.")
-    if options.map is not None and options.refs:
-        raise MagicArgumentError(
-            "Argument --ref: what elements of --map make comes back with -o, as lists. See `%%funcx?`."
-        )
-    if options.map is not None and options.after:
-        raise MagicArgumentError(
-            "Argument --after: elements of --map wait for no other tasks. `%funcx wait` first, then run the cell. See `%%funcx?`."
-        )
-    return options
 
 
 def _checked_refs(refs: tuple[str, ...], outputs: tuple[str, ...]) -> tuple[str, ...]:

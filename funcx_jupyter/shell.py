@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from IPython.core.displayhook import DisplayHook
+from IPython.utils.capture import capture_output
 
 from funcx_core.cells.sources import FUTURE
 from funcx_core.cells.spec import Bundle, FigureStyle
@@ -146,6 +148,21 @@ def _changed_rc() -> dict[str, Any]:
 
 def _plain(settings: Any) -> dict[str, Any]:
     return {k: v for k, v in dict(settings).items() if isinstance(v, str | int | float | bool)}
+
+
+def look_of(shell: Any) -> Callable[[Any], Bundle | None]:
+    """Return what makes of a value what it looks like in this shell."""
+
+    def look(value: Any) -> Bundle | None:
+        data, metadata = shell.display_formatter.format(value)
+        return Bundle(data, metadata) if data else None
+
+    return look
+
+
+def swallowed() -> Any:
+    """Return a context in which nothing is printed or shown; it gives what would have been."""
+    return capture_output()
 
 
 class ValueDisplay:

@@ -8,6 +8,7 @@ import inspect
 import sys
 import types
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Final, NamedTuple
@@ -114,7 +115,16 @@ def compile_cell(spec: CellSpec) -> CellCode:
 
 def _run(code: types.CodeType, namespace: dict[str, Any]) -> Any:
     result = eval(code, namespace)  # noqa: S307 - running the user's code is what this is for
-    return asyncio.run(result) if code.co_flags & inspect.CO_COROUTINE else result
+    return _finished(result) if code.co_flags & inspect.CO_COROUTINE else result
+
+
+def _finished(coroutine: Any) -> Any:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    with ThreadPoolExecutor(1) as other:  # A kernel's own loop runs already, and is not ours to stop.
+        return other.submit(asyncio.run, coroutine).result()
 
 
 def pickle_last_value(value: Any, arrivals: Arrivals, room: int) -> tuple[bytes | None, str]:

@@ -55,14 +55,14 @@ class CellRun:
     def run(self, namespace: dict[str, Any], place: CellPlace, screen: LineScreen) -> Finished:
         """Return what the cell gave back, and raise, as `Following.run` does."""
         stage = StagingLine(lambda header, first: screen.header(header, first=first, last=False))
-        return Following(self._session, self._begin(place, screen, Mailbox(), stage), screen).run(namespace)
+        return Following(self._session, self.begin(place, screen, Mailbox(), stage), screen).run(namespace)
 
     def start(self, namespace: dict[str, Any], place: CellPlace, screen: BackgroundScreen) -> CellTask:
         """Return a handle on the cell's task at once; what it prints and shows appears as it comes."""
         if (known := self._known_handle(place, screen)) is not None:
             return known
         stage = StagingLine(lambda header, first: _put_up(screen, header, first=first))
-        watched = self._begin(place, screen, Mailbox(self._session.background.news), stage)
+        watched = self.begin(place, screen, Mailbox(self._session.background.news), stage)
         return show_in_background(self._session, watched, screen, namespace, self._options.name)
 
     def _known_handle(self, place: CellPlace, screen: BackgroundScreen) -> CellTask | None:
@@ -77,7 +77,8 @@ class CellRun:
             handle.show_again()
         return handle
 
-    def _begin(self, place: CellPlace, screen: Screen, mailbox: Mailbox, stage: StagingLine) -> Watched:
+    def begin(self, place: CellPlace, screen: Screen, mailbox: Mailbox, stage: StagingLine) -> Watched:
+        """Send the cell, and return its task, which nothing shows yet but its staging."""
         self._session.recall.open(place.notebook)
         check_place(self._prepared.captured.remote, self._endpoint)
         if self._options.container is None:  # What is in the container is not known here.

@@ -26,6 +26,18 @@ def check_place(uses: Sequence[RemoteUse], endpoint: Endpoint) -> None:
             )
 
 
+def check_there_none(uses: Sequence[RemoteUse]) -> None:
+    """Refuse values that are on an endpoint, for cells that run here.
+
+    Raises:
+        RemoteValueElsewhere: says what to type.
+    """
+    for use in uses:
+        raise RemoteValueElsewhere(
+            f"`{use.called}` is on {use.endpoint}, and this cell runs here. Type `{use.bring}` first."
+        )
+
+
 def check_there(uses: Sequence[RemoteUse]) -> None:
     """Refuse values whose tasks have not ended, for cells that cannot wait for them.
 

@@ -147,3 +147,14 @@ def test_without_waiting_and_after_a_restart(notebook):
     cell = notebook.run("%funcx attach pilot")
     assert "[n=0] hello 0" in shown(cell)
     assert notebook.run("q").result["text/plain"] == "[0, 1, 4, 9]"
+
+
+def test_all_that_elements_assign_and_large_variables(notebook):
+    notebook.run("import numpy as np\nlarge = np.arange(100_000)")
+    cell = notebook.run(
+        "%%funcx --map n=range(3) -o *\nif n != 1: odd = n\nfile = open('/dev/null')\ntotal = int(large.sum()) + n\nlarge[0] = 1"
+    )
+    assert "error" not in cell.kinds, cell.outputs
+    assert notebook.run("odd, file, total").result["text/plain"] == (
+        "([0, None, 2], [None, None, None], [4999950000, 4999950001, 4999950002])"
+    )

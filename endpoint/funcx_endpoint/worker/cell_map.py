@@ -7,23 +7,24 @@ workers. What an element prints and shows is gathered and goes home with its out
 from __future__ import annotations
 
 import platform
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+import sys
 from typing import Any, Final
 
 from funcx_core.cells.elements import ElementOutcome, Piece, load_element
+from funcx_core.cells.limit import limited
+from funcx_core.cells.pickling import CellPickler
 from funcx_core.cells.rebuild import Arrivals, forget_those_gone, goes_home_by_name
 from funcx_core.cells.running import as_main, bring_in, compile_cell, new_main, pickle_last_value
 from funcx_core.cells.spec import spec_decoder
 from funcx_core.ids import TaskId
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.task import EventKind
+from funcx_endpoint.worker import circumstances
 from funcx_endpoint.worker.capture import bars, diverted, running_task
 from funcx_endpoint.worker.cell import arrivals_of, check_requirements, shell_of_cells
 from funcx_endpoint.worker.cell_logging import own_logging
 from funcx_endpoint.worker.cell_outputs import pickle_outputs
+from funcx_endpoint.worker.questions import nobody_answers
 
 MOST_TEXT: Final = 8 * 1024
 MOST_SHOWN: Final = 256 * 1024
@@ -125,15 +126,17 @@ class ElementRunner:
         spec, module = self._spec, new_main(self._spec.filename)
         if (own_bars := bars()) is not None:
             own_bars.choose(spec.progress)
+        module.__dict__.update(exit=sys.exit, quit=sys.exit)
         arrivals = arrivals_of(module)
         shell = shell_of_cells()
-        with as_main(module), shell.running(module, spec.figures), own_logging():
+        with as_main(module), nobody_answers(), shell.running(module, spec.figures), own_logging():
             bring_in(spec, arrivals)
             module.__dict__[self._variable] = load_element(packed, arrivals)
             try:
-                with _limited(self._seconds):
+                with limited(self._seconds):
                     value = self._code.run(module.__dict__)
             except Exception as error:
+                circumstances.note(error)
                 if (home_name := arrivals.home_name(type(error))) is not None:
                     goes_home_by_name(type(error), home_name)
                 raise
@@ -143,6 +146,11 @@ class ElementRunner:
 
     def _outcome(self, arrivals: Arrivals, value: Any, gathered: Gathered) -> ElementOutcome:
         spec = self._spec
+        for name in spec.outputs if spec.as_there_are else ():
+            if not _can_go_home(name, arrivals):
+                arrivals.namespace[name] = (
+                    None  # All elements have the same names: the lists are as long as there are elements.
+                )
         sizes, values = pickle_outputs(spec, arrivals)
         room = min(spec.value_limit, spec.result_limit - len(values))
         pickled, why_not = (None, "") if value is None or spec.silent else pickle_last_value(value, arrivals, room)
@@ -158,30 +166,11 @@ class ElementRunner:
         )
 
 
-class _TimeIsUp(BaseException):
-    """Raised in the cell. It is no `Exception`, so that `except Exception` in a loop does not swallow it."""
-
-
-@contextmanager
-def _limited(seconds: float | None) -> Iterator[None]:
-    """Within this, no more than so many seconds pass.
-
-    Raises:
-        TimeoutError: they did.
-    """
-    if seconds is None:
-        yield
-        return
-    before = signal.signal(signal.SIGALRM, _time_is_up)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+def _can_go_home(name: str, arrivals: Arrivals) -> bool:
+    if name not in arrivals.namespace:
+        return False
     try:
-        yield
-    except _TimeIsUp:
-        raise TimeoutError(f"Stopped after {seconds:g} s (-t {seconds:g}).") from None
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def _time_is_up(_number: int, _frame: FrameType | None) -> None:
-    raise _TimeIsUp
+        CellPickler(arrivals).add(arrivals.namespace[name])
+    except Exception:  # noqa: BLE001 - any class may refuse to be pickled
+        return False
+    return True

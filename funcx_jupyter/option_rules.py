@@ -1,0 +1,40 @@
+"""Which options of `%%funcx` do not go together. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from funcx_jupyter.errors import MagicArgumentError
+
+if TYPE_CHECKING:
+    from funcx_jupyter.options import CellOptions
+
+
+def fitting(options: CellOptions) -> CellOptions:
+    """Return the options, which go together.
+
+    Raises:
+        MagicArgumentError: naming two that do not.
+    """
+    if (reason := _of_map(options) or _of_trial(options)) is not None:
+        raise MagicArgumentError(f"Argument {reason} See `%%funcx?`.")
+    return options
+
+
+def _of_map(options: CellOptions) -> str | None:
+    if options.map is None:
+        return None if options.chunk is None else "--chunk: it goes with --map only."
+    if options.refs:
+        return "--ref: what elements of --map make comes back with -o, as lists."
+    if options.after:
+        return "--after: elements of --map wait for no other tasks. `%funcx wait` first, then run the cell."
+    return None
+
+
+def _of_trial(options: CellOptions) -> str | None:
+    trial = "--local" if options.local else "--compare" if options.compare else ""
+    if not trial:
+        return None
+    others = {"-a": options.is_async, "--map": options.map, "--ref": options.refs, "--after": options.after}
+    other = next((name for name, given in others.items() if given), None)
+    return None if other is None else f"{trial}: it goes without {other}."
