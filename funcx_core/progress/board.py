@@ -191,9 +191,9 @@ class Board:
                     self._is_due.set()
 
     def _tell_now(self) -> None:
-        self._is_changed = False
         self._told = self._clock()
         self._tell(self._now())
+        self._is_changed = False  # Not before: an interrupt may have come in between.
 
     def _now(self) -> Progress:
         bars = list(self._bars.values())

@@ -104,6 +104,19 @@ def test_capture_has_the_end(notebook):
     assert shown.endswith("'')")
 
 
+def test_bars_beside_forked_processes(notebook):
+    cell = notebook.run(
+        "%%funcx\nimport multiprocessing as mp, time\nfrom concurrent.futures import ProcessPoolExecutor\n"
+        "from tqdm import tqdm\nbar = tqdm(total=40, mininterval=0)\ndef work(n):\n    bar.update()\n"
+        "    for _ in tqdm(range(3), desc='child'): pass\n    return n\n"
+        "with ProcessPoolExecutor(2, mp_context=mp.get_context('fork')) as pool:\n"
+        "    for n in pool.map(work, range(40)): bar.update()\nbar.close()"
+    )
+    (shown,) = bars(cell)
+    assert shown.startswith("100%|██████████| 40/40 [")
+    assert "child: 100%|" in cell.text("stderr")
+
+
 def test_ones_own_bar_in_the_kernel_and_there(notebook):
     source = "for a in progress(range(3), desc='own'):\n    time.sleep(0.05)"
     notebook.run("from funcx_jupyter import progress\nimport time")
@@ -225,6 +238,24 @@ def test_text_arrives_soon_after_it_was_flushed(notebook):
     delays = eval(cell.result["text/plain"])
     assert len(delays) == 6
     assert delays[3] < 0.25, delays
+
+
+def test_a_log_is_followed_to_its_end_or_until_an_interrupt(notebook, tmp_path):
+    go_on = tmp_path / "go-on"
+    source = (
+        "import time, pathlib\nfor n in range(10):\n    print(n, flush=True)\n    time.sleep(0.05)\n"
+        f"while not pathlib.Path({str(go_on)!r}).exists(): time.sleep(0.02)\nprint('over')"
+    )
+    notebook.run(f"%%funcx -a -n noisy\n{source}")
+    pid = int(notebook.run("import os\nos.getpid()").result["text/plain"])
+    threading.Timer(2.0, os.kill, (pid, signal.SIGINT)).start()
+    cell = notebook.run("%funcx logs noisy -f")
+    assert cell.text() == "".join(f"{n}\n" for n in range(10))
+    assert cell.result["text/plain"].startswith("Stopped following. Task ")
+    assert notebook.run("noisy.done()").result["text/plain"] == "False"
+    go_on.touch()
+    assert notebook.run("%funcx logs noisy -f").text().endswith("9\nover\n")
+    assert notebook.run("%funcx wait noisy").result["text/plain"] == "noisy done"
 
 
 OUTAGE = """

@@ -140,6 +140,20 @@ def test_a_range_counts_its_calls_whatever_bars_they_have(board, told, clock):
     assert (told[-1].id, told[-1].n, told[-1].total, len(told[-1].bars)) == ("range", 7, 10, 1)
 
 
+def test_what_an_interrupt_kept_from_being_told_is_told_at_the_end(told, clock):
+    def tell(progress):
+        if not told:
+            told.append(None)
+            raise KeyboardInterrupt
+        told.append(progress)
+
+    board = Board(tell, clock)
+    with pytest.raises(KeyboardInterrupt):
+        board.put(a_bar(n=5))
+    board.finish()
+    assert told[-1].n == 5
+
+
 def test_sources_are_looked_at_when_the_task_ends(board, told):
     bar = a_bar(n=4)
     board.watch(lambda: board.put(bar))
