@@ -29,6 +29,7 @@ def of_cell(session: Session, endpoint: Endpoint, prepared: PreparedCell, option
         f"Would run on {endpoint.name} ({host}, Python {python}).",
         ("in", describe_inputs(captured, cached, verbose=True) or "nothing"),
         ("imports", ", ".join(alias.module for alias in spec.modules) or "none"),
+        *([("modules", ", ".join(map(str, prepared.local)))] if prepared.local else []),
         ("out", describe_wanted(spec.outputs, spec.keep, endpoint.name) or "nothing"),
         *_upstream(session, options, prepared),
         ("size", words.size(len(encode(spec)))),

@@ -103,6 +103,7 @@ class CellPickler(pickle.Pickler):
             # It holds a cache with weak references, and what is registered later is to be found there, too.
             registry = sorted(function.registry.items(), key=lambda item: item[0] is not object)  # type: ignore[attr-defined]
             return rebuild.make_dispatched, (registry, self._name_here(function))
+        self.modules |= imported_names(function.__code__)
         module = self._module_of(function)
         if module is None:
             self._need(global_names(function.__code__), function.__qualname__)
@@ -131,6 +132,7 @@ class CellPickler(pickle.Pickler):
         return rebuild.make_type_parameter, (type(thing).__name__, own, constraints, facts, at_home)
 
     def _module_of(self, function: FunctionType) -> str | None:
+        self.modules.add(function.__module__ or "")
         if function.__globals__ is self._namespace or function.__module__ in NOTEBOOK_MODULES:
             return None
         return function.__module__
@@ -153,6 +155,7 @@ class CellPickler(pickle.Pickler):
         filename, text, line = found
         text = self._texts.setdefault(filename, text) or text  # One object, so that pickle writes it once.
         at_once, later = _class_names(text, line)
+        self.modules |= _class_imports(text, line)
         self._need(later, cls.__qualname__)
         needs = {name: self._namespace[name] for name in at_once if name in self._namespace and name != cls.__name__}
         made = (filename, text, line, needs, self._name_here(cls))
@@ -208,6 +211,21 @@ def global_names(code: CodeType) -> set[str]:
     for nested in _nested(code):
         names |= global_names(nested)
     return names - {"__name__", "__module__", "__qualname__", "__doc__", "__annotations__"}
+
+
+def imported_names(code: CodeType) -> set[str]:
+    """Return the modules that `code` and everything nested in it import."""
+    names = {i.argval for i in dis.get_instructions(code) if i.opname == "IMPORT_NAME" and i.argval}
+    for nested in _nested(code):
+        names |= imported_names(nested)
+    return names
+
+
+def _class_imports(text: str, line: int) -> set[str]:
+    node = class_at(text, line)
+    if node is None:
+        return set()
+    return imported_names(compile(ast.Module([node], []), "<class>", "exec", dont_inherit=True))
 
 
 def _nested(code: CodeType) -> Iterator[CodeType]:

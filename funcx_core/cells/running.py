@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Final, NamedTuple
 
+from funcx_core.cells import modules
 from funcx_core.cells.bounded import Bounded, NoRoom
 from funcx_core.cells.inputs import read_input
 from funcx_core.cells.pickling import CellPickler
@@ -42,12 +43,15 @@ def as_main(module: types.ModuleType) -> Iterator[None]:
 
 
 def bring_in(spec: CellSpec, arrivals: Arrivals) -> None:
-    """Repeat the notebook's imports, and load its variables into the namespace.
+    """Make the modules importable that come with the cell, repeat the notebook's imports, and load its variables into the namespace.
+
+    The modules stay until `modules.remove`: what the cell raises may be of them.
 
     Raises:
         InputLost: an input is not where `inputs_from` says.
     """
     streams = [_at_hand(stream) for stream in spec.streams]  # First: what cannot be had is told before anything runs.
+    modules.install(_content(spec.sources))
     for module in spec.modules:
         arrivals.namespace[module.name] = _imported(module.module)
     for names, pickles, buffers in (_Ready(spec.names, spec.values, []), *streams):

@@ -59,6 +59,15 @@ class Stream(msgspec.Struct, frozen=True, array_like=True):
     buffers: list[Place] = []
 
 
+class ModuleSource(msgspec.Struct, frozen=True, array_like=True):
+    """A module that goes with the cell. `filename`: of its text at home; empty for a package without a file of its own."""
+
+    name: str
+    filename: str
+    text: str
+    is_package: bool
+
+
 class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A cell to run.
 
@@ -69,6 +78,7 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         modules: imports to repeat.
         names: captured variables, in the order of their pickles in `values`.
         values: what `CellPickler` wrote.
+        sources: an encoded list of `ModuleSource`; empty for none.
         streams: further variables, whose bytes are large.
         blobs: what the pieces that are not here are in.
         outputs: variables to send back.
@@ -91,6 +101,7 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     modules: list[ModuleAlias] = []
     names: list[str] = []
     values: bytes = b""
+    sources: Piece = Piece()
     streams: list[Stream] = []
     blobs: list[BlobReference] = []
     outputs: list[str] = []
@@ -180,5 +191,6 @@ class CellOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     packages: dict[str, str] = {}
 
 
+source_decoder: Final[Decoder[list[ModuleSource]]] = Decoder(list[ModuleSource])
 spec_decoder: Final[Decoder[CellSpec]] = Decoder(CellSpec)
 outcome_decoder: Final[Decoder[CellOutcome]] = Decoder(CellOutcome)

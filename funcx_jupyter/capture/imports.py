@@ -40,6 +40,13 @@ def imports_of(tree: ast.Module) -> list[Import]:
     return list(found.values())
 
 
+def modules_of(tree: ast.Module) -> Iterator[str]:
+    """Yield the top-level names of all modules that are imported anywhere in it, whether that runs or not."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.stmt):
+            yield from _modules(node)
+
+
 def _certain(body: list[ast.stmt]) -> Iterator[ast.stmt]:
     """Yield the statements that run unless one before them raises."""
     for node in body:

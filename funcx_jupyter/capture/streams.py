@@ -98,6 +98,10 @@ class Packed:
     uses: dict[str, set[str]] = field(default_factory=dict)
     modules: set[str] = field(default_factory=set)
 
+    def keep(self, content: bytes) -> Piece:
+        """Return the piece that stands for other bytes that go with the cell; long ones are a part."""
+        return Piece(content=content) if len(content) < LEAST else _keep(self, [content])
+
 
 class Packer:
     """Takes variables one by one. `needed`: see `CellPickler`."""

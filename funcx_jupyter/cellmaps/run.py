@@ -31,7 +31,14 @@ from funcx_jupyter.session.outcome import Finished
 from funcx_jupyter.session.patience import Patience
 from funcx_jupyter.session.prepare import check_size, with_pieces_inside
 from funcx_jupyter.session.recall import CellPlace
-from funcx_jupyter.session.run import GRACE, check_environment, check_requirements, content_hash, demands
+from funcx_jupyter.session.run import (
+    GRACE,
+    check_environment,
+    check_requirements,
+    content_hash,
+    demands,
+    tell_of_modules,
+)
 from funcx_jupyter.session.size_limits import ROOM_FOR_CODE
 from funcx_jupyter.session.state import Session, TaskRecord
 from funcx_jupyter.session.upstream import check_place, check_there
@@ -75,6 +82,7 @@ class CellMapRun:
         if self._options.container is None:  # What is in the container is not known here.
             check_environment(session, self._endpoint, self._plan.cell, self._options.env, screen)
             check_requirements(session, self._endpoint, self._options.requires)
+        tell_of_modules(session, self._plan.cell.local, screen)
         submission = self._describe(place)
         running = session.running_twin(submission) if self._options.cache else None
         if running is not None:

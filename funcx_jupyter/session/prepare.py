@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Sequence
 
 import msgspec
 
 from funcx_core.cells.sources import ANNOTATIONS
 from funcx_core.cells.spec import CellSpec, FigureStyle, Piece, Stream
 from funcx_core.protocol.codec import encode
-from funcx_jupyter.capture.imports import Import, imports_of, names_of_missing_modules
+from funcx_jupyter.capture.imports import Import, imports_of, modules_of, names_of_missing_modules
+from funcx_jupyter.capture.local_modules import LocalModule, find_local_modules
 from funcx_jupyter.capture.mutation import watched
 from funcx_jupyter.capture.names import CellNames, NameUse, analyse
 from funcx_jupyter.capture.values import Captured, Notebook, choose_inputs, pack
@@ -52,6 +54,7 @@ class PreparedCell(msgspec.Struct, frozen=True):
     spec: CellSpec
     captured: Captured
     imports: tuple[Import, ...] = ()
+    local: tuple[LocalModule, ...] = ()
 
     @property
     def size(self) -> int:
@@ -82,6 +85,7 @@ def prepare(
     outputs = tuple(name for name in outputs if name not in options.refs)
     refs = choose_outputs(options.refs, names, option="--ref")
     captured = pack(uses, notebook, exclude=options.exclude)
+    local = _local_modules(tree, captured, options.exclude)
     spec = CellSpec(
         source=text.source,
         filename=text.filename,
@@ -90,6 +94,7 @@ def prepare(
         names=captured.packed.names,
         values=captured.packed.pickles,
         streams=captured.packed.streams,
+        sources=captured.packed.keep(_encoded(local)),
         outputs=list(outputs),
         as_there_are=ALL in options.outputs,
         keep=list(refs),
@@ -101,17 +106,28 @@ def prepare(
         figures=figures,
         progress=options.progress,
     )
-    return PreparedCell(spec, captured, tuple(_needs(tree, names, captured)))
+    return PreparedCell(spec, captured, tuple(_needs(tree, names, captured, local)), tuple(local))
 
 
-def _needs(tree: ast.Module, names: CellNames, captured: Captured) -> list[Import]:
+def _local_modules(tree: ast.Module, captured: Captured, exclude: tuple[str, ...]) -> list[LocalModule]:
+    used = [*modules_of(tree), *(alias.module for alias in captured.modules), *sorted(captured.packed.modules)]
+    return find_local_modules(used, exclude)
+
+
+def _encoded(local: Sequence[LocalModule]) -> bytes:
+    return encode([source for module in local for source in module.sources]) if local else b""
+
+
+def _needs(tree: ast.Module, names: CellNames, captured: Captured, local: Sequence[LocalModule]) -> list[Import]:
     """Return the modules that have to be where the cell runs: what it imports, and what the notebook's names are."""
     repeated = [
         Import(top, names.line_of(alias.name) or 0, f"the notebook imports it as `{alias.name}`")
         for alias in captured.modules
         if (top := alias.module.partition(".")[0]) not in sys.stdlib_module_names
     ]
-    return [*imports_of(tree), *repeated]
+    wanted = [*imports_of(tree), *repeated, *(need for module in local for need in module.needs)]
+    sent = {module.name for module in local}
+    return [need for need in wanted if need.module not in sent]
 
 
 def parse(text: CellText) -> ast.Module:
@@ -166,4 +182,4 @@ def with_pieces_inside(spec: CellSpec, captured: Captured) -> CellSpec:
         Stream(stream.names, inside(stream.pickles), [inside(piece) for piece in stream.pieces], stream.buffers)
         for stream in spec.streams
     ]
-    return msgspec.structs.replace(spec, streams=streams)
+    return msgspec.structs.replace(spec, streams=streams, sources=inside(spec.sources))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +15,7 @@ from funcx_core.ids import TaskId, new_task_id
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.task import TaskOptions, TaskState
 from funcx_core.sdk.futures import FuncXFuture
+from funcx_jupyter.capture.local_modules import LocalModule
 from funcx_jupyter.display import words
 from funcx_jupyter.display.header import Header, describe_inputs
 from funcx_jupyter.errors import EnvironmentMismatch
@@ -88,6 +89,7 @@ class CellRun:
         running = self._session.running_twin(submission) if self._options.cache else None
         if running is not None:
             return self._attached(running, screen, mailbox)
+        tell_of_modules(self._session, self._prepared.local, screen)
         spec, cached = self._stage(submission, stage)
         future = self._submit(submission, spec, place, mailbox)
         header, followed = self._header(submission, cached), self._followed(submission)
@@ -281,6 +283,17 @@ def demands(options: CellOptions) -> str:
 def code_hash(source: str) -> str:
     """Return a hash by which the same code is known again."""
     return hashlib.sha256(source.encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+def tell_of_modules(session: Session, local: Iterable[LocalModule], screen: Screen) -> None:
+    """Say once of each module that it goes with the cell, and again when it has changed."""
+    for module in local:
+        before, now = session.modules.get(module.name), module.digest
+        session.modules[module.name] = now
+        if before is None:
+            screen.notice(f"{module} goes with the cell")
+        elif before != now:
+            screen.notice(f"{module} has changed and goes with the cell")
 
 
 def content_hash(spec: CellSpec, endpoint_id: str) -> str:

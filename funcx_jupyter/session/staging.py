@@ -180,7 +180,7 @@ class Staging:
 
 def _too_long(captured: Captured, parts: Iterable[str], error: _TooLong, endpoint: str) -> LargeInputError:
     name = _owner(captured, parts)
-    size = next(value.size for value in captured.values if value.name == name)
+    size = next((value.size for value in captured.values if value.name == name), error.left)
     return LargeInputError(
         f"`{name}` is {words.size(size)}; staging it will take about {words.lasting(error.left / error.rate)} at "
         f"{words.size(round(error.rate))}/s. Use `--ref`-ed data on {endpoint}, or pass --yes."
@@ -188,10 +188,10 @@ def _too_long(captured: Captured, parts: Iterable[str], error: _TooLong, endpoin
 
 
 def _owner(captured: Captured, parts: Iterable[str]) -> str:
-    """Return the largest variable that has bytes in these parts."""
+    """Return the largest variable that has bytes in these parts; if none has, they are the modules that go with the cell."""
     wanted = set(parts)
     having = [value for value in captured.values if wanted & value.parts]
-    return max(having, key=lambda value: value.size).name
+    return max(having, key=lambda value: value.size).name if having else "modules"
 
 
 class _Meter:

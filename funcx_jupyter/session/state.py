@@ -79,6 +79,7 @@ class Session:
         self.environments = Environments(self._ask_environments, time.monotonic)
         self.told: set[str] = set()
         self.staging = Staging()
+        self.modules: dict[str, str] = {}
         self._kept = 0
         self._connect = connect
         self._connection: Connection | None = None

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.xdist_group("fabric-kernel")
 def notebook(fabric, tmp_path_factory):
     with kernel(fabric.environment()) as running:
         folder = tmp_path_factory.mktemp("work")
-        running.run(f"%load_ext funcx_jupyter\n%cd -q {folder}")
+        running.run(f"%load_ext funcx_jupyter\n%cd -q {folder}\nimport numpy as np, pandas as pd")
         running.folder = folder
         yield running
 
@@ -25,7 +25,7 @@ def kept(fabric, notebook) -> list[Path]:
 
 
 def test_what_has_not_changed_is_not_sent_again(notebook, fabric):
-    notebook.run("import numpy as np, pandas as pd\nmodel = np.arange(1_000_000.0)\nn = 3")
+    notebook.run("model = np.arange(1_000_000.0)\nn = 3")
     first = notebook.run("%%funcx\nint(model[n]), model.flags.writeable")
     assert first.result["text/plain"] == "(3, True)"
     assert "model 8.0 MB, n 5 B" in first.header
@@ -53,8 +53,10 @@ def test_an_endpoint_that_loses_what_it_kept_fetches_it_again(notebook, fabric):
 
 
 def test_variables_that_share_a_list_share_it_there(notebook):
-    notebook.run("shared = [0] * 100_000\na, b = {'x': shared}, [shared]\nc = {'frame': pd.DataFrame({'v': model})}")
-    cell = notebook.run("%%funcx\na['x'] is b[0], bool(c['frame'].v.sum() == model.sum()), len(shared)")
+    notebook.run(
+        "shared = [0] * 100_000\na, b = {'x': shared}, [shared]\nc = {'frame': pd.DataFrame({'v': np.arange(100_000)})}"
+    )
+    cell = notebook.run("%%funcx\na['x'] is b[0], bool(c['frame'].v.sum() == 4999950000), len(shared)")
     assert cell.result["text/plain"] == "(True, True, 100000)"
 
 
@@ -81,3 +83,64 @@ def test_staging_that_takes_long_is_asked_for(notebook):
         "Use `--ref`-ed data on local, or pass --yes."
     )
     assert notebook.run("%%funcx local --yes\nint(X.sum())").result["text/plain"] == "0"
+
+
+def test_modules_of_the_working_directory_go_along(notebook):
+    (notebook.folder / "waves.py").write_text(
+        "from tides.tables import low\nclass Storm(Exception): pass\nheight = low + 1\n"
+    )
+    (notebook.folder / "tides").mkdir()
+    (notebook.folder / "tides" / "__init__.py").write_text("")
+    (notebook.folder / "tides" / "tables.py").write_text("low = 4\n")
+    cell = notebook.run("%%funcx\nimport waves\nwaves.height")
+    assert cell.result["text/plain"] == "5"
+    notices = [output.data["text/plain"] for output in cell.outputs if output.output_type == "display_data"]
+    assert "`waves` (./waves.py) goes with the cell" in notices
+    assert "`tides` (./tides/) goes with the cell" in notices
+    assert "goes with" not in str(notebook.run("%%funcx\nfrom waves import height\nheight").outputs)
+
+
+def test_what_is_saved_is_what_runs(notebook):
+    (notebook.folder / "currents.py").write_text("speed = 4\n")
+    assert notebook.run("%%funcx\nimport currents\ncurrents.speed").result["text/plain"] == "4"
+    (notebook.folder / "currents.py").write_text("speed = 10\n")
+    cell = notebook.run("%%funcx\nimport currents\ncurrents.speed")
+    assert cell.result["text/plain"] == "10"
+    assert "`currents` (./currents.py) has changed and goes with the cell" in str(cell.outputs)
+
+
+def test_functions_instances_and_errors_of_such_a_module(notebook):
+    (notebook.folder / "ships.py").write_text(
+        "class Ship:\n    def __init__(self, name): self.name = name\n"
+        "class Sunk(Exception): pass\n"
+        "def sink(ship): raise Sunk(ship.name)\n"
+    )
+    notebook.run("from ships import Ship, Sunk, sink\nship = Ship('Vasa')")
+    cell = notebook.run("%%funcx -o other\nother = Ship('Fram')\nship.name")
+    assert cell.result["text/plain"] == "'Vasa'"
+    assert notebook.run("type(other) is Ship, other.name").result["text/plain"] == "(True, 'Fram')"
+    notebook.run("def try_it():\n    import ships\n    return ships.Ship('Maria').name")
+    assert notebook.run("%%funcx\ntry_it()").result["text/plain"] == "'Maria'"
+    name, text = notebook.run("%%funcx\nsink(ship)").error
+    assert name == "Sunk"
+    assert "ships.py:4, sink()" in text
+
+
+def test_modules_do_not_stay_and_can_be_left_out(notebook):
+    (notebook.folder / "shores.py").write_text("length = 7\n")
+    assert notebook.run("%%funcx\nimport shores\nshores.length").result["text/plain"] == "7"
+    for _ in range(2):  # on either worker
+        cell = notebook.run("%%funcx\nimport sys\n'shores' in sys.modules")
+        assert cell.result["text/plain"] == "False"
+    name, text = notebook.run("%%funcx -x shores\nimport shores").error
+    assert name == "EnvironmentMismatch"
+    assert "`shores` (line 2) is not installed on local" in text
+    said = notebook.run("%%funcx --explain\nimport shores").result["text/plain"]
+    assert "modules: `shores` (./shores.py)" in said
+
+
+def test_what_such_a_module_needs_is_looked_for(notebook):
+    (notebook.folder / "needy.py").write_text("import surely_not_there\n")
+    name, text = notebook.run("%%funcx\nimport needy").error
+    assert name == "EnvironmentMismatch"
+    assert "`surely_not_there` (`needy` imports it) is not installed on local" in text

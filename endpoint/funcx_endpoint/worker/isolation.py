@@ -149,6 +149,8 @@ class Surroundings:
         _signal.alarm(0)
         if _signal.pthread_sigmask(_SIG_BLOCK, ()) != self._mask:
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        if (sent := sys.modules.get("funcx_core.cells.modules")) is not None:
+            sent.remove()  # Of the modules that came with a cell nothing is left.
         if ran >= _FORK_NANOSECONDS or ran < 0:
             self._end_children()
 

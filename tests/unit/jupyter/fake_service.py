@@ -90,7 +90,7 @@ class FakeStore:
             Stream(stream.names, inside(stream.pickles), [inside(piece) for piece in stream.pieces], stream.buffers)
             for stream in spec.streams
         ]
-        return msgspec.structs.replace(spec, streams=streams, blobs=[])
+        return msgspec.structs.replace(spec, streams=streams, sources=inside(spec.sources), blobs=[])
 
 
 class FakeConnection:
