@@ -23,13 +23,13 @@ def button(description: str, tooltip: str, on_click: Callable[[], None]) -> Any:
 def action(description: str, tooltip: str, on_click: Callable[[], None]) -> Any:
     """Return a button for a line of a table: all of them are `ACTION_WIDTH` wide, so that columns stay in line."""
     made = button(description, tooltip, on_click)
-    made.layout.flex = f"0 0 {ACTION_WIDTH}px"
+    made.layout.width = f"{ACTION_WIDTH}px"
     return made
 
 
 def gap(actions: int) -> Any:
     """Return empty room, as wide as this many actions."""
-    return ipywidgets.HTML(layout=ipywidgets.Layout(flex=f"0 0 {actions * (ACTION_WIDTH + _MARGINS) - _MARGINS}px"))
+    return ipywidgets.HTML(layout=ipywidgets.Layout(width=f"{actions * (ACTION_WIDTH + _MARGINS)}px", height="0"))
 
 
 def again(on_click: Callable[[], None]) -> Any:
@@ -52,9 +52,22 @@ def search(placeholder: str, on_change: Callable[[str], None]) -> Any:
     return made
 
 
-def choice(options: list[tuple[str, Any]], tooltip: str, on_change: Callable[[Any], None]) -> Any:
+def choice(label: str, options: list[tuple[str, Any]], tooltip: str, on_change: Callable[[Any], None]) -> Any:
     """Return a drop-down list."""
-    made = ipywidgets.Dropdown(options=options, tooltip=tooltip, layout=ipywidgets.Layout(width="auto"))
+    made = ipywidgets.Dropdown(
+        description=label,
+        options=options,
+        tooltip=tooltip,
+        layout=ipywidgets.Layout(width="auto"),
+        style={"description_width": "initial"},
+    )
+    made.observe(lambda change: on_change(change["new"]), names="value")
+    return made
+
+
+def switch(description: str, tooltip: str, on_change: Callable[[bool], None]) -> Any:
+    """Return a button that stays down until it is pressed again."""
+    made = ipywidgets.ToggleButton(description=description, tooltip=tooltip, layout=ipywidgets.Layout(width="auto"))
     made.observe(lambda change: on_change(change["new"]), names="value")
     return made
 
@@ -76,7 +89,7 @@ def row(*children: Any) -> Any:
 
 def folding(wide: Any, narrow: Any) -> Any:
     """Return two widgets beside each other, the second below the first where there is no room for both."""
-    wide.layout.flex = "1 1 28em"
+    wide.layout.flex = "1 1 26em"
     narrow.layout.flex = "0 0 auto"
     return line(wide, narrow)
 

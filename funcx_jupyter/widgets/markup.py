@@ -8,8 +8,10 @@ from typing import Final
 
 from funcx_core.protocol.task import TaskState
 
-FONT: Final = "font-family: var(--jp-ui-font-family, sans-serif); font-size: var(--jp-ui-font-size1, 13px)"
-MUTED: Final = "color: var(--jp-ui-font-color2, inherit); opacity: 0.85"
+FONT: Final = (
+    "font-family: var(--jp-ui-font-family, sans-serif); font-size: var(--jp-ui-font-size1, 13px); line-height: 1.6"
+)
+MUTED: Final = "color: var(--jp-ui-font-color2, inherit)"
 LINE: Final = "var(--jp-border-color2, rgba(128, 128, 128, 0.4))"
 GOOD: Final = "var(--jp-success-color1, #2e7d32)"
 BAD: Final = "var(--jp-error-color1, #c62828)"
@@ -37,7 +39,7 @@ def text(content: str, *, colour: str = "", bold: bool = False, title: str = "")
 def paragraph(content: str, *, style: str = "", role: str = "") -> str:
     """Return a line of its own. With a `role` such as ``status`` or ``alert`` screen readers say it when it changes."""
     about = f' role="{role}"' if role else ""
-    return f'<div{about} style="{FONT}; {style}">{html.escape(content)}</div>'
+    return f'<div{about} style="{FONT}; overflow-wrap: anywhere; {style}">{html.escape(content)}</div>'
 
 
 def block(*parts: str) -> str:
@@ -48,7 +50,7 @@ def block(*parts: str) -> str:
 def grid(columns: str, cells: Sequence[str], *, heading: bool = False) -> str:
     """Return one line of cells, which are HTML, with the same columns as other lines of this `columns`."""
     weight = "font-weight: 600;" if heading else ""
-    style = f"{FONT}; {weight} display: grid; grid-template-columns: {columns}; column-gap: 1em; line-height: 1.6"
+    style = f"{FONT}; {weight} display: grid; grid-template-columns: {columns}; column-gap: 0.7em; line-height: 1.6"
     inner = "".join(
         f'<div style="overflow: hidden; text-overflow: ellipsis; white-space: nowrap">{cell}</div>' for cell in cells
     )
@@ -73,7 +75,7 @@ def copyable(lines: Sequence[str]) -> str:
 
 def preformatted(content: str) -> str:
     """Return printed text as it was printed."""
-    style = "max-height: 20em; overflow: auto; margin: 0.3em 0; white-space: pre-wrap"
+    style = "max-height: 20em; overflow: auto; margin: 0.3em 0; white-space: pre-wrap; overflow-wrap: anywhere"
     return f'<pre style="{style}">{html.escape(content)}</pre>'
 
 

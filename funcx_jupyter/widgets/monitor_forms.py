@@ -11,7 +11,9 @@ from funcx_jupyter.widgets.plain import columns, shortened
 from funcx_jupyter.widgets.task_rows import TaskRow
 
 HEADING: Final = ("state", "time", "task", "what", "endpoint", "failure")
-GRID: Final = "11em 5em 3.5em minmax(6em, 1.3fr) minmax(4em, 0.6fr) minmax(6em, 1.3fr)"
+GRID: Final = (
+    "minmax(0, 1.3fr) minmax(3em, 0.5fr) minmax(2.6em, 0.4fr) minmax(0, 1.3fr) minmax(0, 0.7fr) minmax(0, 1.3fr)"
+)
 FROZEN_ROWS: Final = 500
 """Rows of a frozen table: more would only make the notebook large; the line above says how many there were."""
 _TEXT_ROWS: Final = 50
@@ -89,7 +91,7 @@ def html_cells(row: TaskRow, now: float) -> list[str]:
         markup.text(duration),
         markup.text(task, title=row.task_id),
         markup.text(title, title=row.title),
-        markup.text(endpoint, title=row.endpoint_id),
+        markup.text(endpoint, title=" · ".join(part for part in (row.endpoint_id, row.place) if part)),
         markup.text(failure, title=failure_line(row.failure, row.message)),
     ]
 

@@ -111,12 +111,11 @@ class MonitorView:
     def _toolbar(self, actions: Actions) -> object:
         states = [("all states", ""), *((name, name) for name in GROUPS)]
         sorts = [(f"by {name}" if name != "newest" else "newest first", name) for name in SORTS]
-        orders = [("▼ usual order", False), ("▲ reversed", True)]
         return controls.line(
             controls.search("Search: task, code, endpoint, failure", lambda text: self._choose(search=text)),
-            controls.choice(states, "Only tasks in this state", lambda name: self._choose(group=name)),
-            controls.choice(sorts, "In which order", lambda name: self._choose(sort=name)),
-            controls.choice(orders, "This order or the other way round", self._reverse),
+            controls.choice("Show", states, "Only tasks in this state", lambda name: self._choose(group=name)),
+            controls.choice("Order", sorts, "In which order", lambda name: self._choose(sort=name)),
+            controls.switch("▲ Reverse", "The other way round", self._reverse),
             controls.button("Refresh", "Ask the service now.", actions.refresh_soon),
             controls.button("Freeze", "Keep this as a plain table, for readers without a kernel.", actions.freeze),
         )

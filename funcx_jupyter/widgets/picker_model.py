@@ -8,6 +8,7 @@ from typing import Final
 from funcx_jupyter.display import words
 from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.widgets.local_endpoints import LocalEndpoint
+from funcx_jupyter.widgets.plain import isolated
 
 MATCHES: Final = "same Python"
 UNKNOWN: Final = "Python unknown"
@@ -111,7 +112,13 @@ class PickerModel:
 
     def label(self, row: Endpoint) -> str:
         """Return a line to choose it by."""
-        parts = [row.name, word(row), self.load(row), self.badge(row), "this machine" if self.is_local(row) else ""]
+        parts = [
+            isolated(row.name),
+            word(row),
+            self.load(row),
+            self.badge(row),
+            "this machine" if self.is_local(row) else "",
+        ]
         return " · ".join(part for part in parts if part)
 
     # --- what may be done --------------------------------------------------------------------------------------

@@ -49,14 +49,25 @@ class PickerView:
         self._again = controls.again(actions.refresh_soon)
         self._about = controls.html()
         self._notice = controls.html()
-        self._list = ipywidgets.Select(options=[], rows=3, layout=ipywidgets.Layout(width="auto"))
+        self._list = ipywidgets.Select(
+            description="Endpoint",
+            options=[],
+            rows=3,
+            layout=ipywidgets.Layout(width="auto"),
+            style={"description_width": "initial"},
+        )
         self._list.observe(self._on_choice, names="value")
+        # JupyterLab keeps the arrow keys for its cells: a list alone cannot be used without a mouse.
+        self._up = controls.button("▲ Up", "Choose the endpoint above.", lambda: self._step(-1))
+        self._down = controls.button("▼ Down", "Choose the endpoint below.", lambda: self._step(1))
         self._use = controls.button("Use in this notebook", USE, actions.use)
         self._start = controls.button("Start", START, actions.start)
         self._stop = controls.button("Stop", STOP, actions.stop)
         self.root = controls.stack(
             controls.line(
                 controls.search("Search: name, host, state", self._search),
+                self._up,
+                self._down,
                 controls.button("Refresh", "Ask the service now.", actions.refresh_soon),
             ),
             self._outage,
@@ -114,6 +125,12 @@ class PickerView:
     def _on_choice(self, change: dict[str, object]) -> None:
         if not self._is_filling and change["new"]:
             self._actions.pick(str(change["new"]))
+
+    def _step(self, by: int) -> None:
+        known = [str(row.endpoint_id) for row in self._model.rows()]
+        if known:
+            at = known.index(self._model.chosen) + by if self._model.chosen in known else 0
+            self._actions.pick(known[max(0, min(len(known) - 1, at))])
 
     def _search(self, text: str) -> None:
         self._model.search = text

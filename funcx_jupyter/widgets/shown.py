@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import uuid
-import weakref
-from contextlib import suppress
 from typing import Any
 
+from funcx_jupyter.widgets.last_words import at_the_end, forget
 from funcx_jupyter.widgets.poller import running_loop
 
 VIEW_TYPE = "application/vnd.jupyter.widget-view+json"
@@ -59,15 +57,19 @@ class Shown:
 
     def freeze(self) -> None:
         """Replace the widget by what it shows now, as HTML that any viewer of the notebook can show. Nothing is asked any more."""
-        self._is_frozen = True
+        self.leave_html()
         self.close()
+
+    def leave_html(self) -> None:
+        """Put HTML in the place of the widget. That comes first: whatever happens next, there is something to read."""
+        self._is_frozen = True
         if self._is_shown:
             self._publish(update=True)
 
     def close(self) -> None:
         """Remove the widget and stop asking. What was known can still be printed."""
         self._stop()
-        _on_screen.discard(self)
+        forget(self)
         view, self.view = self.view, None
         if view is not None:
             view.close()
@@ -91,7 +93,7 @@ class Shown:
         self._publish(update=False)
         self._is_shown = True
         if self.view is not None:
-            freeze_at_the_end(self)
+            at_the_end(self)
 
     def _open(self) -> None:
         if self.view is None and self._has_view():
@@ -123,7 +125,7 @@ class Shown:
         from IPython.display import display, update_display  # noqa: PLC0415 - scripts need no IPython
 
         bundle: dict[str, Any] = {"text/plain": self._as_text(), "text/html": self._as_html()}
-        if self.view is not None:
+        if self.view is not None and not self._is_frozen:
             bundle[VIEW_TYPE] = {"version_major": 2, "version_minor": 0, "model_id": self.view.root.model_id}
         show = update_display if update else display
         show(bundle, raw=True, display_id=self._display_id)
@@ -132,25 +134,6 @@ class Shown:
         """Let a saved notebook have the latest text and HTML."""
         if self._is_shown and not self._is_frozen:
             self._publish(update=True)
-
-
-_on_screen: weakref.WeakSet[Shown] = weakref.WeakSet()
-
-
-def freeze_at_the_end(shown: Shown) -> None:
-    """When the kernel ends, replace the widget by what it shows, so that it stays readable."""
-    if not _on_screen:
-        # After the channel to front ends: so it is called before that one is closed.
-        atexit.unregister(freeze_all)
-        atexit.register(freeze_all)
-    _on_screen.add(shown)
-
-
-def freeze_all() -> None:
-    """Freeze what is on the screen."""
-    for shown in list(_on_screen):
-        with suppress(Exception):  # The kernel ends: there is nobody to tell, and the next one is to be frozen, too.
-            shown.freeze()
 
 
 def has_widgets() -> bool:

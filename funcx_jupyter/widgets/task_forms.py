@@ -61,6 +61,8 @@ def where_time_went(model: TaskModel, now: float) -> str:
     spans = model.row.spans(now)
     if spans is None:
         return ""
+    where = f" ({model.row.place})" if model.row.place else ""
     return (
-        f"queue {words.span(spans.queue)} s · run {words.span(spans.run)} s · transfer {words.span(spans.transfer)} s"
+        f"queue {words.span(spans.queue)} s · run {words.span(spans.run)} s{where}"
+        f" · transfer {words.span(spans.transfer)} s"
     )

@@ -18,6 +18,7 @@ class TaskModel:
         self.seq = 0
         self.outage = ""
         self.endpoints: dict[str, str] = {}
+        self.functions: dict[str, str] = {}
         self._events: list[dict[str, Any]] = []
 
     def follow(self, row: TaskRow) -> None:
@@ -26,10 +27,24 @@ class TaskModel:
         self.seq = 0
         self._events = []
 
-    def learn(self, states: dict[str, dict[str, Any]], events: list[dict[str, Any]], endpoints: dict[str, str]) -> bool:
-        """Take what the service tells; returns whether something changed. What is told of another task is not taken."""
+    def learn(
+        self,
+        states: dict[str, dict[str, Any]],
+        events: list[dict[str, Any]],
+        endpoints: dict[str, str],
+        functions: dict[str, str],
+    ) -> bool:
+        """Take what the service tells; returns whether something changed. What is told of another task is not taken.
+
+        Args:
+            states: by task.
+            events: of its log, in order.
+            endpoints: names by id.
+            functions: names by id.
+        """
         self.outage = ""
         self.endpoints.update(endpoints)
+        self.functions.update(functions)
         if self.row.task_id not in states:
             return False
         new = [event for event in events if event["seq"] > self.seq]
@@ -37,7 +52,11 @@ class TaskModel:
         self.seq = new[-1]["seq"] if new else self.seq
         before = self.row.state
         row = learned(self.row, states[self.row.task_id])
-        self.row = msgspec.structs.replace(row, endpoint=row.endpoint or self.endpoints.get(row.endpoint_id, ""))
+        self.row = msgspec.structs.replace(
+            row,
+            endpoint=row.endpoint or self.endpoints.get(row.endpoint_id, ""),
+            title=row.title or self.functions.get(row.function_id, ""),
+        )
         return bool(new) or self.row.state is not before
 
     def log(self) -> str:

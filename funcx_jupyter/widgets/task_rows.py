@@ -42,6 +42,7 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         title: what it runs: the first telling line of a cell, or the name of a function.
+        place: the node and the worker that ran it, in words; empty where they are not known.
         failure: the name of what went wrong: a class of the user's, or a code of ours.
         message: one line about it.
         misses: how many answers in a row said that there is no such task.
@@ -57,6 +58,7 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
     started: float = 0.0
     ended: float = 0.0
     completed: float = 0.0
+    place: str = ""
     failure: str = ""
     message: str = ""
     misses: int = 0
@@ -109,10 +111,20 @@ def learned(row: TaskRow, told: dict[str, Any]) -> TaskRow:
         started=_seconds(times, "started"),
         ended=_seconds(times, "ended"),
         completed=_seconds(times, "completed"),
+        place=_place(told) or row.place,
         failure=str(error.get("type_name") or error.get("code") or ""),
         misses=0,
         message=" ".join(str(error.get("message", "")).split()),
     )
+
+
+def _place(told: dict[str, Any]) -> str:
+    return f"{host_of(str(told['node']))}, worker {told['worker']}" if "worker" in told else ""
+
+
+def host_of(node: str) -> str:
+    """Return the host's name in that of a node, see `TaskTimes`."""
+    return node.rpartition(":")[0] or node
 
 
 def _missed(row: TaskRow) -> TaskRow:

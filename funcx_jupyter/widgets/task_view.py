@@ -20,7 +20,7 @@ from funcx_jupyter.widgets.shown import Shown
 from funcx_jupyter.widgets.task_model import TaskModel
 from funcx_jupyter.widgets.task_rows import TaskRow
 
-_Answer = tuple[dict[str, Any], list[dict[str, Any]], dict[str, str]]
+_Answer = tuple[dict[str, Any], list[dict[str, Any]], dict[str, str], dict[str, str]]
 
 
 class TaskView(Shown):
@@ -132,7 +132,10 @@ class TaskView(Shown):
         is_known = "reason" not in states[task_id]
         events = self._service.events(task_id, self.model.seq) if is_known else []
         endpoints = self._service.endpoints() if not self.model.row.endpoint and not self.model.endpoints else []
-        return states, events, {str(row.endpoint_id): row.name for row in endpoints}
+        function_id = str(states[task_id].get("function_id") or "")
+        is_named = bool(self.model.row.title) or function_id in self.model.functions
+        functions = {} if is_named or not function_id else {function_id: self._service.function_name(function_id)}
+        return states, events, {str(row.endpoint_id): row.name for row in endpoints}, functions
 
     def _tell(self, answer: _Answer) -> bool:
         changed = self.model.learn(*answer)

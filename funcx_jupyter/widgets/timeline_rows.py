@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from funcx_jupyter.widgets.task_rows import host_of
+
 if TYPE_CHECKING:
     from funcx_jupyter.widgets.timeline_model import Bar, TimelineModel
 
@@ -83,13 +85,11 @@ def _shortened(nodes: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
     hosts: dict[tuple[str, str], int] = {}
     known = list(nodes)
     for endpoint, node in known:
-        host = (endpoint, _host(node))
+        host = (endpoint, host_of(node))
         hosts[host] = hosts.get(host, 0) + 1
-    return {(endpoint, node): _host(node) if hosts[endpoint, _host(node)] == 1 else node for endpoint, node in known}
-
-
-def _host(node: str) -> str:
-    return node.rpartition(":")[0] or node
+    return {
+        (endpoint, node): host_of(node) if hosts[endpoint, host_of(node)] == 1 else node for endpoint, node in known
+    }
 
 
 def _ends(bars: Sequence[Bar], of: Sequence[int], now: float) -> list[float]:

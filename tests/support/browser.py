@@ -91,7 +91,7 @@ class Page:
     async def press(self, key: str) -> None:
         """Press a key, as a user without a mouse does."""
         text = {"Enter": "\r"}.get(key, "")
-        code = {"Tab": 9, "Enter": 13}[key]
+        code = {"Tab": 9, "Enter": 13, "ArrowUp": 38, "ArrowDown": 40}[key]
         for kind in ("keyDown", "keyUp"):
             await self.call(
                 "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, text=text
@@ -108,9 +108,14 @@ class Page:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         await self.call("Emulation.setDeviceMetricsOverride", **size)
 
-    async def picture(self) -> bytes:
-        """Return what is seen, as PNG."""
-        return base64.b64decode((await self.call("Page.captureScreenshot", format="png"))["data"])
+    async def picture(self, selector: str = "") -> bytes:
+        """Return what is seen, or only an element of it, as PNG."""
+        clip = {}
+        if selector:
+            box = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()"
+            found = await self.evaluate(f"(({{x, y, width, height}}) => ({{x, y, width, height}}))({box})")
+            clip = {"clip": {**found, "scale": 1}}
+        return base64.b64decode((await self.call("Page.captureScreenshot", format="png", **clip))["data"])
 
 
 @asynccontextmanager

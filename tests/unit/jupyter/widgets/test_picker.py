@@ -173,6 +173,19 @@ async def test_endpoint_and_options_are_traits_too(picker, service):
         picker.endpoint = MIDWAY
 
 
+async def test_buttons_go_up_and_down_the_list(picker):
+    await opened(picker)
+    above, below = picker.view._up, picker.view._down
+    heard = []
+    for button in (below, below, below, below, above, above, above):
+        button.click()
+        heard.append(picker.endpoint.name)
+    assert heard == ["zlocal", "theta", "midway", "midway", "theta", "zlocal", "zlocal"]
+    picker.view._search("theta")
+    below.click()
+    assert picker.endpoint.name == "theta"
+
+
 async def test_the_lines_to_type_can_be_copied(picker):
     await opened(picker)
     picker.code()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 
-from funcx_jupyter.widgets import shown
+from funcx_jupyter.widgets import last_words
 from funcx_jupyter.widgets.monitor import TaskMonitor
 from tests.unit.jupyter.widgets.rows import FakeService, an_id, told, until
 
@@ -49,13 +52,28 @@ async def test_a_front_end_that_closes_the_widget_ends_the_questions(monitor):
 
 async def test_at_the_kernels_end_what_is_on_the_screen_becomes_html(monitor, monkeypatch):
     published = []
-    monkeypatch.setattr(monitor, "_publish", lambda *, update: published.append((update, monitor.view)))
-    registered = []
-    monkeypatch.setattr(shown.atexit, "register", registered.append)
-    monitor._ipython_display_()
-    assert registered == [shown.freeze_all]
-    shown.freeze_all()
-    assert published == [(False, published[0][1]), (True, None)]
-    assert not monitor.is_polling
-    shown.freeze_all()
-    assert len(published) == 2
+    monkeypatch.setattr(monitor, "_publish", lambda *, update: published.append((update, monitor._is_frozen)))
+    monitor._is_shown = True
+    asked = []
+
+    class Kernel:
+        async def do_shutdown(self, restart):
+            asked.append(restart)
+            return {"status": "ok"}
+
+    class Broken:
+        tries = 0
+
+        def leave_html(self):
+            self.tries += 1
+            raise RuntimeError("dictionary changed size during iteration")
+
+    kernel, broken = Kernel(), Broken()
+    shell = SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=kernel))
+    monkeypatch.setitem(sys.modules, "IPython", shell)
+    last_words.at_the_end(broken)
+    last_words.at_the_end(monitor)
+    assert await kernel.do_shutdown(True) == {"status": "ok"}
+    assert (published, asked, broken.tries) == ([(True, True)], [True], 3)
+    await kernel.do_shutdown(False)
+    assert len(published) == 1
