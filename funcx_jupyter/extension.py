@@ -8,17 +8,31 @@ from funcx_core import __version__
 from funcx_core.errors import FuncxError
 from funcx_jupyter.completion import Completer
 from funcx_jupyter.display.post_mortem import PostMortem
+from funcx_jupyter.errors import NoEndpointError
 from funcx_jupyter.magics import FuncxMagics
-from funcx_jupyter.session.endpoints import Endpoint, choose
+from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.session.state import Session
 
 _ATTRIBUTE = "_funcx_magics"
 
 
 def load(shell: Any) -> None:
-    """Register the magics, once, and greet."""
+    """Register the magics, and greet, once."""
+    problems = load_quietly(shell)
+    magics: FuncxMagics = getattr(shell, _ATTRIBUTE)
+    if not magics.has_greeted:
+        magics.has_greeted = True
+        for line in [greeting(magics.session), *problems]:
+            print(line)  # noqa: T201 - this is what the user sees
+
+
+def load_quietly(shell: Any) -> list[str]:
+    """Register the magics, once, without asking the service anything: for the start of every kernel.
+
+    Returns what is wrong with the saved magics.
+    """
     if hasattr(shell, _ATTRIBUTE):
-        return
+        return []
     magics = FuncxMagics(shell)
     shell.register_magics(magics)
     shell.configurables.append(magics)
@@ -28,8 +42,7 @@ def load(shell: Any) -> None:
     magics.post_mortem = PostMortem(shell)
     magics.post_mortem.install()
     setattr(shell, _ATTRIBUTE, magics)
-    for line in [greeting(magics.session), *_saved_magics(magics)]:
-        print(line)  # noqa: T201 - this is what the user sees
+    return _saved_magics(magics)
 
 
 def unload(shell: Any) -> None:
@@ -60,13 +73,14 @@ def _saved_magics(magics: FuncxMagics) -> list[str]:
 
 def greeting(session: Session) -> str:
     """Return one line: where the service is and what is online, or why it cannot be used and what to do."""
+    name = f"funcX {'.'.join(__version__.split('.')[:2])}"
     try:
         connection = session.connection
         endpoints = connection.endpoints()
     except FuncxError as error:
-        return f"funcX {__version__} · {error}"
+        return f"{name} · {str(error).removesuffix(' Your cell was not submitted.')}"
     address = connection.address.removesuffix("/v2")
-    return f"funcX {__version__} · service {address} · {_online(endpoints)} · default: {_default(endpoints)}"
+    return f"{name} · service {address} · {_online(endpoints)} · default: {_default(session, endpoints)}"
 
 
 def _online(endpoints: list[Endpoint]) -> str:
@@ -75,8 +89,11 @@ def _online(endpoints: list[Endpoint]) -> str:
     return f"{count} ({', '.join(names)})" if names else count
 
 
-def _default(endpoints: list[Endpoint]) -> str:
+def _default(session: Session, endpoints: list[Endpoint]) -> str:
     try:
-        return choose([], endpoints).name
-    except FuncxError:
+        found = session.default_of(endpoints)
+    except NoEndpointError:
         return "none, choose one with `%funcx use`"
+    except FuncxError as error:
+        return f"none. {error}"
+    return found.name if found.is_online else f"{found.name}, which is offline"

@@ -53,6 +53,7 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
         super().__init__(ip)
         self.session = session or Session()
         self.values = shell.ValueDisplay(ip)
+        self.has_greeted = False
         self.own = OwnMagics(ip, self._run_own)
         self.auto = AutoCells(ip, lambda text: running_screen(ip, quiet=False).notice(text))
 

@@ -57,8 +57,9 @@ def line_text(shell: Any, line: str, code: str, *, silent: bool) -> CellText:
     frame = _running_frame(shell)
     history = shell.history_manager.input_hist_raw
     visible = history[-1].rstrip() if history else ""
-    row = 1 if frame is None else frame.f_lineno
     lines = visible.splitlines()
+    blank = next((count for count, text in enumerate(lines) if text.strip()), 0)  # The shell drops those at the top.
+    row = 1 if frame is None else frame.f_lineno + blank
     if row > len(lines) or line.strip() not in lines[row - 1]:
         visible, row = f"%funcx {line}", 1  # The line is elsewhere: in a function of another cell, in a script.
     number = _running_cell_number(shell)

@@ -10,6 +10,7 @@ import msgspec
 
 from funcx_core import __version__, logs
 from funcx_core.fabric.access.cli import login, logout, token
+from funcx_core.fabric.autoload.cli import jupyter
 from funcx_core.fabric.typed_errors import typed_errors
 from funcx_core.home import home
 
@@ -24,7 +25,7 @@ def main() -> None:
     logs.configure(None, console=True, process="funcx")
 
 
-for _command in (token, login, logout):
+for _command in (token, login, logout, jupyter):
     main.add_command(_command)
 
 

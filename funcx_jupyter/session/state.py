@@ -128,6 +128,10 @@ class Session:
         meant = self._meant(name)
         return find([meant], self.endpoints(meant))
 
+    def default_of(self, rows: list[Endpoint]) -> Endpoint:
+        """Return which of these a cell would run on that names none, online or not. Raises as `endpoint` does."""
+        return find([self._meant(None)], rows)
+
     def endpoints(self, name: str | None = None) -> list[Endpoint]:
         """Return the user's endpoints, and that of this id, though it be shared with the user by somebody else. Raises FuncxError."""
         rows = self.connection.endpoints()

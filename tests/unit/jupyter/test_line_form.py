@@ -118,7 +118,7 @@ def test_a_line_in_a_loop_and_in_a_function(run, shell):
 
 
 def test_a_line_that_raises_shows_its_own_line(run):
-    ran = run("n = 0\n\nvalue = %funcx -q 1 / n")
+    ran = run("\nn = 0\nvalue = %funcx -q 1 / n")
     assert isinstance(ran.error, ZeroDivisionError)
     assert "Cell In[1], line 3" in ran.out
     assert "%funcx -q 1 / n" in ran.out
