@@ -16,7 +16,7 @@ import linecache
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -24,8 +24,12 @@ from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, overl
 
 from funcx_core.cells.spec import FigureStyle
 from funcx_jupyter.capture.values import Notebook
+from funcx_jupyter.cellmaps.script import map_run
+from funcx_jupyter.cellmaps.task import CellMapTask
+from funcx_jupyter.option_rules import fitting
 from funcx_jupyter.options import AUTO, CellOptions
 from funcx_jupyter.plain_screen import PlainScreen
+from funcx_jupyter.session.asynchronous import BackgroundScreen
 from funcx_jupyter.session.cell_task import CellTask
 from funcx_jupyter.session.environment import STRICT
 from funcx_jupyter.session.following import LineScreen
@@ -66,6 +70,8 @@ def cell(
     exclude: Iterable[str] = (),
     outputs: Iterable[str] = (),
     refs: Iterable[str] = (),
+    map: Mapping[str, Iterable[Any]] | None = None,  # noqa: A002 - the option is `--map`
+    chunk: int | None = None,
     namespace: dict[str, Any] | None = None,
     timeout: float | None = None,
     retries: int = 0,
@@ -83,8 +89,10 @@ def cell(
         exclude: variables that are not sent, whatever uses them.
         outputs: variables to bring back when it has succeeded.
         refs: variables to leave there, for later code there; here their names become `RemoteRef`.
+        map: run once for each element: ``{"seed": range(200)}`` binds ``seed`` to each. The value and the outputs are lists then.
+        chunk: elements that travel as one; measured if it is None.
         namespace: where variables are looked up and outputs are assigned; the caller's globals if it is None.
-        timeout: seconds after which it is stopped.
+        timeout: seconds after which it is stopped; with `map`, each element.
         retries: how often it may run again if its worker or endpoint dies.
         env: what to do about modules that the endpoint does not have: ``strict``, ``warn`` or ``off``.
         stream: print while it runs, or at its end.
@@ -93,6 +101,7 @@ def cell(
 
     Raises:
         SyntaxError, CaptureError, EnvironmentMismatch: nothing was sent.
+        CellMapFailed: elements of a map failed. It has all of them, and the values of the others.
         BaseException: what the code raised there; nothing is assigned.
     """
     options = CellOptions(
@@ -107,8 +116,13 @@ def cell(
         stream=stream,
         quiet=quiet,
         progress=progress,
+        chunk=chunk,
     )
     variables = sys._getframe(1).f_globals if namespace is None else namespace  # noqa: SLF001 - as `exec` does
+    if map is not None:
+        mapped = map_run(_session(), _chosen.get(), _text(source), options, variables, given=map)
+        return mapped.run(variables, place(), map_screen(quiet=quiet)).value
+    fitting(options)
     return run_of(_text(source), options, variables).run(variables, place(), screen(quiet=quiet)).value
 
 
@@ -118,12 +132,16 @@ def start(
     *,
     outputs: Iterable[str] = (),
     refs: Iterable[str] = (),
+    map: Mapping[str, Iterable[Any]] | None = None,  # noqa: A002 - the option is `--map`
     namespace: dict[str, Any] | None = None,
     timeout: float | None = None,
-) -> CellTask:
+) -> CellTask | CellMapTask:
     """Send source code and return its task at once; `result()` returns what `cell` would. See there for the arguments."""
     options = CellOptions(endpoint=endpoint, outputs=tuple(outputs), refs=tuple(refs), walltime=timeout, is_async=True)
     variables = sys._getframe(1).f_globals if namespace is None else namespace  # noqa: SLF001 - as `exec` does
+    if map is not None:
+        mapped = map_run(_session(), _chosen.get(), _text(source), options, variables, given=map)
+        return mapped.start(variables, place(), PlainScreen())
     return run_of(_text(source), options, variables).start(variables, place(), PlainScreen())
 
 
@@ -156,6 +174,17 @@ def screen(*, quiet: bool) -> LineScreen:
     from funcx_jupyter.screens import running_screen  # noqa: PLC0415 - as above
 
     return running_screen(get_ipython(), quiet=quiet)
+
+
+def map_screen(*, quiet: bool) -> BackgroundScreen:
+    """Return where the output of a cell's map goes: in a notebook with the extension, where that of `%%funcx` goes."""
+    if notebook_session() is None:
+        return PlainScreen(quiet=quiet)
+    from IPython import get_ipython  # noqa: PLC0415 - the extension is loaded, so it is there
+
+    from funcx_jupyter.screens import BackgroundShellScreen  # noqa: PLC0415 - as above
+
+    return BackgroundShellScreen(get_ipython(), quiet=quiet)
 
 
 @functools.cache

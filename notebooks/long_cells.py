@@ -66,6 +66,20 @@ import asyncio
 await asyncio.gather(first, second)
 
 # %% [markdown]
+# ## Once for each element
+#
+# `--map` runs a cell for each element of anything that can be iterated. One bar stands for all of them; the value and what `-o` names
+# are lists. If some fail, the others go on, and `%funcx rerun … --failed` runs those again.
+
+# %%
+# %%funcx --map seed=range(12) -o end
+end = simulate(10, seed)[-1]
+end
+
+# %%
+sum(end) / len(end)
+
+# %% [markdown]
 # ## Again
 #
 # The kernel has kept what went with the cell. With `-e NAME` it would run on another endpoint; `%%funcx --explain` over a cell says what would

@@ -221,6 +221,7 @@ class CellMapTask:
     def follow_in_background(self) -> None:
         """Show the map while other cells run."""
         self.is_async = True
+        self._view.prints = False
         self._view.open()
         self.grid.watch(_Background(self))
 
@@ -281,7 +282,8 @@ class CellMapTask:
         self._view.update(is_final=True)
         state = self.state
         if state.is_terminal:
-            self._session.ended(self.task_id, state, self._view.elapsed)
+            is_shown = self._screen.is_live or self._view.prints
+            self._session.ended(self.task_id, state, self._view.elapsed, is_shown=is_shown)
         self._shown.set()
 
     def __repr__(self) -> str:

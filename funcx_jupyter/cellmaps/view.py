@@ -34,6 +34,11 @@ class MapView:
         header: what the header line says first.
         stream: whether anything is shown before the end.
         clock: monotonic seconds.
+
+    Attributes:
+        header: what the header line says now.
+        stopping: what it says while the map is being stopped.
+        prints: whether what cannot be changed in place is printed; not from a thread, where it would land anywhere.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class MapView:
     ) -> None:
         self.header = header
         self.stopping = ""
+        self.prints = True
         self._grid = grid
         self._screen = screen
         self._stream = stream
@@ -66,7 +72,7 @@ class MapView:
         """Show it for the first time. To be called by the main thread."""
         if self._screen.is_live:
             self._screen.open(self.header)
-        elif self._stream and sys.stderr is not None and sys.stderr.isatty():
+        elif self.prints and self._stream and sys.stderr is not None and sys.stderr.isatty():
             self._bar = TextBar(self._grid, sys.stderr)
 
     def update(self, *, is_final: bool) -> None:
@@ -80,7 +86,7 @@ class MapView:
             self._put_up(counts)
         elif self._bar is not None:
             self._bar.update(is_final=is_final)
-        if is_final and not self._screen.is_live:
+        if is_final and self.prints and not self._screen.is_live:
             self._screen.conclude(self.header, self._grid.output.as_bundle()["text/plain"])
         self._due = self._clock() + max(SHORTEST, _COST_FACTOR * (self._clock() - begun))
 

@@ -38,6 +38,15 @@ assert (value, pid != os.getpid()) == (3, True)
 assert add.submit(5).result()[0] == 6
 task = start("base + 1", "local")
 assert task.result(60) == 21 and task.done()
+assert cell("half = n / 2\\ntwice(n)", "local", map={"n": range(4)}, outputs=["half"], chunk=2) == [0, 2, 4, 6]
+assert half == [0, 0.5, 1, 1.5]
+runs = start("1 / n", map={"n": [1, 0]})
+try:
+    runs.result(60)
+except Exception as error:
+    assert [(n, type(e)) for n, e in error.failed] == [(0, ZeroDivisionError)] and error.results == [1, None], error
+else:
+    raise AssertionError
 with remotely("local", outputs=["there_pid"]) as there:
     there_pid = os.getpid()
     print("in a block")
