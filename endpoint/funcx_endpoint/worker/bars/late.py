@@ -53,8 +53,10 @@ class Late(MetaPathFinder):
             execute(module)
             self._change(module)
 
-        loader.exec_module = exec_module  # type: ignore[attr-defined] # of this one loader, which loads this one module
+        loader.exec_module = exec_module  # type: ignore[attr-defined] # of this one loader
 
     def _change(self, module: ModuleType) -> None:
-        with suppress(AttributeError):
-            self._changes[module.__name__](module)
+        change = self._changes.get(module.__name__)  # A loader of a zip file loads other modules, too.
+        if change is not None:
+            with suppress(AttributeError):
+                change(module)
