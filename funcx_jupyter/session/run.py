@@ -31,9 +31,10 @@ from funcx_jupyter.session.outcome import Finished, describe_wanted
 from funcx_jupyter.session.patience import Patience
 from funcx_jupyter.session.prepare import PreparedCell, check_size, with_pieces_inside
 from funcx_jupyter.session.recall import CellPlace
+from funcx_jupyter.session.recorded import Sent
 from funcx_jupyter.session.size_limits import returned_unasked
 from funcx_jupyter.session.staging_line import StagingLine
-from funcx_jupyter.session.state import Sent, Session, TaskRecord
+from funcx_jupyter.session.state import Session, TaskRecord
 from funcx_jupyter.session.upstream import called, check_place, upstream_of
 from funcx_jupyter.session.watch import Mailbox
 

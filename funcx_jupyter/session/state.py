@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from funcx_core.cells.spec import CellSpec
+from funcx_core.cells.sources import remember_text
 from funcx_core.errors import FuncxError, TaskNotFound, UsageError
-from funcx_core.ids import EndpointId, MapId, TaskId, new_task_id
+from funcx_core.ids import MapId, TaskId, new_task_id
 from funcx_core.protocol.environment import Environment
-from funcx_core.protocol.task import TaskOptions, TaskState
+from funcx_core.protocol.task import TaskState
 from funcx_core.sdk.futures import FuncXFuture
 from funcx_jupyter.display import words
 from funcx_jupyter.errors import shown_in_one_line
@@ -22,6 +22,7 @@ from funcx_jupyter.session.endpoints import Endpoint, choose, find, is_id, offli
 from funcx_jupyter.session.environment import Environments
 from funcx_jupyter.session.journal import Submission
 from funcx_jupyter.session.recall import Recall
+from funcx_jupyter.session.recorded import Recorded, Records, Sent
 from funcx_jupyter.session.staging import Staging
 from funcx_jupyter.session.watch import Mailbox
 from funcx_jupyter.settings.layers import Configuration
@@ -33,19 +34,6 @@ if TYPE_CHECKING:
 _MOST_TASKS = 1000
 _MOST_KEPT = 64 * 1000 * 1000
 """Bytes of inputs kept for running cells again."""
-
-
-class Sent(msgspec.Struct, frozen=True):
-    """What a task was submitted with, so that it can be run again."""
-
-    endpoint_id: EndpointId
-    spec: CellSpec
-    options: TaskOptions
-
-    @property
-    def size(self) -> int:
-        """Bytes, about."""
-        return len(self.spec.values) + len(self.spec.source)
 
 
 class TaskRecord(msgspec.Struct, kw_only=True):
@@ -73,6 +61,7 @@ class Session:
         self.tasks: dict[TaskId, TaskRecord] = {}
         self.listeners: set[Callable[[TaskRecord], None]] = set()
         self.recall = Recall()
+        self.recorded = Records()
         self.background = Background()
         self.asynchronous: dict[TaskId, CellTask] = {}
         self.maps: dict[TaskId, CellMapTask] = {}
@@ -154,7 +143,11 @@ class Session:
     def remember(self, record: TaskRecord) -> None:
         """Keep what is known of a task, and tell the listeners."""
         self.tasks[record.task_id] = record
-        self._kept += 0 if record.sent is None else record.sent.size
+        if (sent := record.sent) is not None:
+            self._kept += sent.size
+            self.recorded.keep(
+                record.task_id, Recorded(endpoint=record.endpoint, cell=record.cell, name=record.name, sent=sent)
+            )
         while len(self.tasks) > _MOST_TASKS:
             oldest = next(iter(self.tasks))
             self._forget_inputs(self.tasks.pop(oldest))
@@ -233,11 +226,13 @@ class Session:
         return next((one for one in ended if one.sent is not None and one.sent.spec.source == source), None)
 
     def why_not_again(self, task_id: TaskId) -> str:
-        """Return why a task cannot be run again from this kernel, or nothing."""
+        """Return why a task cannot be run again from here, or nothing."""
         record = self.tasks.get(task_id)
-        if record is None:
+        if (record is not None and record.sent is not None) or self.recorded.has(task_id):
+            return ""
+        if record is None and self.find_submission(task_id) is None:
             return "Only cells of this notebook can be run again here."
-        return "" if record.sent else "Its inputs are not kept any more. Run its cell again."
+        return "Its inputs are not kept any more. Run its cell again."
 
     def run_again(self, task_id: TaskId) -> TaskRecord:
         """Submit a cell once more with the inputs it had, without waiting; `%funcx result` returns its value.
@@ -253,17 +248,18 @@ class Session:
         """Submit a cell once more with the inputs it had, there or on another endpoint.
 
         Raises:
-            UsageError: this kernel has not submitted it, or has not kept its inputs.
+            UsageError: its inputs are not known here, or not any more.
             FuncxError: it cannot be submitted now.
         """
         if reason := self.why_not_again(task_id):
             raise shown_in_one_line(UsageError(f"Task {words.short_id(task_id)} cannot be run again. {reason}"))
-        old = self.tasks[task_id]
+        old = self._sent(task_id)
         assert old.sent is not None  # noqa: S101 - there is no reason why not
         sent = old.sent if endpoint is None else msgspec.structs.replace(old.sent, endpoint_id=endpoint.endpoint_id)
         connection = self.connection
         if sent.spec.blobs and not self.staging.is_there(connection.store, sent.spec.blobs):
             self._forget_inputs(old)
+            self.recorded.forget(task_id)
             raise shown_in_one_line(
                 UsageError(f"Task {words.short_id(task_id)} cannot be run again. {self.why_not_again(task_id)}")
             )
@@ -288,6 +284,22 @@ class Session:
             )
         )
         return submission, future
+
+    def _sent(self, task_id: TaskId) -> TaskRecord:
+        """Return a task with its inputs: what this kernel knows, else what an earlier one has recorded."""
+        record = self.tasks.get(task_id)
+        if record is not None and record.sent is not None:
+            return record
+        found = self.recorded.load(task_id)
+        if found is None:
+            reason = (
+                f"Task {words.short_id(task_id)} cannot be run again. Its record cannot be read. Run its cell again."
+            )
+            raise shown_in_one_line(UsageError(reason))
+        remember_text(
+            found.sent.spec.filename, found.sent.spec.text
+        )  # For tracebacks: its cell may be of another kernel.
+        return TaskRecord(task_id=task_id, endpoint=found.endpoint, cell=found.cell, name=found.name, sent=found.sent)
 
     def _forget_inputs(self, record: TaskRecord) -> None:
         if record.sent is not None:

@@ -11,7 +11,8 @@ from funcx_core.cells.spec import CellSpec
 from funcx_core.errors import InvalidId, UsageError
 from funcx_core.protocol.task import TaskOptions
 from funcx_jupyter.session.endpoints import Endpoint
-from funcx_jupyter.session.state import Sent, Session, TaskRecord
+from funcx_jupyter.session.recorded import OFF, VARIABLE, Sent
+from funcx_jupyter.session.state import Session, TaskRecord
 from funcx_jupyter.widgets.monitor import TaskMonitor
 from funcx_jupyter.widgets.task_view import TaskView
 from tests.unit.jupyter.fake_service import LOCAL, FakeConnection
@@ -203,6 +204,7 @@ async def test_a_cell_of_the_notebook_is_run_again(service):
 
 def test_inputs_are_forgotten_before_they_take_too_much_memory(monkeypatch):
     monkeypatch.setattr("funcx_jupyter.session.state._MOST_KEPT", 250)
+    monkeypatch.setenv(VARIABLE, OFF)
     session = Session(FakeConnection)
     for number in range(3):
         spec = CellSpec(source="", filename="f", text="", values=b"x" * 100)
