@@ -23,7 +23,7 @@ Words = Iterable[tuple[str, str]]
 _CELL: Final = re.compile(r"^\s*%%(\w+)\s+(.*)$")
 _LINE: Final = re.compile(r"^\s*(?:[\w.,\s]+=\s*)?%(\w+)\s+(.*)$")
 _NAME: Final = "funcx"
-_LISTS: Final = frozenset({"input", "exclude", "output"})
+_LISTS: Final = frozenset({"input", "exclude", "output", "refs"})
 _ENDPOINTS: Final = frozenset({"fallback"})
 
 _KEPT: Final = 3.0
@@ -125,7 +125,7 @@ class Completer:
         if "ENDPOINT" in what:
             return self._endpoints()
         if "TASK" in what:
-            return self._tasks()
+            return self._left_behind() if "VARIABLE" in what else self._tasks()
         if "KEY" in what:
             return [(name, "setting") for name in SETTINGS]
         if "STATE" in what:
@@ -144,6 +144,14 @@ class Completer:
             pass  # Without a service there is nothing to complete.
         named = dict.fromkeys(name for name in names.values() if name)
         return [*((name, "task") for name in named), *((short, "task") for short in names)]
+
+    def _left_behind(self) -> Words:
+        """Return the variables of tasks, as `%funcx fetch` takes them; the newest first."""
+        try:
+            known = list(reversed(self._session.known_submissions()))
+        except FuncxError:
+            return []
+        return [(f"{words.short_id(one.task_id)}.{name}", "variable") for one in known for name in one.variables]
 
     def _endpoints(self) -> Words:
         if time.monotonic() > self._rows_until:

@@ -81,3 +81,6 @@ def test_references_are_bound_again_after_a_restart(env, notebook):
         assert "`kept` of " in text
         assert "is not on local any more (kept 24 h after its last use). `%funcx rerun " in text
         assert "Traceback" not in text
+        rerun = text.partition("any more (kept 24 h after its last use). `")[2].partition("`")[0]
+        assert "· ✓ " in second.run(rerun).header
+        assert value(second, "%%funcx\nlen(kept)") == "7"

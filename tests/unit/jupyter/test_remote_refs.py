@@ -11,6 +11,8 @@ from traitlets.config import Config
 
 from funcx_core.errors import ValueNotKept
 from funcx_core.protocol.client import Limits
+from funcx_jupyter.completion import Completer
+from funcx_jupyter.display.words import short_id
 from funcx_jupyter.errors import CaptureError, MagicArgumentError, RemoteValueElsewhere
 from funcx_jupyter.magics import FuncxMagics
 from funcx_jupyter.session import size_limits
@@ -153,6 +155,18 @@ def test_on_another_endpoint_it_is_refused_before_anything_is_sent(run, connecti
     error, _, _ = run("%%funcx theta --explain\nmodel")
     assert isinstance(error, RemoteValueElsewhere)
     assert len(connection.specs) == sent
+
+
+def test_names_are_completed(run, shell):
+    run("%%funcx --ref model\nmodel = 1")
+    task = value(run, "model.task_id")
+    completer = Completer(shell.find_line_magic("funcx").__self__.session)
+    completer.install(shell)
+    try:
+        assert (f"{short_id(task)}.model", "variable") in completer.complete("%funcx fetch ")
+        assert ("model", "variable") in completer.complete("%%funcx --ref mo")
+    finally:
+        completer.uninstall(shell)
 
 
 def test_outside_of_cells_it_cannot_be_pickled(run):
