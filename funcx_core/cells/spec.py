@@ -88,6 +88,7 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         keep: variables to keep where the cell runs.
         keep_value: keep the value of the last expression there, too, as `LAST_VALUE`: another cell may ask for it.
         flags: the compiler's flags of features that an earlier cell has imported from `__future__`.
+        origin: what its author had: hashes of `code` and `inputs`, `seed`, `commit`. It does not change what runs.
         silent: the last expression ends with a semicolon; show nothing.
         figures: how to render figures.
         progress: how progress bars come: ``auto`` as what they are, ``text`` as characters, ``off`` not at all.
@@ -111,6 +112,7 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     keep: list[str] = []
     keep_value: bool = False
     flags: int = 0
+    origin: dict[str, str] = {}
     silent: bool = False
     figures: FigureStyle = FigureStyle()
     progress: str = "auto"
@@ -173,6 +175,9 @@ class CellOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         hostname: where the cell ran.
         python_version: of that Python.
         platform: operating system, release and architecture there, in words.
+        processor: name of the processor there.
+        devices: numbers of the accelerators that the cell was given; empty for none.
+        origin: `CellSpec.origin`, so that it stays with the result.
         packages: what the cell used that does not come with Python: version of each package, by the name it is imported as; empty
             where the package does not say.
     """
@@ -188,7 +193,10 @@ class CellOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     hostname: str = ""
     python_version: str = ""
     platform: str = ""
+    processor: str = ""
+    devices: str = ""
     packages: dict[str, str] = {}
+    origin: dict[str, str] = {}
 
 
 source_decoder: Final[Decoder[list[ModuleSource]]] = Decoder(list[ModuleSource])

@@ -52,6 +52,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     endpoint_id: str = ""
     name: str = ""
     elements: str = ""
+    origin: tuple[tuple[str, str], ...] = ()
 
     def status(self) -> str:
         """Return the state in words, with its time."""
@@ -79,7 +80,14 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         shown = f'<span style="color: {colour}">{status}</span>' if colour else status
         details = [html.escape(detail) for detail in self._details()]
         line = " · ".join([f"<b>{html.escape(self.endpoint)}</b>", shown, *details])
-        return f'<div class="funcx-header" style="{_STYLE}" title="task {html.escape(self.task_id)}">{line}</div>'
+        return f'<div class="funcx-header" style="{_STYLE}" title="task {html.escape(self.task_id)}">{line}{self._origin()}</div>'
+
+    def _origin(self) -> str:
+        """Return where the result comes from, folded up. The text of the line does without."""
+        if not self.origin:
+            return ""
+        rows = "".join(f"<div>{html.escape(name)}: {html.escape(value)}</div>" for name, value in self.origin)
+        return f"<details><summary>where this comes from</summary>{rows}</details>"
 
     def as_bundle(self) -> dict[str, Any]:
         """Return both, and the facts for front ends that have a view of their own."""

@@ -21,6 +21,7 @@ from funcx_jupyter.display import words
 from funcx_jupyter.display.block import Block
 from funcx_jupyter.display.header import Header
 from funcx_jupyter.display.header_line import HeaderLine
+from funcx_jupyter.origin.facts import told
 from funcx_jupyter.session.followed import NOT_KNOWN, Watched, name_upstream
 from funcx_jupyter.session.opening import told_too_large
 from funcx_jupyter.session.outcome import changed_there, describe_back, describe_wanted, end_state, sizes_of, timing_of
@@ -71,6 +72,7 @@ class LiveTask:
         self._next_at = 0.0
         self._clock_at = 0.0
         self._is_changed = False
+        self._origin: tuple[tuple[str, str], ...] = ()
 
     def refresh(self, crowd: int = 1) -> float | None:
         """Show what is new; return when to look again, None if the task has ended and all of it is shown.
@@ -111,7 +113,7 @@ class LiveTask:
         total = self._line.elapsed if self._task.took is None else self._task.took
         timing = timing_of(self._future.times, sent_at=self._task.sent_at, total=total)
         self._on_end(state, total if timing is None else timing.run)
-        self._line.change(state=state, elapsed=total, timing=timing, note="", outputs=outputs)
+        self._line.change(state=state, elapsed=total, timing=timing, note="", outputs=outputs, origin=self._origin)
 
     def _take_in(self) -> tuple[TaskState, str]:
         """Put the end of the output into the block; return how the task ended and what can be had of it."""
@@ -129,6 +131,7 @@ class LiveTask:
         outcome = _outcome(self._future.result())
         if outcome is None:
             return TaskState.SUCCESS, wanted
+        self._origin = told(outcome)
         if outcome.shown is not None:
             self._block.show(outcome.shown.data)
             self._is_changed = True

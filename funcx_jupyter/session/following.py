@@ -93,7 +93,7 @@ class Following:
             self._end()
             raise self._presentable(error)
         finished = opened(self._session, self._task, self._future.result(), self._task.outputs, namespace)
-        self._end(outputs=describe_back(finished.sizes, finished.kept, self._task.endpoint))
+        self._end(outputs=describe_back(finished.sizes, finished.kept, self._task.endpoint), origin=finished.origin)
         namespace.update(finished.outputs)
         for line in told_too_large(finished.kept, self._task):
             self._screen.notice(line)

@@ -13,6 +13,7 @@ from funcx_core.errors import DeserializationError, RemoteProtocolError, TaskCan
 from funcx_core.protocol.task import TaskState, TaskTimes
 from funcx_jupyter.display import words
 from funcx_jupyter.display.header import Timing
+from funcx_jupyter.origin.facts import told
 
 
 class LeftBehind:
@@ -44,6 +45,7 @@ class Finished(msgspec.Struct, frozen=True):
         kept: what stayed on the endpoint.
         changed: captured variables that the cell changed in place, there.
         left: what was not sent back, and why; nothing if the cell has not assigned it.
+        origin: where it comes from, in names and values for people.
         is_plain: the task was no cell: `value` is what its function returned, and shows itself.
     """
 
@@ -56,6 +58,7 @@ class Finished(msgspec.Struct, frozen=True):
     changed: list[str] = []
     left: dict[str, str] = {}
     is_plain: bool = False
+    origin: tuple[tuple[str, str], ...] = ()
 
 
 def describe_back(sizes: Mapping[str, int], kept: Iterable[KeptFacts], endpoint: str) -> str:
@@ -102,7 +105,17 @@ def open_outcome(encoded: Any, outputs: list[str], namespace: dict[str, Any], *,
     sizes = sizes_of(outcome, outputs)
     values = dict(load_values(outcome.values, list(sizes), arrivals, data_only=not is_trusted))
     last = _last_value(outcome, arrivals, data_only=not is_trusted)
-    return Finished(values, sizes, outcome.shown, last, outcome.hostname, outcome.kept, outcome.changed, outcome.left)
+    return Finished(
+        values,
+        sizes,
+        outcome.shown,
+        last,
+        outcome.hostname,
+        outcome.kept,
+        outcome.changed,
+        outcome.left,
+        origin=told(outcome),
+    )
 
 
 def _last_value(outcome: CellOutcome, arrivals: Arrivals, *, data_only: bool) -> Any:

@@ -6,6 +6,7 @@ import hashlib
 import re
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +21,8 @@ from funcx_jupyter.display import words
 from funcx_jupyter.display.header import Header, describe_inputs
 from funcx_jupyter.errors import EnvironmentMismatch
 from funcx_jupyter.options import DETACH, CellOptions
+from funcx_jupyter.origin.commit import commit_of
+from funcx_jupyter.origin.facts import origin_of
 from funcx_jupyter.session.asynchronous import BackgroundScreen, show_in_background
 from funcx_jupyter.session.cell_task import CellTask
 from funcx_jupyter.session.endpoints import Endpoint
@@ -92,7 +95,7 @@ class CellRun:
             return self._attached(running, screen, mailbox)
         tell_of_modules(self._session, self._prepared.local, screen)
         spec, cached = self._stage(submission, stage)
-        future = self._submit(submission, spec, place, mailbox)
+        future = self._submit(submission, self._with_origin(spec, place), place, mailbox)
         header, followed = self._header(submission, cached), self._followed(submission)
         if self._options.wait_endpoint is not None and not self._endpoint.is_online:
             mailbox.state = TaskState.WAITING_FOR_EP
@@ -151,6 +154,11 @@ class CellRun:
             is_async=self._options.is_async,
             filename=spec.filename,
         )
+
+    def _with_origin(self, spec: CellSpec, place: CellPlace) -> CellSpec:
+        folder = Path(place.notebook).parent
+        commit = commit_of(folder if folder.is_absolute() and folder.is_dir() else Path.cwd())
+        return msgspec.structs.replace(spec, origin=origin_of(spec, commit))
 
     def _submit(self, submission: Submission, spec: CellSpec, place: CellPlace, mailbox: Mailbox) -> FuncXFuture:
         connection = self._session.connection
@@ -300,7 +308,7 @@ def tell_of_modules(session: Session, local: Iterable[LocalModule], screen: Scre
 def content_hash(spec: CellSpec, endpoint_id: str) -> str:
     """Return a hash of what is sent, which is the same after a restart of the kernel as long as nothing has changed."""
     digest = hashlib.sha256(endpoint_id.encode())
-    plain = encode(msgspec.structs.replace(spec, filename="", text="", blobs=[]))
+    plain = encode(msgspec.structs.replace(spec, filename="", text="", blobs=[], origin={}))
     digest.update(_KERNEL_FOLDER.sub(b"", plain) if b"ipykernel_" in plain else plain)
     return digest.hexdigest()
 

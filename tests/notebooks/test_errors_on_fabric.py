@@ -115,3 +115,18 @@ def test_notes_and_warnings_arrive(notebook):
     )
     assert ":3: UserWarning: careful" in cell.text("stderr")
     assert "ValueError: x\na note\n" in cell.error[1]
+
+
+def test_where_a_cell_comes_from_stays_with_its_task_also_if_it_fails(notebook):
+    cell = notebook.run("import numpy as np\nx = 1")
+    cell = notebook.run("%%funcx -n fine\nnp.random.seed(4)\nx + 1")
+    page = next(output.data["text/html"] for output in cell.outputs if "data" in output)
+    for said in ("<div>host: ", "numpy ", "<div>seed: np.random.seed(4)</div>", " · inputs "):
+        assert said in page
+    assert "where this comes from" not in cell.header
+    notebook.run("%%funcx -n bad\nnp.random.seed(5)\nx / 0")
+    for name, seed in (("fine", 4), ("bad", 5)):
+        text = notebook.run(f"%funcx provenance {name}").result["text/plain"]
+        assert f"seed       np.random.seed({seed})" in text
+        assert "packages   numpy " in text
+        assert "processor  " in text

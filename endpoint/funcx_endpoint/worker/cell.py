@@ -28,6 +28,7 @@ from funcx_endpoint.worker.cell_outputs import outcome_of
 from funcx_endpoint.worker.keeping import finder
 from funcx_endpoint.worker.place import place
 from funcx_endpoint.worker.questions import nobody_answers
+from funcx_endpoint.worker.whereabouts import whereabouts
 
 
 class Shell(Protocol):
@@ -62,7 +63,7 @@ def run_cell(encoded: bytes) -> bytes:
         try:
             value = compile_cell(spec).run(module.__dict__)
         except Exception as error:
-            circumstances.note(error)
+            circumstances.note(error, whereabouts(spec, arrivals))
             if (home_name := arrivals.home_name(type(error))) is not None:
                 goes_home_by_name(type(error), home_name)
             raise

@@ -25,6 +25,7 @@ from funcx_endpoint.worker.cell import arrivals_of, check_requirements, shell_of
 from funcx_endpoint.worker.cell_logging import own_logging
 from funcx_endpoint.worker.cell_outputs import pickle_outputs
 from funcx_endpoint.worker.questions import nobody_answers
+from funcx_endpoint.worker.whereabouts import whereabouts
 
 MOST_TEXT: Final = 8 * 1024
 MOST_SHOWN: Final = 256 * 1024
@@ -136,7 +137,7 @@ class ElementRunner:
                 with limited(self._seconds):
                     value = self._code.run(module.__dict__)
             except Exception as error:
-                circumstances.note(error)
+                circumstances.note(error, whereabouts(spec, arrivals))
                 if (home_name := arrivals.home_name(type(error))) is not None:
                     goes_home_by_name(type(error), home_name)
                 raise

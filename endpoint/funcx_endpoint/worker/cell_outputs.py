@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -15,8 +14,8 @@ from funcx_core.cells.spec import LAST_VALUE, Bundle, CellOutcome, CellSpec, Kep
 from funcx_core.errors import ResultNotSerializable, ResultTooLarge, ValueNotKept
 from funcx_endpoint.kept import Manner
 from funcx_endpoint.worker import keeping
-from funcx_endpoint.worker.packages import packages_of
 from funcx_endpoint.worker.place import Place, place
+from funcx_endpoint.worker.whereabouts import whereabouts
 
 _ADVICE: Final = "Send back a part of it, or save it to a file and send back the path."
 
@@ -48,10 +47,7 @@ def outcome_of(spec: CellSpec, arrivals: Arrivals, value: Any, shown: Bundle | N
         shown=shown,
         value=last.value,
         left_behind=last.left_behind,
-        hostname=platform.node(),
-        python_version=platform.python_version(),
-        platform=platform.platform(),
-        packages=packages_of(arrivals.namespace.values(), (alias.module for alias in spec.modules)),
+        **whereabouts(spec, arrivals),
     )
 
 

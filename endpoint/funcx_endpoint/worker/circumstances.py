@@ -29,11 +29,11 @@ def begin() -> None:
         Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
 
 
-def note(error: BaseException) -> None:
-    """The cell has raised this. To be called while its variables exist."""
+def note(error: BaseException, ran: dict[str, Any]) -> None:
+    """The cell has raised this. To be called while its variables exist. `ran`: where, as `whereabouts` tells it."""
     global _noted  # noqa: PLW0603 - one cell at a time
     frame = failing_frame(error.__traceback__)
-    facts: dict[str, Any] = {"hostname": platform.node()}
+    facts: dict[str, Any] = {"hostname": platform.node(), "ran": ran}
     if frame is not None:
         facts["locals"] = shown_locals(frame)
         facts["locals_of"] = frame.f_code.co_name

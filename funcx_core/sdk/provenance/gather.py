@@ -94,7 +94,8 @@ def gather(
     about = _asked(lambda: client.get_function(str(told["function_id"])), {}, "the function", unknown)
     outcome = _cell_outcome(client, told, unknown) if about.get("function_name") == CELL else None
     is_cell = about.get("function_name") == CELL
-    code = _cell_code(told, known, unknown) if is_cell else _function_code(told, about, function, unknown)
+    origin = {} if outcome is None else outcome.origin
+    code = _cell_code(told, known, origin, unknown) if is_cell else _function_code(told, about, function, unknown)
     if known.inputs is None:
         unknown.append(
             "the inputs: this kernel has not sent the cell, or has not kept what went with it."
@@ -108,6 +109,9 @@ def gather(
         attempt=int(told.get("attempt") or 0),
         code=code,
         inputs=known.inputs,
+        inputs_sha256=origin.get("inputs", ""),
+        seed=origin.get("seed", ""),
+        commit=origin.get("commit", ""),
         results=_results(told, outcome, known),
         where=_where(client, told, about, outcome, unknown),
         times=Times(**{hop: moment(int((told.get("times") or {}).get(hop) or 0)) for hop in _HOPS}),
@@ -180,25 +184,36 @@ def _source_of(function: Callable[..., Any] | None) -> str:
         return ""
 
 
-def _cell_code(told: dict[str, Any], known: KnownHere, unknown: list[str]) -> Code:
+def _cell_code(told: dict[str, Any], known: KnownHere, origin: dict[str, str], unknown: list[str]) -> Code:
     if not known.source:
         unknown.append("the text of the cell: it was not sent by this kernel.")
+    sent = origin.get("code", "")
     return Code(
         kind="cell",
         name=known.title,
         source=known.source,
-        sha256=sha256(known.source) if known.source else "",
+        sha256=sha256(known.source) if known.source else sent,
         function_id=str(told.get("function_id", "")),
     )
 
 
 def _cell_outcome(client: Asked, told: dict[str, Any], unknown: list[str]) -> CellOutcome | None:
     if told["status"] != TaskState.SUCCESS:
-        return None
+        return _where_it_failed(told)
     value = _asked(lambda: client.opened(told), b"", "what the cell gave back", unknown)
     try:
         return outcome_decoder.decode(value if isinstance(value, bytes) else b"")
     except RemoteProtocolError:
+        return None
+
+
+def _where_it_failed(told: dict[str, Any]) -> CellOutcome | None:
+    """Return where a cell ran that has raised, as its error tells it; it has no results."""
+    details = (told.get("error") or {}).get("details")
+    ran = details.get("ran") if isinstance(details, dict) else None
+    try:
+        return None if ran is None else msgspec.convert(ran, CellOutcome)
+    except msgspec.ValidationError:
         return None
 
 
@@ -235,7 +250,7 @@ def _where(
     )
     only = environments[0] if len(environments) == 1 else None
     if outcome is None:
-        unknown.append("the node, and the packages that were used: only cells that succeeded tell.")
+        unknown.append("the node, and the packages that were used: only cells tell.")
     if outcome is None and only is None:
         unknown.append(
             "the Python that ran it: the endpoint has reported "
@@ -248,10 +263,19 @@ def _where(
         hostname="" if outcome is None else outcome.hostname,
         python_version=(outcome and outcome.python_version) or (only.python_version if only else ""),
         platform=(outcome and outcome.platform) or (only.platform if only else ""),
+        processor=(outcome and outcome.processor) or (only.processor if only else ""),
+        accelerators=_accelerators(outcome, only),
         container=str(about.get("container_uuid") or (only.container if only else "")),
         packages={} if outcome is None else outcome.packages,
         environments=environments,
     )
+
+
+def _accelerators(outcome: CellOutcome | None, only: Environment | None) -> str:
+    """Return what accelerators the task had: their names if all nodes have the same, and the numbers of those that it was given."""
+    names = ", ".join(dict.fromkeys(one.name for one in only.accelerators)) if only else ""
+    given = outcome.devices if outcome is not None else ""
+    return " ".join(filter(None, (names, f"({given})" if given else "")))
 
 
 def _error(told: dict[str, Any]) -> dict[str, str] | None:

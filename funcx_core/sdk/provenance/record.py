@@ -50,6 +50,7 @@ class Where(msgspec.Struct, frozen=True, kw_only=True):
         version: of the endpoint's software.
         hostname: of the node; empty if it is not known.
         python_version, platform: there; empty if they are not known.
+        processor, accelerators: of the node; empty if they are not known.
         container: the registered container that the function asks for; empty for none.
         packages: versions of the packages that the code used, by the name they are imported as.
         environments: the kinds of nodes that the endpoint has reported; the task ran on one of them.
@@ -61,6 +62,8 @@ class Where(msgspec.Struct, frozen=True, kw_only=True):
     hostname: str = ""
     python_version: str = ""
     platform: str = ""
+    processor: str = ""
+    accelerators: str = ""
     container: str = ""
     packages: dict[str, str] = {}
     environments: list[Environment] = []
@@ -112,6 +115,9 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
         state: how it ended, or where it is.
         attempt: which attempt counts.
         code, inputs, results, where, times, author: see there. `inputs` is None if they are not known.
+        inputs_sha256: of all inputs of a cell together, as it was sent.
+        seed: what the cell set as it is written, such as ``random.seed(4)``.
+        commit: the git commit of the notebook's folder when the cell was sent, and whether files differed from it.
         error: why it has no value: ``code``, ``type_name``, ``message``.
         unknown: what could not be found out, and why, in sentences.
         format: of this record.
@@ -127,6 +133,9 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     where: Where
     times: Times
     author: Author
+    inputs_sha256: str = ""
+    seed: str = ""
+    commit: str = ""
     error: dict[str, str] | None = None
     unknown: list[str] = []
     recorded: str = ""

@@ -84,9 +84,9 @@ def test_a_repr_that_raises_or_hangs_does_no_harm():
 def test_facts_are_told_once_and_only_of_the_exception_that_was_noted():
     error = failing("1 / 0")
     circumstances.begin()
-    circumstances.note(error)
+    circumstances.note(error, {})
     assert circumstances.of(ValueError()) == {}
-    circumstances.note(error)
+    circumstances.note(error, {})
     facts = circumstances.of(error)
     assert facts["hostname"]
     assert facts["memory_peak"] > 1_000_000
@@ -95,7 +95,7 @@ def test_facts_are_told_once_and_only_of_the_exception_that_was_noted():
 
 def test_a_module_that_is_missing_has_neighbours():
     error = failing("import msgspecc")
-    circumstances.note(error)
+    circumstances.note(error, {})
     assert "msgspec" in circumstances.of(error)["near_modules"]
 
 
