@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import itertools
 import linecache
+import math
 import sys
 import textwrap
 import threading
@@ -79,6 +80,7 @@ def cell(
     stream: bool = True,
     progress: str = AUTO,
     quiet: bool = True,
+    stage: float = math.inf,
 ) -> Any:
     """Run source code on an endpoint and return the value of its last expression; what it prints is printed here.
 
@@ -98,6 +100,7 @@ def cell(
         stream: print while it runs, or at its end.
         progress: how progress bars are shown: ``auto`` in place, ``text`` as the characters that they write, or ``off``.
         quiet: no line about the task at its end.
+        stage: seconds that sending large variables may take; what would take longer is `LargeInputError`.
 
     Raises:
         SyntaxError, CaptureError, EnvironmentMismatch: nothing was sent.
@@ -117,6 +120,7 @@ def cell(
         quiet=quiet,
         progress=progress,
         chunk=chunk,
+        stage=stage,
     )
     variables = sys._getframe(1).f_globals if namespace is None else namespace  # noqa: SLF001 - as `exec` does
     if map is not None:
@@ -137,7 +141,9 @@ def start(
     timeout: float | None = None,
 ) -> CellTask | CellMapTask:
     """Send source code and return its task at once; `result()` returns what `cell` would. See there for the arguments."""
-    options = CellOptions(endpoint=endpoint, outputs=tuple(outputs), refs=tuple(refs), walltime=timeout, is_async=True)
+    options = CellOptions(
+        endpoint=endpoint, outputs=tuple(outputs), refs=tuple(refs), walltime=timeout, is_async=True, stage=math.inf
+    )
     variables = sys._getframe(1).f_globals if namespace is None else namespace  # noqa: SLF001 - as `exec` does
     if map is not None:
         mapped = map_run(_session(), _chosen.get(), _text(source), options, variables, given=map)

@@ -154,6 +154,15 @@ class Transfer:
             path = f"blobs/{reference.blob_id}"
             return self._patiently(lambda: _blob_state(self._exchange("GET", path, None, {})), stop)
 
+    def delete(self, reference: BlobReference) -> None:
+        """Give up a blob, finished or not.
+
+        Raises:
+            Conflict: a task uses it.
+        """
+        with self._stop() as stop:
+            self._patiently(lambda: self._exchange("DELETE", f"blobs/{reference.blob_id}", None, {}), stop)
+
     def send(
         self, reference: BlobReference, content: Content, state: BlobState, *, on_progress: OnProgress | None = None
     ) -> None:

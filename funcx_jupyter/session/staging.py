@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Final, Protocol
 
 import msgspec
@@ -44,6 +45,9 @@ class BlobStore(Protocol):
 
     def state(self, reference: BlobReference) -> BlobState:
         """Return what is there of a blob. Raises `BlobNotFound`."""
+
+    def delete(self, reference: BlobReference) -> None:
+        """Give up a blob."""
 
     def close(self) -> None:
         """End what is under way."""
@@ -121,6 +125,7 @@ class Staging:
             meter = _Meter(missing, self._clock, self.rate, seconds, tell)
             self._send(store, captured, {sha256: states[sha256] for sha256 in todo}, meter)
         except _TooLong as error:
+            self._give_back(store, parts)
             raise _too_long(captured, todo, error, endpoint) from None
         except KeyboardInterrupt:
             store.close()
@@ -128,6 +133,7 @@ class Staging:
                 "The cell was not sent. What was staged of its inputs is kept for a day, and is not sent again.", ""
             ) from None
         except FuncxError as error:
+            self._give_back(store, parts)
             raise shown_in_one_line(error) from None
         return Staged([self._known[sha256] for sha256 in parts], frozenset(parts.keys() - set(todo)))
 
@@ -166,6 +172,18 @@ class Staging:
             raise
         finally:
             threads.shutdown(cancel_futures=True)
+
+    def _give_back(self, store: BlobStore, parts: Iterable[str]) -> None:
+        """Let go of what was announced and not begun: it counts against the user's quota. What was begun may be gone on with."""
+        for sha256 in parts:
+            reference = self._known.get(sha256)
+            if reference is None:
+                continue
+            with suppress(FuncxError):
+                state = store.state(reference)
+                if not state.complete and not state.received:
+                    store.delete(reference)
+                    del self._known[sha256]
 
     def _send(self, store: BlobStore, captured: Captured, states: dict[str, BlobState], meter: _Meter) -> None:
         try:

@@ -76,6 +76,9 @@ class FakeStore:
         assert hashlib.sha256(content).hexdigest() == reference.sha256
         self.blobs[reference.blob_id] = bytes(content)
 
+    def delete(self, reference: BlobReference) -> None:
+        del self.begun[reference.blob_id]
+
     def close(self) -> None:
         self.is_closed = True
 

@@ -107,6 +107,7 @@ def test_what_takes_long_by_what_is_known_is_not_begun(staging, store):
         "`X` is 8.0 MB; staging it will take about 0 s at 11 MB/s. Use `--ref`-ed data on theta, or pass --yes."
     )
     assert store.sent == []
+    assert store.begun == {}  # the quota is not held
 
 
 def test_what_takes_long_by_its_first_chunks_is_given_up_and_goes_on_when_asked_for(staging, store):
