@@ -97,6 +97,14 @@ class Page:
                 "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, text=text
             )
 
+    async def click(self, selector: str) -> None:
+        """Click on the middle of the first element that a CSS selector finds, once there is one."""
+        box = f"document.querySelector({json.dumps(selector)})?.getBoundingClientRect()"
+        await self.until(f"({box}?.width ?? 0) > 0")
+        x, y = await self.evaluate(f"(box => [box.x + box.width / 2, box.y + box.height / 2])({box})")
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            await self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
     async def type(self, text: str) -> None:
         """Type into what has the focus."""
         await self.call("Input.insertText", text=text)
