@@ -114,8 +114,11 @@ class Completer:
         *before, last = rest
         if before and (wanted := verb.options.get(before[-1])):
             return self._places(wanted)
+        options = {**OPTIONS} if verb.reads_words else {}
+        if before and (option := options.get(before[-1])) is not None and option.takes_value:
+            return self._values(option.name, option.choices)
         if last.startswith("-"):
-            return [(option, "option") for option in verb.options]
+            return [(spelling, "option") for spelling in [*verb.options, *options]]
         places = verb.places
         taken = sum(not word.startswith("-") for word in before)
         place = places[min(taken, len(places) - 1)] if places else ""
@@ -131,7 +134,7 @@ class Completer:
         if "STATE" in what:
             return [(state, "state") for state in STATES]
         if "|" in what:
-            return [(choice, "value") for choice in what.split("|")]
+            return [(choice, "value") for choice in what.strip("[]").split("|")]
         return [(known, "verb") for known in VERBS] if "VERB" in what else []
 
     def _tasks(self) -> Words:

@@ -36,6 +36,11 @@ def tasks(desk: Desk, *, mine: bool = False, notebook: bool = False, state: str 
     return Table(_TASKS, shown, f"No tasks{which} yet. Service: {desk.session.connection.address}")
 
 
+def status(desk: Desk) -> Table:
+    """List the tasks of this kernel."""
+    return tasks(desk)
+
+
 def _states(text: str) -> frozenset[TaskState]:
     """Return the states that a word means: ours, those of the service, and a few for several.
 

@@ -71,7 +71,7 @@ VERBS: Final[dict[str, Verb]] = {
     "login": Verb(account_verbs.login, ("[--token]", "[--globus]")),
     "logout": Verb(account_verbs.logout),
     "whoami": Verb(account_verbs.whoami),
-    "status": Verb(list_verbs.tasks),
+    "status": Verb(list_verbs.status),
     "tasks": Verb(list_verbs.tasks, ("[--mine]", "[--notebook]", "[--state STATE]")),
     "attach": Verb(task_verbs.attach, ("[TASK...]",)),
     "result": Verb(task_verbs.result, ("TASK", "[-o]")),
@@ -115,9 +115,15 @@ def run(desk: Desk, line: str) -> Any:
         raise desk.session.presented(error) from None
 
 
+_FORM_WIDTH: Final = 38
+"""Longer forms have a line of their own."""
+
+
 def _line(name: str) -> str:
     verb = VERBS[name]
-    return f"  %funcx {' '.join([name, *verb.form]):<22} {(verb.do.__doc__ or '').strip()}"
+    form = f"  %funcx {' '.join([name, *verb.form])}".ljust(_FORM_WIDTH)
+    gap = "\n" + " " * _FORM_WIDTH if len(form) > _FORM_WIDTH else ""
+    return f"{form}{gap} {(verb.do.__doc__ or '').strip()}"
 
 
 HELP: Final = "\n".join(

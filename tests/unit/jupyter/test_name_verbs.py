@@ -124,3 +124,8 @@ def test_they_are_completed(run, ours, home):
     assert complete("%funcx local he") == []
     assert ("user", "value") in complete("%funcx config env warn --save u")
     assert ("env", "setting") in complete("%funcx config e")
+    assert complete("%funcx auto o") == [("on", "value"), ("off", "value")]
+    assert ("local", "endpoint") in complete("%funcx auto on lo")
+    assert ("--retries", "option") in complete("%funcx auto on local --re")
+    assert ("warn", "value") in complete("%funcx magic slow --env w")
+    assert complete("%funcx magic slow --s")[0] == ("--save", "option")
