@@ -9,6 +9,7 @@ import asyncio
 import os
 from pathlib import Path
 
+import axe_core_python
 import pytest
 
 from funcx_core.protocol.progress import Bar, Progress
@@ -34,6 +35,9 @@ PAGE = """<!doctype html><html lang="en"><title>Bars</title><style>
 body {{ margin: 12px; font: 13px sans-serif; color: {ink}; background: {paper}; {variables} }}</style>{header}{bars}"""
 WIDTHS = """[...document.querySelectorAll('[role=progressbar]')].map(
     (bar) => Math.round(100 * bar.firstElementChild.offsetWidth / bar.offsetWidth))"""
+AXE = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text()
+FAULTS = """axe.run({include: [['.funcx-progress']]}, {runOnly: ['wcag2a', 'wcag2aa', 'best-practice'],
+    rules: {region: {enabled: false}}}).then((found) => found.violations.map((each) => `${each.id}: ${each.help}`))"""
 OVERFLOWS = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 
@@ -63,6 +67,8 @@ async def test_they_are_as_long_as_they_say_and_read_well(tmp_path, dark):
         assert [each["name"] for each in told] == ["training", "epoch 13", "epoch 12", "download", "points found"]
         assert told[0]["valuetext"] == "60% 12/20 [01:14<00:50, 6.25s/it, loss=0.083]"
         assert told[3]["valuetext"].endswith("stopped")
+        await page.evaluate(AXE)
+        assert await page.evaluate(FAULTS) == []
         if folder := os.environ.get("FUNCX_PICTURES"):
             picture = Path(folder, f"progress-{'dark' if dark else 'light'}.png")
             await asyncio.to_thread(picture.write_bytes, await page.picture())
