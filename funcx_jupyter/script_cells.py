@@ -30,9 +30,9 @@ def python_for(script: str, options: CellOptions, notebook: Notebook) -> tuple[s
         MagicArgumentError: an option that has no meaning here.
         CaptureError: a variable that is no text, number or path.
     """
-    if options.outputs:
+    if options.outputs or options.refs:
         raise MagicArgumentError(
-            "Argument -o/--output: a shell cell has no variables that could come back. Write to a file, or use "
+            f"Argument {'-o/--output' if options.outputs else '--ref'}: a shell cell has no variables that could come back. Write to a file, or use "
             "`ShellFunction` in a cell of Python. See `%%funcx?`."
         )
     names = tuple(name for name in options.inputs or () if name not in options.exclude)

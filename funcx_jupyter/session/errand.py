@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from funcx_core.cells.pickling import CellPickler
 from funcx_core.cells.rebuild import Arrivals, from_kept
 from funcx_core.cells.spec import CellSpec, KeptFacts, outcome_decoder
-from funcx_core.errors import FuncxError, RemoteProtocolError, RemoteTaskError, TaskFailed, TaskNotFound, ValueNotKept
+from funcx_core.errors import (
+    DependencyError,
+    FuncxError,
+    RemoteProtocolError,
+    RemoteTaskError,
+    TaskFailed,
+    TaskNotFound,
+    ValueNotKept,
+)
 from funcx_core.ids import TaskId, new_task_id
 from funcx_core.protocol.task import TaskOptions
 from funcx_core.sdk.futures import FuncXFuture
@@ -158,6 +166,10 @@ def plainly(error: BaseException, use: Whose) -> BaseException:
     """Return an error of a task that was about a value on an endpoint, as the user is to see it."""
     if isinstance(error, ValueNotKept):
         error.args = (not_kept(error, use.endpoint),)
+    if isinstance(error, DependencyError):
+        error.args = (
+            f"There is no `{use.name}`: {words.short_id(TaskId(error.upstream))}, which was to leave it, did not succeed.",
+        )
     if isinstance(error, FuncxError) and not isinstance(error, RemoteTaskError):
         return shown_in_one_line(error)
     return error

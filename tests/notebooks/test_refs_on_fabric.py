@@ -49,7 +49,9 @@ def test_what_fails_upstream_is_named(notebook):
     assert name == "DependencyError"
     assert "Not run: broken (" in text
     assert "which it waited for, failed." in text
-    assert notebook.run("never.get()").error[0] == "DependencyError"
+    name, text = notebook.run("never.get()").error
+    assert name == "DependencyError"
+    assert "There is no `never`: " in text
 
 
 def test_a_large_value_comes_when_it_is_fetched(notebook):

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from funcx_core.cells.spec import CellOutcome, outcome_decoder
+from funcx_core.cells.spec import LAST_VALUE, CellOutcome, outcome_decoder
 from funcx_core.errors import FuncxError, RemoteProtocolError, UsageError
 from funcx_core.ids import parse_id
 from funcx_core.protocol.blob import is_reference, read_reference
@@ -219,9 +219,12 @@ def _where_it_failed(told: dict[str, Any]) -> CellOutcome | None:
 
 def _results(told: dict[str, Any], outcome: CellOutcome | None, known: KnownHere) -> list[Piece]:
     if outcome is not None:
-        names = known.outputs if len(known.outputs) == len(outcome.sizes) else _numbered(len(outcome.sizes))
+        stayed = {facts.name: facts.size for facts in outcome.kept}
+        names = tuple(name for name in known.outputs if name not in stayed)
+        names = names if len(names) == len(outcome.sizes) else _numbered(len(outcome.sizes))
         last = [] if outcome.value is None else [_piece("last expression", outcome.value)]
-        return [*cut(names, outcome.sizes, outcome.values), *last]
+        kept = [Piece(name=_kept_name(name), size=size) for name, size in stayed.items()]
+        return [*cut(names, outcome.sizes, outcome.values), *last, *kept]
     payload = str(told.get("result") or "").encode()
     if not payload:
         return []
@@ -229,6 +232,10 @@ def _results(told: dict[str, Any], outcome: CellOutcome | None, known: KnownHere
         reference = read_reference(payload)
         return [Piece(name="result", sha256=reference.sha256, size=reference.size)]
     return [_piece("result", payload)]
+
+
+def _kept_name(name: str) -> str:
+    return f"{'last expression' if name == LAST_VALUE else name} (stayed on the endpoint)"
 
 
 def _numbered(count: int) -> tuple[str, ...]:

@@ -44,4 +44,9 @@ def _commit_now(record: Provenance) -> str:
 
 
 def _pieces(pieces: list[Piece]) -> str:
-    return ", ".join(f"{piece.name} ({piece.size:,} bytes, sha256 {piece.sha256[:_SHORT]}…)" for piece in pieces)
+    return ", ".join(map(_piece, pieces))
+
+
+def _piece(piece: Piece) -> str:
+    known = f", sha256 {piece.sha256[:_SHORT]}…" if piece.sha256 else ""
+    return f"{piece.name} ({piece.size:,} bytes{known})"

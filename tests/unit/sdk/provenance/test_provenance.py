@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from rocrate.rocrate import ROCrate
 
-from funcx_core.cells.spec import CellOutcome
+from funcx_core.cells.spec import LAST_VALUE, CellOutcome, KeptFacts
 from funcx_core.errors import ServiceUnavailable, UsageError
 from funcx_core.ids import new_task_id
 from funcx_core.protocol.codec import encode
@@ -96,6 +96,19 @@ def test_of_a_cell_its_worker_has_told_more():
         ("y", hashlib.sha256(b"abc").hexdigest()),
         ("last expression", hashlib.sha256(b"last").hexdigest()),
     ]
+
+
+def test_what_stayed_on_the_endpoint_is_among_the_results():
+    kept = [KeptFacts(name="model", size=80), KeptFacts(name=LAST_VALUE, size=90)]
+    outcome = msgspec.structs.replace(CELL, kept=kept, value=None)
+    known = KnownHere(source="y = x + 1", title="y = x + 1", inputs=[], outputs=("model", "y"))
+    found = gather(Service(encode(outcome), function="funcx_cell"), TASK, known=known)
+    assert [(piece.name, piece.size) for piece in found.results] == [
+        ("y", 3),
+        ("model (stayed on the endpoint)", 80),
+        ("last expression (stayed on the endpoint)", 90),
+    ]
+    assert "model (stayed on the endpoint) (80 bytes)" in str(found)
 
 
 def test_a_cell_of_another_kernel_is_told_as_far_as_it_goes():
