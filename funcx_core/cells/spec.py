@@ -88,7 +88,7 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         keep: variables to keep where the cell runs.
         keep_value: keep the value of the last expression there, too, as `LAST_VALUE`: another cell may ask for it.
         flags: the compiler's flags of features that an earlier cell has imported from `__future__`.
-        origin: what its author had: hashes of `code` and `inputs`, `seed`, `commit`. It does not change what runs.
+        origin: what its author had: hashes of `code` and `inputs`, `seed`, `commit`, `container`. It does not change what runs.
         silent: the last expression ends with a semicolon; show nothing.
         figures: how to render figures.
         progress: how progress bars come: ``auto`` as what they are, ``text`` as characters, ``off`` not at all.

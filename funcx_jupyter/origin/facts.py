@@ -28,12 +28,13 @@ _MOST_SEEDS: Final = 8
 _SHORT: Final = 12
 
 
-def origin_of(spec: CellSpec, commit: str) -> dict[str, str]:
+def origin_of(spec: CellSpec, commit: str, *, container: str = "") -> dict[str, str]:
     """Return what is known of a cell that is about to be sent.
 
     Args:
         spec: the cell.
         commit: the git commit of its folder, as `commit.commit_of` tells it; empty for none.
+        container: the id of the registered container that it asks for.
     """
     text = spec.text or spec.source.lstrip("\n")
     found = {
@@ -41,6 +42,7 @@ def origin_of(spec: CellSpec, commit: str) -> dict[str, str]:
         "inputs": _hash_of_inputs(spec),
         "seed": ", ".join(seeds_of(spec.source)),
         "commit": commit,
+        "container": container,
     }
     return {name: value for name, value in found.items() if value}
 
@@ -89,6 +91,7 @@ def told(outcome: CellOutcome) -> tuple[tuple[str, str], ...]:
         ("accelerators", outcome.devices),
         ("packages", ", ".join(" ".join(pair).strip() for pair in sorted(outcome.packages.items()))),
         ("sha256", " · ".join(hashes)),
+        ("container", own.get("container", "")),
         ("seed", own.get("seed", "")),
         ("commit", own.get("commit", "")),
     ]

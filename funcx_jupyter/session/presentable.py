@@ -101,9 +101,7 @@ def not_installed(error: ModuleNotFoundError, endpoint: str) -> str:
     remote = getattr(error, "funcx", None)
     near = remote.details.get("near_modules") if isinstance(remote, RemoteInfo) else None
     available = f" Available: {', '.join(map(str, near))}." if isinstance(near, list) and near else ""
-    return (
-        f"`{error.name}` is not installed on {endpoint}.{available} `%funcx env {endpoint} --diff` shows what differs."
-    )
+    return f"`{error.name}` is not installed on {endpoint}.{available} `%funcx fix-env` says how to install it."
 
 
 def worker_died(endpoint: str, details: dict[str, Any]) -> str:

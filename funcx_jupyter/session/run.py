@@ -158,7 +158,7 @@ class CellRun:
     def _with_origin(self, spec: CellSpec, place: CellPlace) -> CellSpec:
         folder = Path(place.notebook).parent
         commit = commit_of(folder if folder.is_absolute() and folder.is_dir() else Path.cwd())
-        return msgspec.structs.replace(spec, origin=origin_of(spec, commit))
+        return msgspec.structs.replace(spec, origin=origin_of(spec, commit, container=self._options.container or ""))
 
     def _submit(self, submission: Submission, spec: CellSpec, place: CellPlace, mailbox: Mailbox) -> FuncXFuture:
         connection = self._session.connection

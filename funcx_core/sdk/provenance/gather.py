@@ -272,7 +272,11 @@ def _where(
         platform=(outcome and outcome.platform) or (only.platform if only else ""),
         processor=(outcome and outcome.processor) or (only.processor if only else ""),
         accelerators=_accelerators(outcome, only),
-        container=str(about.get("container_uuid") or (only.container if only else "")),
+        container=str(
+            (outcome and outcome.origin.get("container"))
+            or about.get("container_uuid")
+            or (only.container if only else "")
+        ),
         packages={} if outcome is None else outcome.packages,
         environments=environments,
     )

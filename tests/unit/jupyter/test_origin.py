@@ -38,6 +38,7 @@ def test_the_same_cell_has_the_same_hashes():
     assert first == origin_of(spec, "c0ffee")
     assert (first["commit"], sorted(first)) == ("c0ffee", ["code", "commit", "inputs"])
     other = origin_of(CellSpec(source="\nx + 1", text="%%funcx\nx + 1", filename="f", names=["x"], values=b"2"), "")
+    assert origin_of(spec, "", container="1111")["container"] == "1111"
     assert (other["code"] == first["code"], other["inputs"] == first["inputs"]) == (True, False)
 
 
