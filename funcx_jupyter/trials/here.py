@@ -8,13 +8,15 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 from funcx_core.cells.changes import Fingerprints
 from funcx_core.cells.limit import limited
 from funcx_core.cells.pickling import CellPickler
 from funcx_core.cells.rebuild import Arrivals, load_values
 from funcx_core.cells.requirements import check_here
 from funcx_core.cells.running import as_main, bring_in, compile_cell, new_main, pickle_last_value
-from funcx_core.cells.spec import Bundle, CellSpec
+from funcx_core.cells.spec import Bundle, CellSpec, Piece
 from funcx_core.errors import ResultNotSerializable
 from funcx_core.serialize import RemoteInfo, describe_exception
 from funcx_jupyter.capture.culprit import type_name
@@ -45,7 +47,8 @@ def run_here(spec: CellSpec, namespace: dict[str, Any], shown: Shown, seconds: f
     module.__dict__.update(exit=sys.exit, quit=sys.exit)
     arrivals = Arrivals(module.__dict__)
     with as_main(module):
-        bring_in(spec, arrivals)
+        # Modules of the working directory are this kernel's own: instances of their classes are to be its own, too.
+        bring_in(msgspec.structs.replace(spec, sources=Piece()), arrivals)
         before = Fingerprints(module.__dict__, spec.watched)
         with limited(seconds):
             value = compile_cell(spec).run(module.__dict__)

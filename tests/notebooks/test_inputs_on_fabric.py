@@ -144,3 +144,20 @@ def test_what_such_a_module_needs_is_looked_for(notebook):
     name, text = notebook.run("%%funcx\nimport needy").error
     assert name == "EnvironmentMismatch"
     assert "`surely_not_there` (`needy` imports it) is not installed on local" in text
+
+
+def test_with_local_such_modules_are_those_of_this_kernel(notebook):
+    (notebook.folder / "rivers.py").write_text("class River:\n    def __init__(self, name): self.name = name\n")
+    notebook.run("import rivers, sys\nfrom rivers import River\nloaded = sys.modules['rivers']")
+    assert (
+        notebook.run("%%funcx --local -o here\nhere = rivers.River('Elbe')\nhere.name").result["text/plain"] == "'Elbe'"
+    )
+    assert notebook.run("type(here) is River, sys.modules['rivers'] is loaded").result["text/plain"] == "(True, True)"
+    found = "[type(each).__name__ for each in sys.meta_path if type(each).__name__ == 'SentModules']"
+    assert notebook.run(found).result["text/plain"] == "[]"
+
+
+def test_such_modules_go_with_every_element_of_a_map(notebook):
+    (notebook.folder / "lakes.py").write_text("def depth(n):\n    return 10 * n\n")
+    notebook.run("%%funcx --map n=range(6) -o d\nfrom lakes import depth\nd = depth(n)")
+    assert notebook.run("list(d)").result["text/plain"] == "[0, 10, 20, 30, 40, 50]"
