@@ -17,6 +17,8 @@ from funcx_endpoint.worker import keeping
 from funcx_endpoint.worker.place import Place, place
 from funcx_endpoint.worker.whereabouts import whereabouts
 
+_TOLD: Final = 64 * 1024
+"""Bytes that are left for what is told of a cell."""
 _ADVICE: Final = "Send back a part of it, or save it to a file and send back the path."
 
 
@@ -96,7 +98,7 @@ def _outputs(spec: CellSpec, arrivals: Arrivals, kept: list[KeptFacts], left: di
                 f"`{name}` cannot be kept: this endpoint keeps no values.", details={"why": "off", "name": name}
             )
         kept.append(keeping.keep(here, name, arrivals.namespace[name], arrivals))
-    limit = spec.result_limit if here is None else min(spec.result_limit, here.most_returned)
+    limit = _limit(spec, here)
     wanted = list(spec.outputs)
     while True:
         try:
@@ -132,6 +134,11 @@ def _pickled(names: list[str], arrivals: Arrivals, limit: int) -> tuple[_Sent, s
     return _Sent(sizes, pickler.getvalue()), None
 
 
+def _limit(spec: CellSpec, here: Place | None) -> int:
+    """Return how many bytes of values may be sent: by what is asked, and by what this endpoint sends back, with what is told of the cell."""
+    return spec.result_limit if here is None else min(spec.result_limit, here.most_returned - _TOLD)
+
+
 def _kept_instead(name: str, arrivals: Arrivals, limit: int, here: Place | None) -> KeptFacts:
     too_large = _too_large(name, limit)
     if here is None:
@@ -162,7 +169,7 @@ def _last(spec: CellSpec, arrivals: Arrivals, value: Any, sent: int, kept: list[
     facts = _kept_spare(value, arrivals, here) if spec.keep_value and here is not None else None
     if value is None:
         return _Last()
-    room = min(spec.value_limit, spec.result_limit - sent)
+    room = min(spec.value_limit, _limit(spec, here) - sent)
     try:
         return _Last(pickled_last_value(value, arrivals, room))
     except NoRoom:
