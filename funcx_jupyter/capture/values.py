@@ -19,6 +19,8 @@ from funcx_jupyter.capture.streams import Packed, Packer
 from funcx_jupyter.errors import CaptureError, NotAValue
 
 _NEVER = frozenset({"get_ipython", "exit", "quit", "In", "Out", "__builtins__", "__builtin__", "__name__", "__file__"})
+_LAST_RESULTS = frozenset({"_", "__", "___"})
+"""The shell's names for the last results: an empty text until there are any."""
 
 
 class Kind(StrEnum):
@@ -76,12 +78,14 @@ class Notebook:
         """Whether the user has defined `name`."""
         if name not in self.namespace or name in _NEVER:
             return False
+        if name in _LAST_RESULTS:
+            return not (isinstance(self.namespace[name], str) and self.namespace[name] == "")
         # The shell's own things are in the same namespace, until the user assigns these names.
         return not (name in self._hidden and self._hidden[name] is self.namespace[name])
 
     def own_names(self) -> set[str]:
         """Return the names that the user has defined."""
-        return {name for name in self.namespace if self.has(name)}
+        return {name for name in self.namespace if name not in _LAST_RESULTS and self.has(name)}
 
     def nearest(self, name: str) -> str | None:
         """Return the user's name that is most like `name`."""

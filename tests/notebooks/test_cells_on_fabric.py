@@ -38,6 +38,7 @@ def test_captured_variables_and_the_result(notebook):
     assert cell.header.startswith("local · ✓ ")
     assert "in: base 5 B, helper() · out: y 5 B · task" in cell.header
     assert notebook.run("y, _").result["text/plain"] == "(21, 21)"
+    assert notebook.run("%%funcx\n_[0] + 1").result["text/plain"] == "22"
 
 
 def test_prints_figures_and_tables_come_in_order(notebook):

@@ -41,6 +41,15 @@ def test_what_the_shell_put_there_is_not_the_users():
     assert chosen("open(p), get_ipython()", {**namespace, "p": 1}, hidden={"open": shells_open}) == ["p"]
 
 
+def test_the_last_result_goes_along_by_its_short_name():
+    shell = {"_": 42, "__": ""}
+    assert chosen("_ + 1", dict(shell), hidden=shell) == ["_"]
+    assert chosen("for _ in range(3): pass", dict(shell), hidden=shell) == []
+    with pytest.raises(CaptureError, match="`__`"):
+        chosen("__", dict(shell), hidden=shell)
+    assert Notebook(dict(shell), shell).own_names() == set()
+
+
 def test_listed_names_replace_the_search():
     assert chosen("x + y", {"x": 1, "y": 2, "z": 3}, listed=("z",)) == ["z"]
     assert chosen("x + y", {}, listed=()) == []
