@@ -8,7 +8,7 @@ from typing import Any
 
 from funcx_core.cells.elements import ElementOutcome, element_decoder
 from funcx_core.cells.rebuild import Arrivals, load_values
-from funcx_core.errors import DeserializationError, RemoteProtocolError
+from funcx_core.errors import DeserializationError, RemoteProtocolError, RemoteTaskError, error_class
 from funcx_core.sdk.grids.grid import Grid
 from funcx_core.sdk.grids.outcomes import PointState
 from funcx_core.sdk.grids.points import ZIP, Points
@@ -68,7 +68,7 @@ class CellGrid(Grid):
         for number in points:
             found = self.outcome(number)
             if found.failed is not None:
-                self.output.fail(number, found.failed.line)
+                self.output.fail(number, self.line_of(number))
             elif (ended := self.element(number)) is not None:
                 self.output.add(number, ended.pieces, ended.hidden)
 
@@ -121,7 +121,11 @@ class CellGrid(Grid):
     def line_of(self, number: int) -> str:
         """Return why an element has no value: ``ValueError: x is negative``."""
         failed = self.outcome(number).failed
-        return failed.line if failed is not None else ""
+        if failed is None:
+            return ""
+        name = error_class(failed.code).__name__
+        is_named = failed.code == RemoteTaskError.code or failed.line.startswith(name)
+        return failed.line if is_named else f"{name}: {failed.line}"
 
     def _of(self, number: int) -> tuple[Any, dict[str, Any]]:
         """Return value and outputs of an element, opened once: two lists hold the same objects."""

@@ -28,7 +28,6 @@ from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.session.followed import Followed
 from funcx_jupyter.session.journal import Submission
 from funcx_jupyter.session.outcome import Finished
-from funcx_jupyter.session.patience import Patience
 from funcx_jupyter.session.prepare import check_size, with_pieces_inside
 from funcx_jupyter.session.recall import CellPlace
 from funcx_jupyter.session.run import (
@@ -65,7 +64,7 @@ class CellMapRun:
         task = self.submit(namespace, place, screen)
         if self._options.name:
             namespace[self._options.name] = task
-        return task.follow(self._patience(task))
+        return task.follow()
 
     def start(self, namespace: dict[str, Any], place: CellPlace, screen: BackgroundScreen) -> CellMapTask:
         """Return a handle on the map when the service has all of it; bar and output are kept up to date."""
@@ -103,6 +102,16 @@ class CellMapRun:
             inputs=inputs,
             options=self._options,
         )
+        session.remember(
+            TaskRecord(
+                task_id=submission.task_id,
+                endpoint=submission.endpoint,
+                cell=submission.title,
+                name=submission.name,
+            )
+        )
+        if self._options.wait_endpoint is not None and not self._endpoint.is_online:
+            task.wait_at_most(self._options.wait_endpoint)
         task.again = partial(self._again, namespace, place)
         return task
 
@@ -157,7 +166,7 @@ class CellMapRun:
         function = CellOfMap(encode(spec), self._plan.variable, asked.walltime)
         about = write_about(self._plan, namespace, asked.walltime)
         self._session.recall.sent(submission)  # Before it is sent, as with any cell.
-        calls = connection.submit_map(
+        return connection.submit_map(
             MapId(submission.task_id),
             submission.endpoint_id,
             Function(new_function_id(), function.__name__, pack_callable(function)),
@@ -167,36 +176,6 @@ class CellMapRun:
             options=options,
             about=about,
         )
-        self._session.remember(
-            TaskRecord(
-                task_id=submission.task_id,
-                endpoint=submission.endpoint,
-                cell=submission.title,
-                name=submission.name,
-            )
-        )
-        return calls
-
-    def _patience(self, task: CellMapTask) -> Patience | None:
-        if self._options.wait_endpoint is None or self._endpoint.is_online:
-            return None
-        return Patience(_AskedOfMap(task), task.task_id, self._options.wait_endpoint, time.monotonic)
-
-
-class _AskedOfMap:
-    """Answers for a map what `Patience` asks about a task."""
-
-    def __init__(self, task: CellMapTask) -> None:
-        self._task = task
-
-    def task(self, _: str) -> dict[str, object]:
-        """Return that it waits for its endpoint, unless something of it has begun."""
-        state = self._task.state
-        return {"status": TaskState.WAITING_FOR_EP if state is TaskState.RECEIVED else state}
-
-    def cancel(self, _: TaskId) -> None:
-        """Ask for its end."""
-        self._task.cancel()
 
 
 def open_map(
@@ -273,6 +252,7 @@ def attach_map(
     calls = session.connection.find_map(MapId(submission.task_id))
     about = read_about(calls.about())
     found = msgspec.structs.replace(submission, map_of=about.variable, outputs=about.outputs)
-    session.recognise(found)
     elements = elements_kept(about, len(calls), namespace)
-    return open_map(session, found, calls, namespace, screen, elements=elements, options=options)
+    task = open_map(session, found, calls, namespace, screen, elements=elements, options=options)
+    session.recognise(found)
+    return task

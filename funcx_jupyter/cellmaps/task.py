@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import msgspec
 
-from funcx_core.errors import ServiceUnavailable
+from funcx_core.errors import EndpointOffline, ServiceUnavailable
 from funcx_core.ids import TaskId
 from funcx_core.protocol.task import TaskState
 from funcx_core.sdk.grids.grid import GridProgress
@@ -153,6 +153,8 @@ class CellMapTask:
                 ServiceUnavailable(f"The service cannot be reached. The map goes on; `%funcx attach {short}` shows it.")
             )
         first = presentable(found.exception(), self._task, self._screen)
+        if isinstance(first, EndpointOffline):
+            return first
         message = in_words(len(self.grid), lines, self.grid.name_of(without[0]), short)
         failure = with_traceback(CellMapFailed(message, task_id=self.task_id, outcomes=self.grid), first)
         failure.__cause__ = first
@@ -194,7 +196,12 @@ class CellMapTask:
 
     # --- for those who show it -----------------------------------------------------------------------------------
 
-    def follow(self, patience: Patience | None = None) -> Finished:
+    def wait_at_most(self, seconds: float) -> None:
+        """Stop it if it still waits for its endpoint after this time."""
+        patience = Patience(_Asked(self), self.task_id, seconds, time.monotonic)
+        self._task = msgspec.structs.replace(self._task, patience=patience)
+
+    def follow(self) -> Finished:
         """Show the map to its end, in the main thread; return what it gave back, and raise, as `finished` does.
 
         Raises:
@@ -203,9 +210,7 @@ class CellMapTask:
         self._view.open()
         try:
             while self.grid.collect():
-                self._view.update(is_final=False)
-                if patience is not None:
-                    patience.look()
+                self.update()
                 time.sleep(TICK)
         except KeyboardInterrupt:
             self._stop()
@@ -231,6 +236,8 @@ class CellMapTask:
 
     def update(self) -> None:
         """Show what is new."""
+        if self._task.patience is not None:
+            self._task.patience.look()
         self._view.update(is_final=False)
 
     def wait_until_shown(self) -> None:
@@ -306,6 +313,22 @@ class CellMapTask:
         called = self.name or words.short_id(self.task_id)
         how = f"`{self.name}.result()`" if self.name else f"`%funcx result {called}`"
         raise NotAValue(f"{called} is a map, not its values. {how} are the values.")
+
+
+class _Asked:
+    """Answers for a map what `Patience` asks about a task."""
+
+    def __init__(self, task: CellMapTask) -> None:
+        self._task = task
+
+    def task(self, _: str) -> dict[str, object]:
+        """Return that it waits for its endpoint, unless something of it has begun."""
+        state = self._task.state
+        return {"status": TaskState.WAITING_FOR_EP if state is TaskState.RECEIVED else state}
+
+    def cancel(self, _: TaskId) -> None:
+        """Ask for its end."""
+        self._task.cancel()
 
 
 class _Background:

@@ -160,6 +160,14 @@ class Session:
         for listener in list(self.listeners):
             listener(record)
 
+    def tasks_at_service(self) -> dict[str, TaskRecord]:
+        """Return the tasks of this kernel as the service has them: those that run a map's elements in its place."""
+        found: dict[str, TaskRecord] = {}
+        for task_id, record in list(self.tasks.items()):
+            cell_map = self.maps.get(task_id)
+            found.update(dict.fromkeys([task_id] if cell_map is None else cell_map.grid.task_ids(), record))
+        return found
+
     def recognise(self, submission: Submission) -> None:
         """Keep what the journal knows of a task that is attached to."""
         if submission.task_id not in self.tasks:

@@ -162,13 +162,11 @@ class TaskMonitor(Shown):
 
     def _take_notebook_tasks(self) -> None:
         if self._session is not None and self._follows_notebook:
-            self.model.add([self._row_of(task_id) for task_id in list(self._session.tasks)])
+            self.model.add([_row(TaskId(one), record) for one, record in self._session.tasks_at_service().items()])
 
     def _row_of(self, task_id: TaskId) -> TaskRow:
         record = None if self._session is None else self._session.tasks.get(task_id)
-        if record is None:
-            return TaskRow(task_id=task_id)
-        return TaskRow(task_id=task_id, title=record.cell, endpoint=record.endpoint)
+        return TaskRow(task_id=task_id) if record is None else _row(task_id, record)
 
     # --- what buttons do ---------------------------------------------------------------------------------------
 
@@ -259,6 +257,10 @@ class TaskMonitor(Shown):
 
     def _as_html(self) -> str:
         return monitor_forms.as_html(self.model, self._clock())
+
+
+def _row(task_id: TaskId, record: TaskRecord) -> TaskRow:
+    return TaskRow(task_id=task_id, title=record.cell, endpoint=record.endpoint)
 
 
 def task_id_of(task: Any) -> TaskId:

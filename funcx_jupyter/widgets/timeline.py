@@ -190,7 +190,7 @@ class Timeline(Shown):
 
     def _take_notebook_tasks(self) -> None:
         if self._session is not None and self._follows_notebook:
-            self.model.add({task_id: self._title(task_id) for task_id in list(self._session.tasks)})
+            self.model.add({TaskId(one): record.cell for one, record in self._session.tasks_at_service().items()})
 
     def _title(self, task_id: TaskId) -> str:
         record = None if self._session is None else self._session.tasks.get(task_id)

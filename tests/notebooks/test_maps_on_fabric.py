@@ -158,3 +158,43 @@ def test_all_that_elements_assign_and_large_variables(notebook):
     assert notebook.run("odd, file, total").result["text/plain"] == (
         "([0, None, 2], [None, None, None], [4999950000, 4999950001, 4999950002])"
     )
+
+
+def test_an_element_that_kills_its_worker_fails_alone(notebook):
+    cell = notebook.run(
+        "%%funcx --map n=range(3) --chunk 1\nimport os, signal\nif n == 1: os.kill(os.getpid(), signal.SIGKILL)\nn"
+    )
+    assert "1 of 3 elements failed: 1 WorkerLost. The first is n=1: WorkerLost: " in cell.error[1]
+    assert notebook.run("import sys; sys.last_value.results").result["text/plain"] == "[0, None, 2]"
+
+
+def test_a_detached_map_goes_on(notebook):
+    pid = int(notebook.run("import os; os.getpid()").result["text/plain"])
+    threading.Timer(2, os.kill, (pid, signal.SIGINT)).start()
+    cell = notebook.run(
+        "%%funcx -n far --map n=range(2) --chunk 1 --on-interrupt detach -o r\nimport time\ntime.sleep(4)\nr = n"
+    )
+    name, text = cell.error
+    assert (name, "Detached. 0 of 2 elements are done, and kept. The map goes on" in text) == (
+        "CellMapInterrupted",
+        True,
+    )
+    assert "100%|" in shown(notebook.run("%funcx attach far"))
+    assert notebook.run("r").result["text/plain"] == "[0, 1]"
+    assert notebook.run("%funcx status").result["text/plain"].splitlines()[1].split()[1] == "done"
+
+
+def test_under_capture_all_is_said_at_the_end(notebook):
+    cell = notebook.run("%%capture kept\n%%funcx --map n=range(2)\nprint('hi', n)\nn")
+    assert cell.outputs == []
+    assert "[n=0] hi 0\n[n=1] hi 1\n" in notebook.run("kept.stdout + str(kept.outputs)").result["text/plain"].replace(
+        "\\n", "\n"
+    )
+
+
+def test_the_monitor_shows_the_tasks_of_a_map(notebook):
+    notebook.run("%%funcx -n some --map n=range(4) --chunk 2\nn")
+    cell = notebook.run(
+        "from funcx_jupyter import TaskMonitor\nm = TaskMonitor()\nids = [str(i) for i in some.grid.task_ids()]\nm.model.add([])\nlen(ids), set(ids) <= set(map(str, get_ipython().find_line_magic('funcx').__self__.session.tasks_at_service()))"
+    )
+    assert cell.result["text/plain"] == "(2, True)"

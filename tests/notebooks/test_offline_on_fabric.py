@@ -39,6 +39,8 @@ def test_offline_is_said_at_once_and_there_are_three_ways_on(two):
         assert instead.result["text/plain"] == "'ran'"
         late = book.run("%%funcx theta --wait-endpoint 0.5\n1")
         assert late.error[1] == "EndpointOffline: theta did not come online within 0.5 s. The cell was not run."
+        late = book.run("%%funcx theta --wait-endpoint 0.5 --map n=range(3)\nn")
+        assert late.error[1] == "EndpointOffline: theta did not come online within 0.5 s. The cell was not run."
         starter = threading.Timer(0.5, two.start_endpoint, ("theta",))
         starter.start()
         waited = book.run("%%funcx theta --wait-endpoint 60\n'ran there'")
