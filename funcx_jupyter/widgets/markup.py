@@ -75,7 +75,10 @@ def copyable(lines: Sequence[str]) -> str:
 
 def preformatted(content: str) -> str:
     """Return printed text as it was printed."""
-    style = "max-height: 20em; overflow: auto; margin: 0.3em 0; white-space: pre-wrap; overflow-wrap: anywhere"
+    style = (
+        "max-height: 20em; overflow: auto; margin: 0.3em 0; white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.4;"
+        " font-family: var(--jp-code-font-family, monospace)"
+    )
     return f'<pre style="{style}">{html.escape(content)}</pre>'
 
 
