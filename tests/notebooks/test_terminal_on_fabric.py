@@ -98,10 +98,15 @@ def test_ctrl_c_stops_and_a_second_one_leaves_the_cell_alone(terminal):
     assert "CellInterrupted: Detached" in terminal.until_prompt()
 
 
-def test_bars_share_the_line_and_leave_their_end(terminal):
-    source = "import time\nfrom tqdm import tqdm\nfor n in tqdm(range(4), desc='fit'):\n    time.sleep(0.4)"
+def test_bars_share_the_line_and_leave_their_end(terminal, tmp_path):
+    go_on = tmp_path / "go-on"
+    source = (
+        "import os, time\nfrom tqdm import tqdm\nfor n in tqdm(range(4), desc='fit', mininterval=0):\n"
+        f"    while n == 2 and not os.path.exists({str(go_on)!r}):\n        time.sleep(0.05)"
+    )
     terminal.type(f"%%funcx\n{source}")
-    terminal.child.expect(r"local · .*fit:  [25]")
+    terminal.child.expect(r"local · .*fit:  50%")
+    go_on.touch()
     screen = seen(terminal.until_prompt())
     assert re.search(r"fit: 100%\|█{10}\| 4/4 \[.*\] ✓\nlocal · ✓ ", screen), screen
     assert screen.count("fit:") == 1
