@@ -11,22 +11,19 @@ import hashlib
 import http.client
 import mmap
 import os
-import socket
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http import HTTPStatus
 from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO, Final, TypeVar
-from urllib.parse import urlsplit
+from typing import BinaryIO, Final, TypeVar
 
 import msgspec
 
-from funcx_core import __version__
 from funcx_core.errors import ChecksumMismatch, FuncxError, ServiceUnavailable, TryAgainLater
 from funcx_core.ids import BlobId, TaskId, new_blob_id
 from funcx_core.protocol.blob import (
@@ -37,14 +34,13 @@ from funcx_core.protocol.blob import (
     CompleteBlob,
     CreateBlob,
 )
+from funcx_core.sdk.blob_connection import Connection, blob_state, close_all, refusal
 from funcx_core.sdk.settings import Settings
-from funcx_core.sdk.wire_errors import error_from_response
 from funcx_core.transport.retry import Backoff
 
 PARALLEL: Final = 4
 PATIENCE: Final = 120.0
 """Seconds for which a service that does not answer is tried again, from the last time that it did."""
-TIMEOUT: Final = 30.0
 RANGE_BYTES: Final = 8 * 1024 * 1024
 PIECE: Final = 1024 * 1024
 REMEMBERED: Final = 256
@@ -91,13 +87,13 @@ class Transfer:
         self._patience = patience
         self._is_closed = False
         self._stops: set[threading.Event] = set()
-        self._idle: list[_Connection] = []
-        self._busy: set[_Connection] = set()
+        self._idle: list[Connection] = []
+        self._busy: set[Connection] = set()
         self._lock = threading.Lock()
         self._process = os.getpid()
         self._sent: dict[str, BlobReference] = {}
         # A transfer that is dropped without close() must not leave sockets behind.
-        self._finalizer = weakref.finalize(self, _close_all, self._idle)
+        self._finalizer = weakref.finalize(self, close_all, self._idle)
 
     # --- up ------------------------------------------------------------------------------------------------------
 
@@ -152,7 +148,7 @@ class Transfer:
         """
         with self._stop() as stop:
             path = f"blobs/{reference.blob_id}"
-            return self._patiently(lambda: _blob_state(self._exchange("GET", path, None, {})), stop)
+            return self._patiently(lambda: blob_state(self._exchange("GET", path, None, {})), stop)
 
     def delete(self, reference: BlobReference) -> None:
         """Give up a blob, finished or not.
@@ -341,7 +337,7 @@ class Transfer:
 
     def _json(self, method: str, path: str, body: msgspec.Struct) -> BlobState:
         headers = {"Content-Type": "application/json"}
-        return _blob_state(self._exchange(method, path, msgspec.json.encode(body), headers))
+        return blob_state(self._exchange(method, path, msgspec.json.encode(body), headers))
 
     def _exchange(
         self,
@@ -364,12 +360,12 @@ class Transfer:
                 return answer
             if is_last or response.status != HTTPStatus.UNAUTHORIZED or not settings.renew():
                 break
-        raise _refusal(response, answer)
+        raise refusal(response, answer)
 
     @contextmanager
-    def _connection(self, settings: Settings) -> Iterator[_Connection]:
+    def _connection(self, settings: Settings) -> Iterator[Connection]:
         with self._lock:
-            connection = self._take_idle(settings.service_address) or _Connection(settings.service_address)
+            connection = self._take_idle(settings.service_address) or Connection(settings.service_address)
             self._busy.add(connection)
         try:
             yield connection
@@ -387,7 +383,7 @@ class Transfer:
                 else:
                     connection.abort()
 
-    def _take_idle(self, address: str) -> _Connection | None:
+    def _take_idle(self, address: str) -> Connection | None:
         if self._process != os.getpid():  # A forked child must not speak on its parent's connections.
             self._process = os.getpid()
             self._idle.clear()
@@ -399,67 +395,12 @@ class Transfer:
         return None
 
 
-def _close_all(connections: list[_Connection]) -> None:
-    for connection in connections:
-        connection.abort()
-
-
-class _Connection:
-    """A kept-alive connection. `is_usable` once an answer was read to its end."""
-
-    def __init__(self, address: str) -> None:
-        parts = urlsplit(address)
-        make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self.address = address
-        self.is_usable = False
-        self._base = parts.path
-        self._connection = make(parts.netloc, timeout=TIMEOUT)
-
-    def request(
-        self, method: str, path: str, body: bytes | memoryview | None, headers: dict[str, str]
-    ) -> http.client.HTTPResponse:
-        agent = {"User-Agent": f"funcx-sdk-{__version__}"}
-        if self._connection.sock is None:
-            self._connection.connect()
-        # A body that is refused is answered before it is read: sending fails, and the answer says why.
-        with suppress(BrokenPipeError, ConnectionResetError):
-            self._connection.request(method, f"{self._base}/{path}", body=body, headers={**agent, **headers})
-        return self._connection.getresponse()
-
-    def abort(self) -> None:
-        """End it, also for a thread that waits on it."""
-        with suppress(OSError):
-            if self._connection.sock is not None:
-                self._connection.sock.shutdown(socket.SHUT_RDWR)
-        self._connection.close()
-
-
 class _TargetFailed(Exception):
     """What came cannot be written where it was to go: trying again does not help."""
 
     def __init__(self, error: OSError) -> None:
         self.error = error
         super().__init__(str(error))
-
-
-def _blob_state(answer: bytes) -> BlobState:
-    try:
-        return msgspec.json.decode(answer, type=BlobState)
-    except msgspec.MsgspecError:
-        raise ServiceUnavailable("What answers is no funcX service that keeps large values.") from None
-
-
-def _refusal(response: http.client.HTTPResponse, answer: bytes) -> FuncxError:
-    try:
-        fields: Any = msgspec.json.decode(answer)
-    except msgspec.MsgspecError:
-        fields = {}
-    retry_after = response.headers.get("Retry-After", "")
-    return error_from_response(
-        response.status,
-        fields if isinstance(fields, dict) else {},
-        retry_after=float(retry_after) if retry_after.isdigit() else None,
-    )
 
 
 def present_bytes(state: BlobState) -> int:
