@@ -49,6 +49,8 @@ __all__ = [
     "NoEndpointError",
     "NotAValue",
     "NotConnectedError",
+    "RemoteValueElsewhere",
+    "ResultExpired",
     "ServiceUnavailable",
     "TaskTimeout",
     "UnknownEndpoint",

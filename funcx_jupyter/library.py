@@ -86,7 +86,7 @@ def cell(
 
     Args:
         source: the code. It may be indented as a whole.
-        endpoint: where; else as in `on`, else FUNCX_ENDPOINT, else the one that is online.
+        endpoint: where; else as in `on`, else the configured one, else the one that is online.
         inputs: variables to send; what the code uses if it is None.
         exclude: variables that are not sent, whatever uses them.
         outputs: variables to bring back when it has succeeded.
@@ -248,7 +248,7 @@ def remote(
     """Let the calls of a function run on an endpoint: ``@remote``, ``@remote("theta", timeout=60)``.
 
     Args:
-        endpoint: where; else as in `on`, else FUNCX_ENDPOINT, else the one that is online, at the time of each call.
+        endpoint: where; else as in `on`, else the configured one, else the one that is online, at the time of each call.
         timeout: seconds after which a call is stopped.
         retries: how often a call may run again if its worker or endpoint dies.
     """

@@ -123,6 +123,7 @@ def test_nobody_is_signed_in(error, settings, message):
         "MagicArgumentError",
         "NoEndpointError",
         "NotConnectedError",
+        "ResultExpired",
         "ServiceUnavailable",
         "TaskTimeout",
         "UnknownEndpoint",
