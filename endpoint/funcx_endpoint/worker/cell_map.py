@@ -33,6 +33,8 @@ MOST_SHOWN: Final = 256 * 1024
 RANGE_TEXT: Final = 512 * 1024
 RANGE_SHOWN: Final = 1024 * 1024
 """The same for all elements of one range: their values need the room."""
+MOST_NOTED: Final = 20
+"""Failures of one range that bring the variables of their cell: those of thousands would fill the result of the range."""
 _TOLD: Final = 1000
 """Characters of what a failed element had printed that go with its exception."""
 _REPR: Final = 2000
@@ -105,6 +107,7 @@ class ElementRunner:
         self._hostname = platform.node()
         self._range: TaskId | None = None
         self._room = Room(0, 0)
+        self._noted = 0
 
     def run(self, packed: Any) -> bytes:
         """Run the cell for this element; returns an encoded `ElementOutcome`. Whatever the cell raises passes through."""
@@ -119,7 +122,7 @@ class ElementRunner:
 
     def _shared_room(self) -> Room:
         if (now := running_task()) != self._range or now is None:
-            self._range, self._room = now, Room(RANGE_TEXT, RANGE_SHOWN)
+            self._range, self._room, self._noted = now, Room(RANGE_TEXT, RANGE_SHOWN), 0
         return self._room
 
     def _run(self, packed: Any, gathered: Gathered) -> ElementOutcome:
@@ -137,7 +140,9 @@ class ElementRunner:
                 with limited(self._seconds):
                     value = self._code.run(module.__dict__)
             except Exception as error:
-                circumstances.note(error, whereabouts(spec, arrivals))
+                if self._noted < MOST_NOTED:
+                    self._noted += 1
+                    circumstances.note(error, whereabouts(spec, arrivals))
                 if (home_name := arrivals.home_name(type(error))) is not None:
                     goes_home_by_name(type(error), home_name)
                 raise

@@ -84,3 +84,17 @@ def test_a_value_that_cannot_be_sent_leaves_its_text():
         "found = cell('(x for x in ())')(1)\n"
         "assert found.value is None and found.left_behind and found.text.startswith('<generator'), found\n"
     )
+
+
+def test_only_the_first_failures_of_a_range_bring_their_variables():
+    check(
+        "from funcx_endpoint.worker import circumstances\n"
+        "run = cell('own = n\\nown / 0')\n"
+        "def facts(n):\n    try:\n        run(n)\n    except ZeroDivisionError as error:\n        return circumstances.of(error)\n"
+        "found = [facts(n) for n in range(cell_map.MOST_NOTED + 5)]\n"
+        "assert sum('locals' in each for each in found) == cell_map.MOST_NOTED\n"
+        "assert found[0]['locals'] == {'own': '0'}, found[0]\n"
+        "assert found[-1] == {}\n"
+        "worker.end(); worker.begin(TaskId('range-2'))\n"
+        "assert facts(1)['locals'] == {'own': '1'}\n"
+    )
