@@ -125,7 +125,8 @@ class CellMapRun:
 
     def _describe(self, place: CellPlace) -> Submission:
         spec, connection = self._plan.cell.spec, self._session.connection
-        content = hashlib.sha256(content_hash(spec, self._endpoint.endpoint_id).encode())
+        parts = self._plan.cell.captured.packed.parts
+        content = hashlib.sha256(content_hash(spec, self._endpoint.endpoint_id, parts).encode())
         content.update(self._plan.digest.encode())
         return Submission(
             task_id=TaskId(new_map_id()),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +18,7 @@ from funcx_core.protocol.codec import encode
 from funcx_core.protocol.task import TaskOptions, TaskState
 from funcx_core.sdk.futures import FuncXFuture
 from funcx_jupyter.capture.local_modules import LocalModule
+from funcx_jupyter.capture.streams import Part
 from funcx_jupyter.display import words
 from funcx_jupyter.display.header import Header, describe_inputs
 from funcx_jupyter.errors import EnvironmentMismatch
@@ -147,7 +149,7 @@ class CellRun:
             cell_id=place.cell_id,
             run_id=place.run_id,
             code=code_hash(spec.source),
-            content=content_hash(spec, self._endpoint.endpoint_id),
+            content=content_hash(spec, self._endpoint.endpoint_id, self._prepared.captured.packed.parts),
             outputs=spec.outputs,
             refs=spec.keep,
             name=self._options.name,
@@ -305,12 +307,24 @@ def tell_of_modules(session: Session, local: Iterable[LocalModule], screen: Scre
             screen.notice(f"{module} has changed and goes with the cell")
 
 
-def content_hash(spec: CellSpec, endpoint_id: str) -> str:
-    """Return a hash of what is sent, which is the same after a restart of the kernel as long as nothing has changed."""
-    digest = hashlib.sha256(endpoint_id.encode())
-    plain = encode(msgspec.structs.replace(spec, filename="", text="", blobs=[], origin={}))
-    digest.update(_KERNEL_FOLDER.sub(b"", plain) if b"ipykernel_" in plain else plain)
-    return digest.hexdigest()
+def content_hash(spec: CellSpec, endpoint_id: str, parts: Mapping[str, Part] = MappingProxyType({})) -> str:
+    """Return a hash of what is sent, which is the same after a restart of the kernel as long as nothing has changed.
+
+    Args:
+        spec: what is sent.
+        endpoint_id: where.
+        parts: what is sent beside it, see `Packed`.
+    """
+    encoded = encode(msgspec.structs.replace(spec, filename="", text="", blobs=[]))
+    for name, part in parts.items():
+        pickles = part.blocks[0]
+        if isinstance(pickles, bytes) and (plain := _without_kernel(pickles)) != pickles:
+            encoded = encoded.replace(name.encode(), hashlib.sha256(plain).hexdigest().encode())
+    return hashlib.sha256(endpoint_id.encode() + _without_kernel(encoded)).hexdigest()
+
+
+def _without_kernel(content: bytes) -> bytes:
+    return _KERNEL_FOLDER.sub(b"", content) if b"ipykernel_" in content else content
 
 
 def _put_up(screen: BackgroundScreen, header: Header, *, first: bool) -> None:

@@ -9,9 +9,10 @@ import time
 import msgspec
 import pytest
 
-from funcx_core.cells.spec import CellSpec
+from funcx_core.cells.spec import CellSpec, Stream
 from funcx_core.ids import TaskId
 from funcx_core.protocol.task import TaskState
+from funcx_jupyter.capture.streams import LEAST, Packed
 from funcx_jupyter.session import journal as module
 from funcx_jupyter.session.journal import Journal, Submission
 from funcx_jupyter.session.recall import Recall
@@ -148,3 +149,14 @@ def test_the_last_runs_of_a_cell_say_how_long_it_takes(tmp_path, monkeypatch):
     assert again.expected(SERVICE, "e", code="changed", cell_id="c") == 10
     assert again.expected(SERVICE, "e", code="changed") is None
     assert again.expected(SERVICE, "elsewhere", code="a", cell_id="c") is None
+
+
+def test_large_pickles_with_code_are_the_same_after_a_restart_too():
+    def sent(kernel: int, text: bytes) -> str:
+        packed = Packed()
+        piece = packed.keep(f"/tmp/ipykernel_{kernel}/1.py".encode() + text * LEAST)
+        spec = CellSpec(source="f()", filename="", streams=[Stream(["f"], piece)])
+        return content_hash(spec, "e", packed.parts)
+
+    assert sent(1, b"x") == sent(22, b"x")
+    assert sent(1, b"x") != sent(1, b"y")
