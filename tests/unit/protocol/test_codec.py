@@ -56,6 +56,9 @@ VALUES: dict[Any, st.SearchStrategy[Any]] = {
 }
 
 
+BEING_MADE: set[type] = set()
+
+
 @cache
 def values(annotation: Any) -> st.SearchStrategy[Any]:
     """Any value of an annotated type, as the messages use them. A strategy is made once: that takes longer than a draw."""
@@ -70,9 +73,22 @@ def values(annotation: Any) -> st.SearchStrategy[Any]:
     if origin is dict:
         return st.dictionaries(values(arguments[0]), values(arguments[1]), max_size=1)
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
-        hints = typing.get_type_hints(annotation)
-        return st.builds(annotation, **{name: values(hints[name]) for name in annotation.__struct_fields__})
+        return struct(annotation)
     return st.sampled_from(list(annotation))
+
+
+def struct(annotation: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
+    """Any value of a structure; one within itself has only what it must have."""
+    hints = typing.get_type_hints(annotation)
+    fields = msgspec.structs.fields(annotation)
+    names = [field.name for field in fields if field.required or annotation not in BEING_MADE]
+    within = annotation in BEING_MADE
+    BEING_MADE.add(annotation)
+    try:
+        return st.builds(annotation, **{name: values(hints[name]) for name in names})
+    finally:
+        if not within:
+            BEING_MADE.discard(annotation)
 
 
 MESSAGES = [(name, message) for name, union in UNIONS.items() for message in (typing.get_args(union) or (union,))]
