@@ -11,13 +11,13 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMa
 
 from funcx_core.errors import FuncxError
 from funcx_jupyter.display import words
-from funcx_jupyter.list_verbs import STATES
-from funcx_jupyter.options import OPTIONS
+from funcx_jupyter.options.parser import OPTIONS
 from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.session.state import Session
 from funcx_jupyter.settings.keys import SETTINGS
-from funcx_jupyter.verb_lines import Verb
-from funcx_jupyter.verbs import VERBS
+from funcx_jupyter.verbs.lines import Verb
+from funcx_jupyter.verbs.lists import STATES
+from funcx_jupyter.verbs.table import VERBS
 
 Words = Iterable[tuple[str, str]]
 _CELL: Final = re.compile(r"^\s*%%(\w+)\s+(.*)$")

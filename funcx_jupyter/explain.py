@@ -9,7 +9,7 @@ from funcx_jupyter.display import words
 from funcx_jupyter.display.header import describe_inputs
 from funcx_jupyter.display.tables import Text
 from funcx_jupyter.errors import EnvironmentMismatch
-from funcx_jupyter.options import CellOptions
+from funcx_jupyter.options.cell import CellOptions
 from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.session.outcome import describe_wanted
 from funcx_jupyter.session.prepare import PreparedCell

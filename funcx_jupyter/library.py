@@ -27,8 +27,8 @@ from funcx_core.cells.spec import FigureStyle
 from funcx_jupyter.capture.values import Notebook
 from funcx_jupyter.cellmaps.script import map_run
 from funcx_jupyter.cellmaps.task import CellMapTask
-from funcx_jupyter.option_rules import fitting
-from funcx_jupyter.options import AUTO, CellOptions
+from funcx_jupyter.options.cell import AUTO, CellOptions
+from funcx_jupyter.options.rules import fitting
 from funcx_jupyter.plain_screen import PlainScreen
 from funcx_jupyter.session.asynchronous import BackgroundScreen
 from funcx_jupyter.session.cell_task import CellTask

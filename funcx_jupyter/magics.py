@@ -17,15 +17,16 @@ from IPython.core.magic import (
 from msgspec import structs
 
 from funcx_core.errors import FuncxError
-from funcx_jupyter import explain, options, shell, verbs
+from funcx_jupyter import explain, shell
 from funcx_jupyter.auto_cells import AutoCells
 from funcx_jupyter.capture.values import Notebook
 from funcx_jupyter.cellmaps.plan import MapPlan, plan_map
 from funcx_jupyter.cellmaps.run import CellMapRun
 from funcx_jupyter.cellmaps.task import CellMapTask
-from funcx_jupyter.desk import Desk
 from funcx_jupyter.errors import shown_in_one_line
-from funcx_jupyter.line_form import Known, LineForm, read_line
+from funcx_jupyter.options import parser
+from funcx_jupyter.options.cell import CellOptions
+from funcx_jupyter.options.line_form import Known, LineForm, read_line
 from funcx_jupyter.own_magics import OwnMagics
 from funcx_jupyter.screens import BackgroundShellScreen, running_screen
 from funcx_jupyter.script_cells import python_for
@@ -41,6 +42,8 @@ from funcx_jupyter.settings.layers import ENDPOINT
 from funcx_jupyter.settings.traits import traits
 from funcx_jupyter.trials.both import RunBoth
 from funcx_jupyter.trials.here import RunHere
+from funcx_jupyter.verbs import table
+from funcx_jupyter.verbs.desk import Desk
 
 _WithSettings: Any = type(Magics)("_WithSettings", (Magics,), dict(traits()))
 
@@ -64,9 +67,9 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
     def funcx(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
         """See `HELP`."""
         self._look_around()
-        if cell is None and verbs.begins(line):
+        if cell is None and table.begins(line):
             return self._verb(line)
-        return self._run_line(line, local_ns, verbs.VERBS, {}) if cell is None else self._run_cell(line, cell, {})
+        return self._run_line(line, local_ns, table.VERBS, {}) if cell is None else self._run_cell(line, cell, {})
 
     def _run_own(self, line: str, cell: str | None, local_ns: dict[str, Any] | None, given: dict[str, Any]) -> Any:
         """Run a cell or a line of a magic of the user's own. `given`: what the magic stands for."""
@@ -85,15 +88,15 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
         chosen = self._options(asked.options, given)
         return self._run(chosen, self._prepared_line(line, asked, chosen, notebook))
 
-    def _options(self, line: str, given: dict[str, Any]) -> options.CellOptions:
+    def _options(self, line: str, given: dict[str, Any]) -> CellOptions:
         try:
             defaults = self.session.configuration.defaults() | given
         except FuncxError as error:
             raise shown_in_one_line(error) from None
-        chosen = options.parse_cell_line(line, defaults)
+        chosen = parser.parse_cell_line(line, defaults)
         return structs.replace(chosen, endpoint=chosen.endpoint or given.get(ENDPOINT))
 
-    def _run(self, chosen: options.CellOptions, prepared: PreparedCell | MapPlan) -> Any:
+    def _run(self, chosen: CellOptions, prepared: PreparedCell | MapPlan) -> Any:
         if chosen.local and isinstance(prepared, PreparedCell) and not chosen.explain:
             here = RunHere(prepared, chosen, shell.look_of(self.shell))
             return self._shown(here.run(self.shell.user_ns, running_screen(self.shell, quiet=chosen.quiet)))
@@ -124,7 +127,7 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
         configuration.notebook = Path(shell.place_of(self.shell).notebook)
         configuration.cell = shell.cell_metadata(self.shell).get(IN_NOTEBOOK) or {}
 
-    def _endpoint(self, chosen: options.CellOptions) -> Endpoint:
+    def _endpoint(self, chosen: CellOptions) -> Endpoint:
         found, instead_of = self.session.endpoint_or(
             chosen.endpoint, fallback=chosen.fallback, waits=chosen.wait_endpoint is not None
         )
@@ -132,7 +135,7 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
             running_screen(self.shell, quiet=False).notice(f"{instead_of} is offline: running on {found.name} instead.")
         return found
 
-    def _started(self, run: CellRun | CellMapRun, chosen: options.CellOptions) -> CellTask | CellMapTask:
+    def _started(self, run: CellRun | CellMapRun, chosen: CellOptions) -> CellTask | CellMapTask:
         screen = BackgroundShellScreen(self.shell, quiet=chosen.quiet)
         task = run.start(self.shell.user_ns, shell.place_of(self.shell), screen)
         if chosen.name:
@@ -153,26 +156,26 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
             self.auto,
             lambda: shell.may_ask(self.shell),
         )
-        shown = verbs.run(desk, line)
+        shown = table.run(desk, line)
         for name in SETTINGS:  # Perhaps `%funcx config` has changed some.
             setattr(self, name, self.session.configuration.here.get(name))
         return shown
 
-    def _prepare(self, line: str, cell: str, chosen: options.CellOptions) -> PreparedCell | MapPlan:
+    def _prepare(self, line: str, cell: str, chosen: CellOptions) -> PreparedCell | MapPlan:
         notebook, code = shell.notebook_of(self.shell), None
         if chosen.is_shell:
             code, chosen = python_for(cell, chosen, notebook)
         return self._prepared(shell.cell_text(self.shell, line, cell, code=code), chosen, notebook)
 
     def _prepared_line(
-        self, line: str, asked: LineForm, chosen: options.CellOptions, notebook: Notebook
+        self, line: str, asked: LineForm, chosen: CellOptions, notebook: Notebook
     ) -> PreparedCell | MapPlan:
         code = asked.expression
         if chosen.is_shell:
             code, chosen = python_for(code, chosen, notebook)
         return self._prepared(shell.line_text(self.shell, line, code, silent=asked.silent), chosen, notebook)
 
-    def _prepared(self, text: CellText, chosen: options.CellOptions, notebook: Notebook) -> PreparedCell | MapPlan:
+    def _prepared(self, text: CellText, chosen: CellOptions, notebook: Notebook) -> PreparedCell | MapPlan:
         try:
             if chosen.map is None:
                 return prepare(text, chosen, notebook, shell.figure_style())
@@ -188,7 +191,7 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
 
 
 def run_of(
-    session: Session, endpoint: Endpoint, prepared: PreparedCell | MapPlan, chosen: options.CellOptions
+    session: Session, endpoint: Endpoint, prepared: PreparedCell | MapPlan, chosen: CellOptions
 ) -> CellRun | CellMapRun:
     """Return what runs the cell, once or for each element."""
     if isinstance(prepared, MapPlan):
@@ -211,5 +214,5 @@ here while it runs; the last expression becomes Out[n]; variables named with -o 
 
 An expression in a line runs in the same way, with the same options before it, and is the value of the line.
 
-{options.HELP}
-{verbs.HELP}"""
+{parser.HELP}
+{table.HELP}"""

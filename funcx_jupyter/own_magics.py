@@ -9,8 +9,8 @@ from typing import Any, Final
 from IPython.core.magic import needs_local_scope, no_var_expand, output_can_be_silenced
 
 from funcx_core.errors import FuncxError
-from funcx_jupyter import options
 from funcx_jupyter.errors import MagicArgumentError
+from funcx_jupyter.options import parser
 
 _NAME: Final = re.compile(r"[^\W\d]\w*")
 
@@ -42,7 +42,7 @@ class OwnMagics:
         taken = any(name in known for known in self._shell.magics_manager.magics.values())
         if taken and name not in self.lines:
             raise MagicArgumentError(f"`{name}` is a magic already. Choose another name.")
-        given = options.given(line)
+        given = parser.given(line)
 
         @no_var_expand  # type: ignore[untyped-decorator]
         @output_can_be_silenced  # type: ignore[untyped-decorator]

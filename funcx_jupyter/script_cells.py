@@ -13,7 +13,7 @@ from msgspec import structs
 
 from funcx_jupyter.capture.values import Notebook
 from funcx_jupyter.errors import CaptureError, MagicArgumentError
-from funcx_jupyter.options import CellOptions
+from funcx_jupyter.options.cell import CellOptions
 
 _PLAIN: Final = (str, int, float, PurePath)
 

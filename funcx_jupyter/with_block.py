@@ -27,7 +27,7 @@ import msgspec
 
 from funcx_core.errors import UsageError
 from funcx_jupyter import library
-from funcx_jupyter.options import CellOptions
+from funcx_jupyter.options.cell import CellOptions
 from funcx_jupyter.session.environment import STRICT
 from funcx_jupyter.session.prepare import CellText
 

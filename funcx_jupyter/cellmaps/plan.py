@@ -21,7 +21,7 @@ from funcx_jupyter.capture.culprit import type_name
 from funcx_jupyter.capture.values import Notebook
 from funcx_jupyter.cellmaps.clause import MapClause, elements_of, list_elements
 from funcx_jupyter.errors import CaptureError, LargeInputError
-from funcx_jupyter.options import CellOptions
+from funcx_jupyter.options.cell import CellOptions
 from funcx_jupyter.session.prepare import CellText, PreparedCell, parse, prepare
 
 _PLAIN: Final = 5

@@ -22,7 +22,7 @@ from funcx_jupyter.cellmaps.task import CellMapTask
 from funcx_jupyter.cellmaps.view import MapView
 from funcx_jupyter.display import words
 from funcx_jupyter.display.header import Header, describe_inputs
-from funcx_jupyter.options import DETACH, CellOptions
+from funcx_jupyter.options.cell import DETACH, CellOptions
 from funcx_jupyter.session.asynchronous import BackgroundScreen
 from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.session.followed import Followed

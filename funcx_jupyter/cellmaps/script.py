@@ -13,8 +13,8 @@ from funcx_jupyter.capture.values import Notebook
 from funcx_jupyter.cellmaps.clause import MapClause
 from funcx_jupyter.cellmaps.plan import plan_map
 from funcx_jupyter.cellmaps.run import CellMapRun
-from funcx_jupyter.option_rules import fitting
-from funcx_jupyter.options import CellOptions
+from funcx_jupyter.options.cell import CellOptions
+from funcx_jupyter.options.rules import fitting
 from funcx_jupyter.session.prepare import CellText
 from funcx_jupyter.session.state import Session
 

@@ -18,7 +18,7 @@ from funcx_jupyter.capture.names import CellNames, NameUse, analyse
 from funcx_jupyter.capture.values import Captured, Notebook, choose_inputs, pack
 from funcx_jupyter.display import words
 from funcx_jupyter.errors import CaptureError, LargeInputError
-from funcx_jupyter.options import ALL, CellOptions
+from funcx_jupyter.options.cell import ALL, CellOptions
 from funcx_jupyter.session.environment import OFF
 from funcx_jupyter.session.size_limits import ROOM_FOR_CODE
 

@@ -22,7 +22,7 @@ from funcx_jupyter.capture.streams import Part
 from funcx_jupyter.display import words
 from funcx_jupyter.display.header import Header, describe_inputs
 from funcx_jupyter.errors import EnvironmentMismatch
-from funcx_jupyter.options import DETACH, CellOptions
+from funcx_jupyter.options.cell import DETACH, CellOptions
 from funcx_jupyter.origin.commit import commit_of
 from funcx_jupyter.origin.facts import origin_of
 from funcx_jupyter.session.asynchronous import BackgroundScreen, show_in_background

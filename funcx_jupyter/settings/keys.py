@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn
 import msgspec
 
 from funcx_core.errors import ConfigError
-from funcx_jupyter import options
+from funcx_jupyter.options import parser
 
 ALIASES: Final = "aliases"
 MAGICS: Final = "magics"
@@ -53,7 +53,7 @@ class Setting(msgspec.Struct, frozen=True):
         return as_text(self.action.default)
 
 
-SETTINGS: Final = {name: Setting(name, action, meaning) for name, action, meaning in options.settable()}
+SETTINGS: Final = {name: Setting(name, action, meaning) for name, action, meaning in parser.settable()}
 
 
 def convert(name: str, value: object, source: str) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from funcx_core.protocol.task import EventKind, TaskEvent
 from funcx_jupyter.errors import CellInterrupted
-from funcx_jupyter.options import CellOptions
+from funcx_jupyter.options.cell import CellOptions
 from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.session.followed import Watched
 from funcx_jupyter.session.following import Following, LineScreen

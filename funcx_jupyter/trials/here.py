@@ -22,7 +22,7 @@ from funcx_core.serialize import RemoteInfo, describe_exception
 from funcx_jupyter.capture.culprit import type_name
 from funcx_jupyter.display import words
 from funcx_jupyter.display.header import describe_inputs
-from funcx_jupyter.options import CellOptions
+from funcx_jupyter.options.cell import CellOptions
 from funcx_jupyter.session.following import Screen
 from funcx_jupyter.session.outcome import Finished, LeftBehind, changed_there
 from funcx_jupyter.session.prepare import PreparedCell, with_pieces_inside

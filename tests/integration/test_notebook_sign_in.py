@@ -15,9 +15,9 @@ from funcx_core.home import home
 from funcx_core.sdk.login_manager import LoginManager, login_flow
 from funcx_core.sdk.settings import save_credentials, save_entry
 from funcx_core.service.auth.config import AuthConfig, GlobusConfig
-from funcx_jupyter import account_verbs
 from funcx_jupyter.errors import AuthError
 from funcx_jupyter.session.state import Session
+from funcx_jupyter.verbs import account
 from tests.support.fake_globus import FakeGlobus
 from tests.support.webservice import ALICE, a_service
 
@@ -81,15 +81,15 @@ def expire(seconds_ago):
 async def test_a_login_with_globus_from_the_first_cell_to_its_end(service, somebody):
     host, desk = service.web.address.removesuffix("/v2"), a_desk()
     assert await refusal(desk.session) == f"You are not signed in to {host}. Run `%funcx login`."
-    told = await asyncio.to_thread(account_verbs.login, desk, globus=True)
+    told = await asyncio.to_thread(account.login, desk, globus=True)
     assert repr(told) == f"You are ada@example.org at {host}, by a login with Globus."
     assert await asyncio.to_thread(desk.session.connection.endpoints) == []
     expire(3 * 3600 + 60)
     desk = a_desk()
     assert await refusal(desk.session) == f"Your sign-in for {host} expired 3 h ago. Run `%funcx login`."
-    await asyncio.to_thread(account_verbs.login, desk)
+    await asyncio.to_thread(account.login, desk)
     assert await asyncio.to_thread(desk.session.connection.endpoints) == []
-    await asyncio.to_thread(account_verbs.logout, desk)
+    await asyncio.to_thread(account.logout, desk)
     assert await refusal(desk.session) == f"You are not signed in to {host}. Run `%funcx login`."
     desk.session.close()
 
@@ -98,7 +98,7 @@ async def test_where_nobody_can_be_asked_it_is_said_what_to_do(service):
     host = service.web.address.removesuffix("/v2")
     save_entry(service.web.address, {"login": "globus"})
     with pytest.raises(AuthError) as raised:
-        await asyncio.to_thread(account_verbs.login, a_desk(may_ask=False))
+        await asyncio.to_thread(account.login, a_desk(may_ask=False))
     assert str(raised.value) == (
         f"Nobody can be asked here: this front end takes no input. Run `funcx login {host}` in a terminal, or set FUNCX_TOKEN."
     )
@@ -109,9 +109,9 @@ async def test_a_token_is_pasted_checked_and_saved(service, monkeypatch):
     pasted = iter(["fxt_wrong", service.alice])
     monkeypatch.setattr(getpass, "getpass", lambda _question: next(pasted))
     with pytest.raises(AuthError, match="Nothing was saved: This token is not known here"):
-        await asyncio.to_thread(account_verbs.login, desk, token=True)
+        await asyncio.to_thread(account.login, desk, token=True)
     assert not (home() / "credentials.json").exists()
-    assert repr(await asyncio.to_thread(account_verbs.login, desk)) == f"You are alice at {host}, by the saved token."
+    assert repr(await asyncio.to_thread(account.login, desk)) == f"You are alice at {host}, by the saved token."
     assert json.loads((home() / "credentials.json").read_text()) == {service.web.address: {"token": service.alice}}
     assert (home() / "credentials.json").stat().st_mode & 0o077 == 0
 

@@ -21,7 +21,8 @@ from funcx_jupyter.cellmaps.output import MapOutput, labelled
 from funcx_jupyter.cellmaps.plan import elements_kept, plan_map, read_about, write_about
 from funcx_jupyter.cellmaps.view import state_of
 from funcx_jupyter.errors import CaptureError, LargeInputError, MagicArgumentError
-from funcx_jupyter.options import CellOptions, parse_cell_line
+from funcx_jupyter.options.cell import CellOptions
+from funcx_jupyter.options.parser import parse_cell_line
 from funcx_jupyter.script_cells import python_for
 from funcx_jupyter.session.prepare import CellText
 

@@ -15,7 +15,7 @@ from funcx_core.cells.changes import Fingerprints, fingerprint
 from funcx_core.cells.spec import FigureStyle
 from funcx_jupyter.capture.mutation import may_be_changed
 from funcx_jupyter.capture.values import Notebook
-from funcx_jupyter.options import CellOptions
+from funcx_jupyter.options.cell import CellOptions
 from funcx_jupyter.session.prepare import CellText, prepare
 
 

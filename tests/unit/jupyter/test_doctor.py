@@ -8,7 +8,7 @@ from msgspec import structs
 from funcx_core import __version__
 from funcx_core.protocol.environment import Environment
 from funcx_core.sdk.checkup import Finding
-from funcx_jupyter import doctor
+from funcx_jupyter.verbs import doctor
 from tests.unit.jupyter.fake_service import LOCAL
 
 WELL = [Finding("address", "answers"), Finding("sign-in", "you are ada")]

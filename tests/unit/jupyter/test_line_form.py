@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from funcx_jupyter.errors import CaptureError, MagicArgumentError, NotConnectedError, UnknownEndpoint
-from funcx_jupyter.line_form import Known, LineForm, read_line
-from funcx_jupyter.verbs import VERBS
+from funcx_jupyter.options.line_form import Known, LineForm, read_line
+from funcx_jupyter.verbs.table import VERBS
 
 KNOWN = Known(VERBS, lambda: ["theta", "local", "id-1", "my-box"], {"f", "x", "local_x", "df"})
 

@@ -8,8 +8,8 @@ import pytest
 
 from funcx_core.ids import new_endpoint_id
 from funcx_core.protocol.environment import Environment
-from funcx_jupyter.environment_verbs import how_to_install, locked
 from funcx_jupyter.errors import EnvironmentMismatch, MagicArgumentError
+from funcx_jupyter.verbs.environments import how_to_install, locked
 from tests.unit.jupyter.fake_service import LOCAL
 
 

@@ -11,7 +11,7 @@ from funcx_core.ids import EndpointId, TaskId
 from funcx_core.sdk.settings import Settings
 from funcx_jupyter import errors
 from funcx_jupyter.errors import AuthError, MagicArgumentError, NotConnectedError
-from funcx_jupyter.options import parse_cell_line
+from funcx_jupyter.options.parser import parse_cell_line
 from funcx_jupyter.plain_screen import PlainScreen
 from funcx_jupyter.session import connection as module
 from funcx_jupyter.session.connection import ServiceConnection

@@ -4,7 +4,8 @@ import pytest
 
 from funcx_core.protocol.resources import Resources
 from funcx_jupyter.errors import MagicArgumentError
-from funcx_jupyter.options import ALL, DETACH, CellOptions, given, parse_cell_line
+from funcx_jupyter.options.cell import ALL, DETACH, CellOptions
+from funcx_jupyter.options.parser import given, parse_cell_line
 
 
 def test_nothing_said_means_the_defaults():

@@ -14,7 +14,7 @@ from funcx_core.commands.running_task import RunningTask
 from funcx_core.errors import CommandFailed
 from funcx_jupyter.capture.values import Notebook
 from funcx_jupyter.errors import CaptureError, MagicArgumentError
-from funcx_jupyter.options import CellOptions
+from funcx_jupyter.options.cell import CellOptions
 from funcx_jupyter.script_cells import python_for
 
 SCRIPT = "for f in {a,b}; do\n  echo $f ${n} '\\n'\ndone\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from funcx_jupyter.errors import MagicArgumentError
-from funcx_jupyter.verb_lines import Verb, read
+from funcx_jupyter.verbs.lines import Verb, read
 
 VERBS = {
     "status": Verb(print),

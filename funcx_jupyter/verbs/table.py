@@ -5,24 +5,24 @@ from __future__ import annotations
 from typing import Any, Final
 
 from funcx_core.errors import FuncxError, TaskNotFound
-from funcx_jupyter import (
-    account_verbs,
-    auto_verb,
-    doctor,
-    environment_verbs,
-    explain,
-    kept_verbs,
-    list_verbs,
-    name_verbs,
-    place_verbs,
-    record_verbs,
-    setting_verbs,
-    task_verbs,
-)
-from funcx_jupyter.desk import Desk
+from funcx_jupyter import explain
 from funcx_jupyter.display.tables import Text
 from funcx_jupyter.errors import MagicArgumentError
-from funcx_jupyter.verb_lines import Verb, read
+from funcx_jupyter.verbs import (
+    account,
+    automatic,
+    doctor,
+    environments,
+    kept,
+    lists,
+    names,
+    places,
+    records,
+    settings,
+    tasks,
+)
+from funcx_jupyter.verbs.desk import Desk
+from funcx_jupyter.verbs.lines import Verb, read
 
 
 def pick(desk: Desk) -> Any:
@@ -60,42 +60,42 @@ def explain_(desk: Desk, name: str = "") -> Text:
 
 
 VERBS: Final[dict[str, Verb]] = {
-    "use": Verb(place_verbs.use, ("ENDPOINT",)),
-    "endpoints": Verb(list_verbs.endpoints, ("[--all]", "[--json]")),
-    "env": Verb(environment_verbs.env, ("[ENDPOINT]", "[--diff]", "[--lock]")),
-    "fix-env": Verb(environment_verbs.fix_env, ("[MODULE...]", "[-e ENDPOINT]")),
-    "start": Verb(place_verbs.start, ("ENDPOINT",)),
-    "stop": Verb(place_verbs.stop, ("ENDPOINT",)),
-    "restart": Verb(place_verbs.restart, ("ENDPOINT",)),
-    "connect": Verb(place_verbs.connect, ("ADDRESS",)),
-    "login": Verb(account_verbs.login, ("[--token]", "[--globus]")),
-    "logout": Verb(account_verbs.logout),
-    "whoami": Verb(account_verbs.whoami),
-    "status": Verb(list_verbs.status),
-    "tasks": Verb(list_verbs.tasks, ("[--mine]", "[--notebook]", "[--state STATE]")),
-    "attach": Verb(task_verbs.attach, ("[TASK...]",)),
-    "result": Verb(task_verbs.result, ("TASK", "[-o]")),
-    "fetch": Verb(kept_verbs.fetch, ("TASK.VARIABLE",)),
-    "wait": Verb(task_verbs.wait, ("[TASK...]",)),
-    "cancel": Verb(task_verbs.cancel, ("[TASK...]", "[--all]")),
-    "logs": Verb(task_verbs.logs, ("TASK", "[-f]")),
-    "config": Verb(setting_verbs.config, ("[KEY]", "[VALUE]", "[--save user|project]", "[--unset]")),
-    "alias": Verb(name_verbs.alias, ("[NAME]", "[ENDPOINT]", "[--save user|project]", "[--unset]")),
+    "use": Verb(places.use, ("ENDPOINT",)),
+    "endpoints": Verb(lists.endpoints, ("[--all]", "[--json]")),
+    "env": Verb(environments.env, ("[ENDPOINT]", "[--diff]", "[--lock]")),
+    "fix-env": Verb(environments.fix_env, ("[MODULE...]", "[-e ENDPOINT]")),
+    "start": Verb(places.start, ("ENDPOINT",)),
+    "stop": Verb(places.stop, ("ENDPOINT",)),
+    "restart": Verb(places.restart, ("ENDPOINT",)),
+    "connect": Verb(places.connect, ("ADDRESS",)),
+    "login": Verb(account.login, ("[--token]", "[--globus]")),
+    "logout": Verb(account.logout),
+    "whoami": Verb(account.whoami),
+    "status": Verb(lists.status),
+    "tasks": Verb(lists.tasks, ("[--mine]", "[--notebook]", "[--state STATE]")),
+    "attach": Verb(tasks.attach, ("[TASK...]",)),
+    "result": Verb(tasks.result, ("TASK", "[-o]")),
+    "fetch": Verb(kept.fetch, ("TASK.VARIABLE",)),
+    "wait": Verb(tasks.wait, ("[TASK...]",)),
+    "cancel": Verb(tasks.cancel, ("[TASK...]", "[--all]")),
+    "logs": Verb(tasks.logs, ("TASK", "[-f]")),
+    "config": Verb(settings.config, ("[KEY]", "[VALUE]", "[--save user|project]", "[--unset]")),
+    "alias": Verb(names.alias, ("[NAME]", "[ENDPOINT]", "[--save user|project]", "[--unset]")),
     "magic": Verb(
-        name_verbs.magic,
+        names.magic,
         ("[NAME]", "[-e ENDPOINT]", "[OPTION...]", "[--save user|project]", "[--unset]"),
         reads_words=True,
     ),
-    "auto": Verb(auto_verb.auto, ("[on|off]", "[ENDPOINT]", "[OPTION...]"), reads_words=True),
+    "auto": Verb(automatic.auto, ("[on|off]", "[ENDPOINT]", "[OPTION...]"), reads_words=True),
     "doctor": Verb(doctor.doctor),
     "pick": Verb(pick),
-    "rerun": Verb(task_verbs.rerun, ("TASK", "[-e ENDPOINT]", "[-a]", "[--failed]")),
+    "rerun": Verb(tasks.rerun, ("TASK", "[-e ENDPOINT]", "[-a]", "[--failed]")),
     "explain": Verb(explain_, ("[TASK]",)),
     "monitor": Verb(monitor, ("[GROUP]",)),
     "panel": Verb(monitor, ("[GROUP]",)),
-    "task": Verb(task_verbs.task, ("TASK",)),
-    "timeline": Verb(record_verbs.timeline, ("[TASK...]", "[--group GROUP]")),
-    "provenance": Verb(record_verbs.provenance, ("TASK", "[--json FILE]", "[--ro-crate FOLDER]")),
+    "task": Verb(tasks.task, ("TASK",)),
+    "timeline": Verb(records.timeline, ("[TASK...]", "[--group GROUP]")),
+    "provenance": Verb(records.provenance, ("TASK", "[--json FILE]", "[--ro-crate FOLDER]")),
     "help": Verb(help_, ("[VERB]",)),
 }
 

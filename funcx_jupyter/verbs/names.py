@@ -6,11 +6,11 @@ import re
 import shlex
 from typing import Final
 
-from funcx_jupyter.desk import Desk
 from funcx_jupyter.display.tables import Table, Text
 from funcx_jupyter.errors import MagicArgumentError
 from funcx_jupyter.settings import files
 from funcx_jupyter.settings.keys import ALIASES, MAGICS, check_plain
+from funcx_jupyter.verbs.desk import Desk
 
 _ALIAS: Final = re.compile(r"[A-Za-z][\w.-]*")
 _FORM: Final = (

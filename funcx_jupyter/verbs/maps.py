@@ -8,12 +8,12 @@ from funcx_core.errors import UsageError
 from funcx_core.ids import EndpointId, GroupId, TaskId
 from funcx_jupyter.cellmaps.run import attach_map
 from funcx_jupyter.cellmaps.task import CellMapTask
-from funcx_jupyter.desk import Desk
 from funcx_jupyter.display import words
 from funcx_jupyter.display.tables import Text
 from funcx_jupyter.errors import MagicArgumentError, shown_in_one_line
 from funcx_jupyter.session.journal import Submission
 from funcx_jupyter.session.outcome import Finished
+from funcx_jupyter.verbs.desk import Desk
 
 _END_OF_MAP = "00000000"
 """Ids of maps end so, which those of tasks hardly do."""

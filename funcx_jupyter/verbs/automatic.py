@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 
-from funcx_jupyter import options
-from funcx_jupyter.desk import Desk
 from funcx_jupyter.display.tables import Text
 from funcx_jupyter.errors import MagicArgumentError
+from funcx_jupyter.options import parser
+from funcx_jupyter.verbs.desk import Desk
 
 _FORM = "The form is `%funcx auto on [ENDPOINT] [OPTIONS...]` or `%funcx auto off`. See `%funcx help auto`."
 _OF_ONE_CELL = frozenset({"output", "is_async", "name", "after", "input", "explain", "shell"})
@@ -25,7 +25,7 @@ def auto(desk: Desk, *words: str) -> Text:
     if switch != "on":
         raise MagicArgumentError(_FORM)
     line = shlex.join(rest)
-    given = options.given(line)
+    given = parser.given(line)
     if wrong := sorted(_OF_ONE_CELL & given.keys()):
         raise MagicArgumentError(
             f"`{wrong[0]}` is a matter of one cell, not of all that follow: write `%%funcx` over it."

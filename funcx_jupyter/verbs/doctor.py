@@ -13,10 +13,10 @@ from funcx_core import __version__
 from funcx_core.errors import FuncxError
 from funcx_core.home import home
 from funcx_core.sdk.checkup import Finding, examine_service
-from funcx_jupyter.desk import Desk
 from funcx_jupyter.display.tables import Table
 from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.session.environment import other_python
+from funcx_jupyter.verbs.desk import Desk
 
 _ENOUGH_DISK: Final = 1024**3
 _OLDEST: Final = {"ipython": (8, 18), "ipykernel": (6, 29), "ipywidgets": (8, 1), "anywidget": (0, 9)}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from funcx_jupyter.desk import Desk
 from funcx_jupyter.display.tables import Text
 from funcx_jupyter.provenance import known_here
+from funcx_jupyter.verbs.desk import Desk
 
 
 def provenance(desk: Desk, name: str, *, json: str = "", ro_crate: str = "") -> Any:

@@ -12,89 +12,11 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from funcx_core.ids import ContainerId
-from funcx_core.protocol.resources import Resources
-from funcx_jupyter import option_values
-from funcx_jupyter.cellmaps.clause import MapClause
 from funcx_jupyter.errors import MagicArgumentError
-from funcx_jupyter.option_rules import fitting
+from funcx_jupyter.options import values
+from funcx_jupyter.options.cell import ALL, AUTO, CANCEL, DETACH, NONE, STAGE, CellOptions
+from funcx_jupyter.options.rules import fitting
 from funcx_jupyter.session.environment import OFF, STRICT, WARN
-
-AUTO: Final = "auto"
-NONE: Final = "none"
-ALL: Final = option_values.ALL
-CANCEL: Final = "cancel"
-DETACH: Final = "detach"
-STAGE: Final = 60.0
-"""Seconds of sending inputs for which nobody is asked."""
-
-
-class CellOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What the user asked for.
-
-    Attributes:
-        endpoint: name or id; None for the default.
-        is_shell: the cell is a script for the shell, not Python.
-        inputs: names of the variables to send; None to find them.
-        exclude: names of variables that are not sent, whatever uses them.
-        outputs: names to bring back; `ALL` alone for everything that the cell assigns at top level.
-        refs: names to leave on the endpoint, as references here.
-        walltime: seconds after which the cell is stopped.
-        retries: how often the cell may be run again if its worker, manager or endpoint dies.
-        priority: how urgent it is among the user's tasks at the endpoint, -100 to 100.
-        resources: what the cell needs of its node.
-        container: the registered container to run in; None for the endpoint's own environment.
-        requires: what has to be installed where it runs: requirements such as ``numpy>=2``.
-        on_interrupt: what the first ■ does: `CANCEL` the task, or `DETACH` from it.
-        stream: whether output is shown while the cell runs.
-        progress: how progress bars of the cell are shown: as bars (``auto``), as characters (``text``) or not (``off``).
-        quiet: no header line.
-        verbose: more in the header, whole tracebacks.
-        explain: say what would be sent, and send nothing.
-        env: what to do about modules that the endpoint does not have: refuse the cell, say so, or nothing.
-        wait_endpoint: seconds for which the cell may wait for an endpoint that is offline.
-        fallback: where to run instead if it is.
-        is_async: return at once, with a task to wait for.
-        name: what the task is called; an asynchronous cell assigns it.
-        after: names or ids of tasks that must succeed before the cell starts.
-        local: run in this kernel, as an endpoint would.
-        compare: run in this kernel, too, and compare.
-        map: run once for each element of something, with a variable bound to it.
-        chunk: elements that travel as one; None to measure.
-        stage: seconds that sending large inputs may take.
-        cache: attach to the task of this cell that runs already, if nothing has changed since.
-    """
-
-    endpoint: str | None = None
-    is_shell: bool = False
-    inputs: tuple[str, ...] | None = None
-    exclude: tuple[str, ...] = ()
-    outputs: tuple[str, ...] = ()
-    refs: tuple[str, ...] = ()
-    walltime: float | None = None
-    retries: int = 0
-    priority: int = 0
-    resources: Resources | None = None
-    container: ContainerId | None = None
-    requires: tuple[str, ...] = ()
-    on_interrupt: str = CANCEL
-    stream: bool = True
-    progress: str = AUTO
-    quiet: bool = False
-    verbose: bool = False
-    explain: bool = False
-    cache: bool = True
-    env: str = STRICT
-    wait_endpoint: float | None = None
-    fallback: str | None = None
-    is_async: bool = False
-    name: str = ""
-    after: tuple[str, ...] = ()
-    local: bool = False
-    compare: bool = False
-    map: MapClause | None = None
-    chunk: int | None = None
-    stage: float = STAGE
 
 
 class Option(msgspec.Struct, frozen=True):
@@ -131,12 +53,12 @@ def _parser() -> _Parser:
     add("endpoint", nargs="?", help="where to run: name or id of an endpoint (default: see `%%funcx use`)")
     add("--shell", action="store_true", help="the cell is a script for bash; -i names variables of its environment")
     add("-i", "--input", metavar="a,b", help="variables to send: a list of names, `auto` (default) or `none`")
-    add("-x", "--exclude", metavar="a,b", type=option_values.names, default=(), help="variables not to send")
+    add("-x", "--exclude", metavar="a,b", type=values.names, default=(), help="variables not to send")
     add(
         "-o",
         "--output",
         metavar="x,y",
-        type=option_values.names,
+        type=values.names,
         default=(),
         help="variables to bring back when the cell has succeeded;\n'*' for all it assigns",
     )
@@ -144,7 +66,7 @@ def _parser() -> _Parser:
         "--ref",
         metavar="x,y",
         dest="refs",
-        type=option_values.names,
+        type=values.names,
         default=(),
         help="variables to leave on the endpoint, for later cells there;\nhere their names are references",
     )
@@ -153,11 +75,11 @@ def _parser() -> _Parser:
     manner.add_argument(
         "-b", "--blocking", dest="is_async", action="store_false", help="wait for the end (default); ■ stops it"
     )
-    add("-n", "--name", metavar="NAME", type=option_values.name, help="name of the task; with -a also a variable")
+    add("-n", "--name", metavar="NAME", type=values.name, help="name of the task; with -a also a variable")
     add(
         "--after",
         metavar="T1,T2",
-        type=option_values.tasks,
+        type=values.tasks,
         default=(),
         help="start when these tasks have succeeded: names or ids, of cells sent with -a",
     )
@@ -169,20 +91,20 @@ def _parser() -> _Parser:
     add(
         "--map",
         metavar="v=iterable",
-        type=option_values.clause,
+        type=values.clause,
         help="run once for each element, with v bound to it; the value and -o are lists\nsuch as --map seed=range(200)",
     )
     add(
         "--chunk",
         metavar="N",
-        type=option_values.chunk,
+        type=values.chunk,
         help="with --map: elements that travel as one (default: measured)",
     )
     offline = parser.add_mutually_exclusive_group()
     offline.add_argument(
         "--wait-endpoint",
         metavar="SECS",
-        type=option_values.seconds,
+        type=values.seconds,
         help="if the endpoint is offline, wait for it this long",
     )
     offline.add_argument("--fallback", metavar="EP", help="if the endpoint is offline, run there instead")
@@ -192,18 +114,18 @@ def _parser() -> _Parser:
         default=STRICT,
         help="a module that the endpoint does not have: refuse the cell (default),\nsay so, or send it all the same, also with names that are not defined here",
     )
-    add("-t", "--timeout", metavar="SECS", type=option_values.seconds, help="stop the cell after this time")
+    add("-t", "--timeout", metavar="SECS", type=values.seconds, help="stop the cell after this time")
     add(
         "--retries",
         metavar="N",
-        type=option_values.retries,
+        type=values.retries,
         default=0,
         help="run again, up to N times, if the worker or endpoint dies",
     )
     add(
         "--priority",
         metavar="N",
-        type=option_values.priority,
+        type=values.priority,
         default=0,
         help="how urgent it is among your tasks there: -100 to 100",
     )
@@ -211,15 +133,15 @@ def _parser() -> _Parser:
         "--resource",
         metavar="cpus=4,mem=8,gpu=1",
         dest="resources",
-        type=option_values.resources,
+        type=values.resources,
         help="what the cell needs of its node; memory in GB",
     )
-    add("--container", metavar="ID", type=option_values.container, help="run in this registered container")
+    add("--container", metavar="ID", type=values.container, help="run in this registered container")
     add(
         "--requires",
         metavar="'numpy>=2'",
         action=_Gather,
-        type=option_values.requirement,
+        type=values.requirement,
         default=(),
         help="refuse to run where this package is not installed;\nmay be given several times",
     )
@@ -252,7 +174,7 @@ def _parser() -> _Parser:
     add(
         "--stage",
         metavar="SECS",
-        type=option_values.seconds,
+        type=values.seconds,
         default=STAGE,
         help="send large inputs unasked if that takes no longer than this (default 60)",
     )
@@ -376,7 +298,7 @@ def _checked_refs(refs: tuple[str, ...], outputs: tuple[str, ...]) -> tuple[str,
 
 def _checked_names(text: str) -> tuple[str, ...]:
     try:
-        return option_values.names(text)
+        return values.names(text)
     except argparse.ArgumentTypeError as error:
         raise MagicArgumentError(f"Argument -i/--input: {error}. See `%%funcx?`.") from None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import keyword
-from typing import Final
 
 from funcx_core.errors import InvalidId
 from funcx_core.ids import ContainerId, parse_id
@@ -12,8 +11,7 @@ from funcx_core.protocol.ranges import MOST_CALLS
 from funcx_core.protocol.resources import Resources, priority_fault
 from funcx_core.sdk.options import as_resources
 from funcx_jupyter.cellmaps.clause import MapClause, parse_clause
-
-ALL: Final = "*"
+from funcx_jupyter.options.cell import ALL
 
 
 def names(text: str) -> tuple[str, ...]:

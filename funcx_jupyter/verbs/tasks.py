@@ -7,20 +7,20 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from funcx_core.ids import TaskId
-from funcx_jupyter import map_verbs
 from funcx_jupyter.cellmaps.task import CellMapTask
-from funcx_jupyter.desk import Desk
 from funcx_jupyter.display import words
 from funcx_jupyter.display.log_text import LogText
 from funcx_jupyter.display.tables import Text
 from funcx_jupyter.errors import MagicArgumentError
-from funcx_jupyter.kept_verbs import finished_task
 from funcx_jupyter.session.asynchronous import show_in_background
 from funcx_jupyter.session.attach import Attacher, watched_of
 from funcx_jupyter.session.cell_task import CellTask
 from funcx_jupyter.session.following import Following
 from funcx_jupyter.session.outcome import Finished
 from funcx_jupyter.session.watch import Mailbox
+from funcx_jupyter.verbs import maps
+from funcx_jupyter.verbs.desk import Desk
+from funcx_jupyter.verbs.kept import finished_task
 
 _FOLLOW: Final = 10.0
 """Seconds that the service lets a question for more of a log wait."""
@@ -29,8 +29,8 @@ _FOLLOW: Final = 10.0
 def attach(desk: Desk, *names: str) -> Any:
     """Show tasks again from their first line, and take their outputs; without TASK those that this kernel does not know yet."""
     attacher = _attacher(desk)
-    if len(names) == 1 and (found := map_verbs.map_named(desk, names[0])) is not None:
-        return map_verbs.attach(desk, found)
+    if len(names) == 1 and (found := maps.map_named(desk, names[0])) is not None:
+        return maps.attach(desk, found)
     if len(names) == 1:
         return desk.shown(attacher.one(names[0]))
     return Text(attacher.several(names) if names else attacher.everything())
@@ -39,9 +39,10 @@ def attach(desk: Desk, *names: str) -> Any:
 def wait(desk: Desk, *names: str) -> Text:
     """Wait for tasks to end, and take their outputs; without TASK for all asynchronous cells of this kernel. If one failed, raise that."""
     attacher = _attacher(desk)
-    tasks: list[CellTask | CellMapTask] = [
-        map_verbs.map_named(desk, name) or attacher.handle(name) for name in names
-    ] or [*desk.session.asynchronous.values(), *(one for one in desk.session.maps.values() if one.is_async)]
+    tasks: list[CellTask | CellMapTask] = [maps.map_named(desk, name) or attacher.handle(name) for name in names] or [
+        *desk.session.asynchronous.values(),
+        *(one for one in desk.session.maps.values() if one.is_async),
+    ]
     if not tasks:
         return Text("There is nothing to wait for: no asynchronous cell (`%%funcx -a`) was started here.")
     failed = [error for task in tasks if (error := _ended(task)) is not None]
@@ -64,8 +65,8 @@ def _ended(task: CellTask | CellMapTask) -> BaseException | None:
 def rerun(desk: Desk, name: str, *, e: str | None = None, a: bool = False, failed: bool = False) -> Any:
     """Run a cell of this kernel again with the inputs that it had; -e on another endpoint, -a without waiting, --failed of a map only what has no value."""
     session = desk.session
-    if (found := map_verbs.map_named(desk, name)) is not None:
-        return map_verbs.rerun(desk, found, e=e, a=a, failed=failed)
+    if (found := maps.map_named(desk, name)) is not None:
+        return maps.rerun(desk, found, e=e, a=a, failed=failed)
     if failed:
         raise MagicArgumentError(f"--failed is for maps; task {words.short_id(session.find_task(name))} is none.")
     endpoint = None if e is None else session.endpoint(e)
@@ -87,8 +88,8 @@ def _attacher(desk: Desk) -> Attacher:
 
 def result(desk: Desk, name: str, *, o: bool = False) -> Any:
     """Return the value of a task; of a cell, that of its last expression. With -o also assign its outputs."""
-    if (found := map_verbs.map_named(desk, name)) is not None:
-        return map_verbs.result(desk, found, assigns=o)
+    if (found := maps.map_named(desk, name)) is not None:
+        return maps.result(desk, found, assigns=o)
     task_id = desk.session.find_task(name)
     submission = desk.session.find_submission(task_id)
     wanted = submission.outputs if o and submission is not None else []
@@ -105,7 +106,7 @@ def cancel(desk: Desk, *names: str, all: bool = False) -> Text:  # noqa: A002 - 
         raise MagicArgumentError("Name the tasks to stop, or all: `%funcx cancel TASK` or `%funcx cancel --all`.")
     task_ids = [desk.session.find_task(name) for name in names] if names else _open_tasks(desk)
     for task_id in task_ids:
-        if (found := map_verbs.map_named(desk, task_id)) is not None:
+        if (found := maps.map_named(desk, task_id)) is not None:
             found.cancel()
         else:
             desk.session.connection.cancel(task_id)
@@ -121,7 +122,7 @@ def _open_tasks(desk: Desk) -> list[TaskId]:
 
 def logs(desk: Desk, name: str, *, f: bool = False) -> Text | None:
     """Show what a task has printed; with -f also what it prints from now on, until it ends. ■ stops following, not the task."""
-    if (found := map_verbs.map_named(desk, name)) is not None:
+    if (found := maps.map_named(desk, name)) is not None:
         if f:
             raise MagicArgumentError("-f follows one task; a map shows what its calls print when they end.")
         return Text(found.logs().rstrip("\n") or f"Map {words.short_id(found.task_id)} has printed nothing yet.")

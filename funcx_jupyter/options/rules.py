@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from funcx_jupyter.errors import MagicArgumentError
 
 if TYPE_CHECKING:
-    from funcx_jupyter.options import CellOptions
+    from funcx_jupyter.options.cell import CellOptions
 
 
 def fitting(options: CellOptions) -> CellOptions:

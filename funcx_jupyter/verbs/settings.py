@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from funcx_jupyter.desk import Desk
 from funcx_jupyter.display.tables import Table, Text
 from funcx_jupyter.errors import MagicArgumentError
 from funcx_jupyter.settings import files
 from funcx_jupyter.settings.keys import SETTINGS, Setting, as_text, check_name, convert
 from funcx_jupyter.settings.layers import ENDPOINT, Found
+from funcx_jupyter.verbs.desk import Desk
 
 _TYPED: Final = "`%funcx config`"
 

@@ -8,12 +8,12 @@ from importlib import metadata
 from typing import Final
 
 from funcx_core.protocol.environment import Environment
-from funcx_jupyter.desk import Desk
 from funcx_jupyter.display import words
 from funcx_jupyter.display.tables import Table, Text
 from funcx_jupyter.errors import EnvironmentMismatch, MagicArgumentError
 from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.session.environment import differences, normal_name, other_python, packages_here
+from funcx_jupyter.verbs.desk import Desk
 
 _NOT_REPORTED: Final = "{} has not reported what is installed there. It does when it has run workers."
 

@@ -7,7 +7,6 @@ from typing import Any
 from funcx_core.cells.spec import LAST_VALUE
 from funcx_core.errors import TaskNotFound, UsageError
 from funcx_core.ids import EndpointId, TaskId
-from funcx_jupyter.desk import Desk
 from funcx_jupyter.display import words
 from funcx_jupyter.errors import MagicArgumentError
 from funcx_jupyter.session.expired import missing
@@ -15,6 +14,7 @@ from funcx_jupyter.session.journal import Submission
 from funcx_jupyter.session.opening import kept_at, opened
 from funcx_jupyter.session.outcome import Finished
 from funcx_jupyter.session.remote_ref import KeptAt, RemoteRef
+from funcx_jupyter.verbs.desk import Desk
 
 
 def fetch(desk: Desk, name: str) -> Any:

@@ -14,7 +14,7 @@ import msgspec
 
 from funcx_core.errors import FuncxError
 from funcx_jupyter.errors import MagicArgumentError, UnknownEndpoint
-from funcx_jupyter.options import OPTIONS, refuse
+from funcx_jupyter.options.parser import OPTIONS, refuse
 
 _WORD: Final = re.compile(r"""\s*((?:[^\s'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+)""")
 _BARE: Final = re.compile(r"[A-Za-z0-9][\w.-]*")

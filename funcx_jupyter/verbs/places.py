@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 from funcx_core.sdk.settings import normal_address
-from funcx_jupyter.desk import Desk
 from funcx_jupyter.display.tables import Text
-from funcx_jupyter.list_verbs import state_of
 from funcx_jupyter.local_fabric import has_service, up
 from funcx_jupyter.session.endpoints import LOCAL
+from funcx_jupyter.verbs.desk import Desk
+from funcx_jupyter.verbs.lists import state_of
 
 
 def use(desk: Desk, name: str) -> Text:

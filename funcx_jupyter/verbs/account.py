@@ -10,10 +10,10 @@ from typing import Any, Final
 from funcx_core.errors import AuthRequired, ConfigError
 from funcx_core.sdk.settings import Settings, load_settings, save_credentials
 from funcx_core.sdk.web import WebClient
-from funcx_jupyter.desk import Desk
 from funcx_jupyter.display.tables import Text
 from funcx_jupyter.errors import AuthError, MagicArgumentError
 from funcx_jupyter.local_fabric import is_own_service, up
+from funcx_jupyter.verbs.desk import Desk
 
 _TRIES: Final = 2
 """Somebody waits."""

@@ -1,0 +1,1 @@
+"""What is written after `%%funcx` and `%funcx`: what may stand there, how it is read, what does not go together. Pure."""
