@@ -100,7 +100,7 @@ class BatchStatus(ApiHandler):
         if len(task_ids) > self.context.operations.limits.max_batch:
             raise InvalidRequest(f"{len(task_ids):,} task ids in one request; ask for fewer at a time.")
         known = [_task_id(text) for text in task_ids]
-        rows = await self.context.operations.tasks.many(self.user, known)
+        rows = await self.context.operations.tasks.many(self.user, known, brief=body.brief)
         shown = brief_task if body.brief else partial(translated_task, dialect=_dialect(self))
         results = {
             text: shown(rows[task_id]) if task_id in rows else unknown_task(text)

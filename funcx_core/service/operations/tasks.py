@@ -237,9 +237,9 @@ class Tasks:
 
     # --- what became of them -----------------------------------------------------------------------------------
 
-    async def many(self, user: User, task_ids: Sequence[TaskId]) -> dict[TaskId, TaskRow]:
-        """Return those of the tasks that are the user's."""
-        found = await self._store.tasks(user.user_id, task_ids)
+    async def many(self, user: User, task_ids: Sequence[TaskId], *, brief: bool = False) -> dict[TaskId, TaskRow]:
+        """Return those of the tasks that are the user's; if `brief`, without their values."""
+        found = await self._store.tasks(user.user_id, task_ids, brief=brief)
         if len(found) < len(task_ids):
             found |= await calls_as_tasks(
                 self._store.maps, user.user_id, [each for each in task_ids if each not in found]

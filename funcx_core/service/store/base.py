@@ -216,8 +216,10 @@ class Store(LeaseStore, ABC):
         """Put those of the tasks that are open and of this owner into state ``cancelling``, and return them."""
 
     @abstractmethod
-    async def tasks(self, owner_id: UserId, task_ids: Sequence[TaskId]) -> dict[TaskId, TaskRow]:
-        """Return those of the tasks that exist and are of this owner."""
+    async def tasks(
+        self, owner_id: UserId, task_ids: Sequence[TaskId], *, brief: bool = False
+    ) -> dict[TaskId, TaskRow]:
+        """Return those of the tasks that exist and are of this owner; if `brief`, with empty values, which are not read."""
 
     @abstractmethod
     async def results(

@@ -345,9 +345,11 @@ class SqliteStore(Store):
         """Put open tasks of this owner into state ``cancelling``."""
         return await self._writer.do(lambda tx: self._writes.request_cancel(tx, owner_id, task_ids))
 
-    async def tasks(self, owner_id: UserId, task_ids: Sequence[TaskId]) -> dict[TaskId, TaskRow]:
+    async def tasks(
+        self, owner_id: UserId, task_ids: Sequence[TaskId], *, brief: bool = False
+    ) -> dict[TaskId, TaskRow]:
         """Return tasks of this owner."""
-        found: dict[TaskId, TaskRow] = await self._read(task_reads.task_rows, self._blobs, owner_id, task_ids)
+        found: dict[TaskId, TaskRow] = await self._read(task_reads.task_rows, self._blobs, owner_id, task_ids, brief)
         return found
 
     async def results(

@@ -59,8 +59,27 @@ _offers = (
     .where(_is_named, _is_open, tasks.c.lane >= 0)
 )
 _headers = sa.select(*_offer_columns).select_from(_joined).where(_is_named, _is_open, _is_there)
+_row_columns = (
+    tasks.c.task_id,
+    tasks.c.submit_id,
+    tasks.c.function_id,
+    tasks.c.endpoint_id,
+    submits.c.group_id,
+    tasks.c.state,
+    tasks.c.attempt,
+    tasks.c.error,
+    submits.c.received_at,
+    tasks.c.times,
+    tasks.c.completed_at,
+    tasks.c.lane,
+)
 _task_rows = (
-    sa.select(tasks, submits.c.group_id, submits.c.received_at).select_from(_joined).where(_is_named, _is_owned)
+    sa.select(*_row_columns, tasks.c.result, tasks.c.result_blob).select_from(_joined).where(_is_named, _is_owned)
+)
+_brief_rows = (
+    sa.select(*_row_columns, sa.null().label("result"), sa.null().label("result_blob"))
+    .select_from(_joined)
+    .where(_is_named, _is_owned)
 )
 _upstreams = (
     sa.select(dependencies.c.submit_id, dependencies.c.upstream)
@@ -138,12 +157,13 @@ def headers(connection: sa.Connection, endpoint_id: EndpointId, leases: Sequence
 
 
 def task_rows(
-    connection: sa.Connection, blobs: BlobFolder, owner_id: UserId, task_ids: Sequence[TaskId]
+    connection: sa.Connection, blobs: BlobFolder, owner_id: UserId, task_ids: Sequence[TaskId], brief: bool
 ) -> dict[TaskId, TaskRow]:
-    """Return tasks of an owner."""
+    """Return tasks of an owner; if `brief`, their values are not read."""
+    statement = _brief_rows if brief else _task_rows
     found: dict[TaskId, TaskRow] = {}
     for ids in _pages(task_ids, PAGE):
-        rows = connection.execute(_task_rows, {"ids": ids, "owner_id": owner_id}).all()
+        rows = connection.execute(statement, {"ids": ids, "owner_id": owner_id}).all()
         awaited = _awaited(connection, {row.submit_id for row in rows if row.lane < 0 and row.completed_at is None})
         found.update((TaskId(row.task_id), _task_row(row, blobs, awaited.get(row.submit_id, ()))) for row in rows)
     return found

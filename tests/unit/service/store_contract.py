@@ -580,6 +580,16 @@ class StoreContract:
         assert await store.open_tasks(ENDPOINT, at_most=10) == []
         assert await store.offers([call.task_id]) == []
 
+    async def test_a_brief_look_at_tasks_has_no_values(self, store: Store) -> None:
+        small, large = calls(2)
+        await store.submit(a_submission(small, large))
+        await store.complete(ENDPOINT, [a_result(small.task_id, b"pb\nv"), a_result(large.task_id, LARGE)])
+        ids = [small.task_id, large.task_id]
+        whole = await store.tasks(ALICE.user_id, ids)
+        brief = await store.tasks(ALICE.user_id, ids, brief=True)
+        assert [whole[task_id].value for task_id in ids] == [b"pb\nv", LARGE]
+        assert brief == {task_id: msgspec.structs.replace(row, value=b"") for task_id, row in whole.items()}
+
     async def test_a_failure_keeps_its_error(self, store: Store) -> None:
         call = a_call()
         await store.submit(a_submission(call))
