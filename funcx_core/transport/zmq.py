@@ -116,8 +116,10 @@ class _Channel(ABC):
                 return
             # Asking costs a tenth of the exception that an empty socket raises.
             events = int(self._socket.get(zmq.EVENTS))
-            while self._outbox and events & zmq.POLLOUT and self._try_send(self._outbox[0]):
-                self._outbox.popleft()
+            if self._outbox:
+                while self._outbox and events & zmq.POLLOUT and self._try_send(self._outbox[0]):
+                    self._outbox.popleft()
+                events = int(self._socket.get(zmq.EVENTS))  # Sending may have taken the news of a message.
             received: list[Any] = []
             while events & zmq.POLLIN and len(received) < DRAIN_LIMIT:
                 received.append(self._receive())
@@ -136,7 +138,7 @@ class _Channel(ABC):
         self._schedule_check()
 
     def _look(self) -> None:
-        """Sending may have swallowed the edge that tells of a message."""
+        """Sending may have swallowed the edge that tells of a message, also if it failed."""
         if not self._check_is_scheduled and int(self._socket.get(zmq.EVENTS)) & zmq.POLLIN:
             self._schedule_check()
 
@@ -298,7 +300,8 @@ class Router(_Channel):
             if error.errno == zmq.EHOSTUNREACH:
                 return False
             raise
-        self._look()
+        finally:
+            self._look()
         return True
 
     def _receive(self) -> Received:

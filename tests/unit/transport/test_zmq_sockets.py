@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -186,6 +187,17 @@ async def test_sending_to_a_route_that_is_gone_says_so(pair: Pair) -> None:
     assert not pair.router.send(b"nobody", b"?")
     dealer.close()
     await until(lambda: not pair.router.send(route, b"?"))
+
+
+async def test_sending_to_a_route_that_is_gone_does_not_silence_others(pair: Pair) -> None:
+    dealer = pair.connect()
+    dealer.send(b"hello")
+    await until(lambda: pair.at_router)
+    for number in range(20):
+        dealer.send(b"%d" % number)
+        time.sleep(0.01)  # noqa: ASYNC251 - it arrives while the router's loop is busy
+        assert not pair.router.send(b"nobody", b"?")
+        await until(lambda: len(pair.at_router) == number + 2, timeout=5)  # noqa: B023 - awaited here
 
 
 async def test_a_closed_socket_takes_and_gives_nothing(pair: Pair) -> None:
