@@ -157,7 +157,7 @@ def test_drain_waits_as_long_as_tasks_run(fabric, configured, tmp_path):
         )
         try:
             assert stopping.stderr is not None
-            assert "waiting for 1 running tasks" in stopping.stderr.readline()
+            assert "waiting for 1 running task;" in stopping.stderr.readline()
             (tmp_path / "go").touch()
             assert stopping.wait(30) == 0
         finally:

@@ -68,8 +68,8 @@ def test_a_timeline_of_the_notebook_is_a_widget_and_a_picture(notebook):
     assert data["application/vnd.jupyter.widget-view+json"]["model_id"]
     assert "data:image/svg+xml;base64," in data["text/html"]
     assert "tasks in" in notebook.run("t.refresh()\nprint(t._as_text())").text()
-    assert "local · 1" in notebook.run("print(t.to_svg())").text()
-    assert notebook.run("t.view.root.data['lanes']").result["text/plain"].startswith("['local · 1'")
+    assert " · worker 0" in notebook.run("print(t.to_svg())").text()
+    assert notebook.run("t.view.root.data['rows'][0]").result["text/plain"].endswith(" · worker 0'")
     notebook.run("t.freeze()")
     empty = notebook.run("from funcx_jupyter import Timeline\nTimeline(3)")
     assert empty.error[0] == "UsageError"
