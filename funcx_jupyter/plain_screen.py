@@ -87,5 +87,8 @@ class PlainScreen:
     def show_again(self) -> None:
         """Nothing can be changed later."""
 
+    def confirm(self) -> None:
+        """Nothing can be changed later."""
+
     def output(self, bundle: dict[str, str]) -> None:
         """Nothing can be changed later."""

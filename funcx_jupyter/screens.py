@@ -219,6 +219,7 @@ class BackgroundShellScreen:
         self._header_id = ""
         self._output_id = uuid.uuid4().hex
         self._last: Header | None = None
+        self._last_output: dict[str, str] | None = None
 
     @property
     def is_live(self) -> bool:
@@ -250,7 +251,15 @@ class BackgroundShellScreen:
 
     def output(self, bundle: dict[str, str]) -> None:
         """Change the block of output."""
+        self._last_output = bundle
         self._publish(bundle, self._output_id, update=True)
+
+    def confirm(self) -> None:
+        """Show once more what is there, from the running cell: nbclient passes over what arrives between two cells."""
+        if self._last is not None:
+            self.header(self._last)
+        if self._last_output is not None:
+            self.output(self._last_output)
 
     def conclude(self, header: Header, text: str) -> None:
         """Show all at the end, where nothing could be changed in place."""

@@ -32,6 +32,9 @@ class BackgroundScreen(LiveScreen, Screen, Protocol):
     def show_again(self) -> None:
         """Show the header line in another place, too."""
 
+    def confirm(self) -> None:
+        """Show once more what is there, from the running cell."""
+
     def conclude(self, header: Header, text: str) -> None:
         """Show all at the end, where nothing could be changed in place."""
 
@@ -42,7 +45,8 @@ def show_in_background(
     """Return a handle on a task, and keep what is shown of it up to date until it has ended."""
     task, shown = watched.task, threading.Event()
     show = screen.show_again if screen.is_live else None
-    handle = CellTask(session, task, watched.future, namespace, screen, name, show, shown)
+    confirm = screen.confirm if screen.is_live else None
+    handle = CellTask(session, task, watched.future, namespace, screen, name, show, shown, confirm)
     session.asynchronous[task.task_id] = handle
     bind_refs(session, task, task.refs, namespace)
     if screen.is_live:

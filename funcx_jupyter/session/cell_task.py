@@ -57,6 +57,7 @@ class CellTask(Elsewhere):
         name: str,
         show: Callable[[], None] | None,
         shown: threading.Event | None = None,
+        confirm: Callable[[], None] | None = None,
     ) -> None:
         self.task_id: TaskId = task.task_id
         self.name = name
@@ -69,6 +70,7 @@ class CellTask(Elsewhere):
         self._screen = screen
         self._show = show
         self._shown = shown
+        self._confirm = confirm
         self._finished: Finished | None = None
         self._lock = threading.Lock()
 
@@ -151,6 +153,8 @@ class CellTask(Elsewhere):
             ) from None
         if self._shown is not None:
             self._shown.wait(_PATIENCE)
+        if self._confirm is not None:
+            self._confirm()
 
     def show_again(self) -> None:
         """Show the task's header line here, too, where it can be changed in place."""

@@ -140,9 +140,17 @@ def test_once_more_while_it_runs_is_the_same_task(notebook, tmp_path):
     assert blocking.text() == "once\n"
     assert blocking.result["text/plain"] == "5"
     assert notebook.run("known.result(5)").result["text/plain"] == "5"
-    notebook.run("import time; time.sleep(1)")  # What is changed later reaches this front end while a cell runs.
+    notebook.run("%funcx wait again")
     assert block(cell)["text/plain"] == "once\n5"
     assert notebook.run("%funcx attach again").text() == "once\n"
+
+
+def test_what_came_between_two_cells_is_there_after_wait(notebook):
+    cell = notebook.run("%%funcx -a -n between\nimport time\ntime.sleep(0.3)\nprint('printed')")
+    time.sleep(2)  # This front end passes over what arrives now.
+    notebook.run("%funcx wait between")
+    assert block(cell)["text/plain"] == "printed"
+    assert cell.header.startswith("local · ✓ ")
 
 
 def test_under_capture_nothing_is_changed_later(notebook):
