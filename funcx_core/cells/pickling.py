@@ -180,6 +180,17 @@ class CellPickler(pickle.Pickler):
         return name if found is thing else None
 
 
+def can_travel(name: str, arrivals: rebuild.Arrivals) -> bool:
+    """Whether there is a variable of this name that can be sent back."""
+    if name not in arrivals.namespace:
+        return False
+    try:
+        CellPickler(arrivals).add(arrivals.namespace[name])
+    except Exception:  # noqa: BLE001 - any class may refuse to be pickled
+        return False
+    return True
+
+
 def _importable(thing: Any) -> bool:
     if thing.__module__ in NOTEBOOK_MODULES:
         return False

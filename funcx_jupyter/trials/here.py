@@ -12,7 +12,7 @@ import msgspec
 
 from funcx_core.cells.changes import Fingerprints
 from funcx_core.cells.limit import limited
-from funcx_core.cells.pickling import CellPickler
+from funcx_core.cells.pickling import CellPickler, can_travel
 from funcx_core.cells.rebuild import Arrivals, load_values
 from funcx_core.cells.requirements import check_here
 from funcx_core.cells.running import as_main, bring_in, compile_cell, new_main, pickle_last_value
@@ -72,7 +72,7 @@ def _outputs(spec: CellSpec, arrivals: Arrivals) -> tuple[list[str], list[int], 
     """Return names, sizes and pickles of what comes back."""
     pickler, names, sizes = CellPickler(arrivals), [], []
     for name in spec.outputs:
-        if spec.as_there_are and not _can_come_back(name, arrivals):
+        if spec.as_there_are and not can_travel(name, arrivals):
             continue
         if name not in arrivals.namespace:
             raise NameError(f"`{name}` is named with -o, but the cell ended without assigning it.", name=name)
@@ -84,16 +84,6 @@ def _outputs(spec: CellSpec, arrivals: Arrivals) -> tuple[list[str], list[int], 
             # Pickling runs code of the user's classes, which may raise anything.
             raise ResultNotSerializable(f"`{name}` ({type_name(value)}) cannot be sent back: {error}") from error
     return names, sizes, pickler.getvalue()
-
-
-def _can_come_back(name: str, arrivals: Arrivals) -> bool:
-    if name not in arrivals.namespace:
-        return False
-    try:
-        CellPickler(arrivals).add(arrivals.namespace[name])
-    except Exception:  # noqa: BLE001 - any class may refuse to be pickled
-        return False
-    return True
 
 
 class RunHere:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from funcx_core.cells.elements import ElementOutcome, Piece, load_element
 from funcx_core.cells.limit import limited
-from funcx_core.cells.pickling import CellPickler
+from funcx_core.cells.pickling import can_travel
 from funcx_core.cells.rebuild import Arrivals, forget_those_gone, goes_home_by_name
 from funcx_core.cells.running import as_main, bring_in, compile_cell, new_main, pickle_last_value
 from funcx_core.cells.spec import spec_decoder
@@ -153,7 +153,7 @@ class ElementRunner:
     def _outcome(self, arrivals: Arrivals, value: Any, gathered: Gathered) -> ElementOutcome:
         spec = self._spec
         for name in spec.outputs if spec.as_there_are else ():
-            if not _can_go_home(name, arrivals):
+            if not can_travel(name, arrivals):
                 arrivals.namespace[name] = (
                     None  # All elements have the same names: the lists are as long as there are elements.
                 )
@@ -170,13 +170,3 @@ class ElementRunner:
             hidden=gathered.hidden,
             hostname=self._hostname,
         )
-
-
-def _can_go_home(name: str, arrivals: Arrivals) -> bool:
-    if name not in arrivals.namespace:
-        return False
-    try:
-        CellPickler(arrivals).add(arrivals.namespace[name])
-    except Exception:  # noqa: BLE001 - any class may refuse to be pickled
-        return False
-    return True
