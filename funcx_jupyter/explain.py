@@ -12,8 +12,9 @@ from funcx_jupyter.errors import EnvironmentMismatch
 from funcx_jupyter.options.cell import CellOptions
 from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.session.outcome import describe_wanted
+from funcx_jupyter.session.preflight import check_requirements
 from funcx_jupyter.session.prepare import PreparedCell
-from funcx_jupyter.session.run import check_requirements, code_hash
+from funcx_jupyter.session.run import code_hash
 from funcx_jupyter.session.size_limits import ROOM_FOR_CODE
 from funcx_jupyter.session.state import Session, TaskRecord
 from funcx_jupyter.session.upstream import called, check_place, upstream_of

@@ -28,19 +28,13 @@ from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.session.followed import Followed
 from funcx_jupyter.session.journal import Submission
 from funcx_jupyter.session.outcome import Finished
+from funcx_jupyter.session.preflight import check_cell, tell_of_modules, tell_running
 from funcx_jupyter.session.prepare import check_size, with_pieces_inside
 from funcx_jupyter.session.recall import CellPlace
-from funcx_jupyter.session.run import (
-    GRACE,
-    check_environment,
-    check_requirements,
-    content_hash,
-    demands,
-    tell_of_modules,
-)
+from funcx_jupyter.session.run import GRACE, content_hash, demands
 from funcx_jupyter.session.size_limits import ROOM_FOR_CODE
 from funcx_jupyter.session.state import Session, TaskRecord
-from funcx_jupyter.session.upstream import check_place, check_there
+from funcx_jupyter.session.upstream import check_there
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,19 +70,13 @@ class CellMapRun:
         """Return a handle on the map when the service has all of it; nothing shows it yet."""
         session = self._session
         session.recall.open(place.notebook)
-        check_place(self._plan.cell.captured.remote, self._endpoint)
+        check_cell(session, self._endpoint, self._plan.cell, self._options, screen)
         check_there(self._plan.cell.captured.remote)
-        if self._options.container is None:  # What is in the container is not known here.
-            check_environment(session, self._endpoint, self._plan.cell, self._options.env, screen)
-            check_requirements(session, self._endpoint, self._options.requires)
         tell_of_modules(session, self._plan.cell.local, screen)
         submission = self._describe(place)
         running = session.running_twin(submission) if self._options.cache else None
         if running is not None:
-            age, short = words.lasting(time.time() - running.at), words.short_id(running.task_id)
-            screen.notice(
-                f"This cell is already running as {short} ({age}). Attached to it. Use --no-cache to submit again."
-            )
+            tell_running(running, screen)
             return attach_map(session, running, namespace, screen, self._options)
         calls = self._submit(submission, place, namespace)
         inputs = describe_inputs(self._plan.cell.captured, verbose=self._options.verbose)

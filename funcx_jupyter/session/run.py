@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -17,30 +17,28 @@ from funcx_core.ids import TaskId, new_task_id
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.task import TaskOptions, TaskState
 from funcx_core.sdk.futures import FuncXFuture
-from funcx_jupyter.capture.local_modules import LocalModule
 from funcx_jupyter.capture.streams import Part
 from funcx_jupyter.display import words
 from funcx_jupyter.display.header import Header, describe_inputs
-from funcx_jupyter.errors import EnvironmentMismatch
 from funcx_jupyter.options.cell import DETACH, CellOptions
 from funcx_jupyter.origin.commit import commit_of
 from funcx_jupyter.origin.facts import origin_of
 from funcx_jupyter.session.asynchronous import BackgroundScreen, show_in_background
 from funcx_jupyter.session.cell_task import CellTask
 from funcx_jupyter.session.endpoints import Endpoint
-from funcx_jupyter.session.environment import OFF, STRICT, first_missing, is_missing, other_python
 from funcx_jupyter.session.followed import Followed, Watched
 from funcx_jupyter.session.following import Following, LineScreen, Screen
 from funcx_jupyter.session.journal import Submission
 from funcx_jupyter.session.outcome import Finished, describe_wanted
 from funcx_jupyter.session.patience import Patience
+from funcx_jupyter.session.preflight import check_cell, tell_of_modules, tell_running
 from funcx_jupyter.session.prepare import PreparedCell, check_size, with_pieces_inside
 from funcx_jupyter.session.recall import CellPlace
 from funcx_jupyter.session.recorded import Sent
 from funcx_jupyter.session.size_limits import returned_unasked
 from funcx_jupyter.session.staging_line import StagingLine
 from funcx_jupyter.session.state import Session, TaskRecord
-from funcx_jupyter.session.upstream import called, check_place, upstream_of
+from funcx_jupyter.session.upstream import called, upstream_of
 from funcx_jupyter.session.watch import Mailbox
 
 _KERNEL_FOLDER: Final = re.compile(rb"ipykernel_\d+")
@@ -79,7 +77,7 @@ class CellRun:
         handle = None if running is None else self._session.asynchronous.get(running.task_id)
         if running is None or handle is None:
             return None
-        self._tell(running, screen)
+        tell_running(running, screen)
         if screen.is_live:
             handle.show_again()
         return handle
@@ -87,10 +85,7 @@ class CellRun:
     def begin(self, place: CellPlace, screen: Screen, mailbox: Mailbox, stage: StagingLine) -> Watched:
         """Send the cell, and return its task, which nothing shows yet but its staging."""
         self._session.recall.open(place.notebook)
-        check_place(self._prepared.captured.remote, self._endpoint)
-        if self._options.container is None:  # What is in the container is not known here.
-            check_environment(self._session, self._endpoint, self._prepared, self._options.env, screen)
-            check_requirements(self._session, self._endpoint, self._options.requires)
+        check_cell(self._session, self._endpoint, self._prepared, self._options, screen)
         submission = self._describe(place)
         running = self._session.running_twin(submission) if self._options.cache else None
         if running is not None:
@@ -191,19 +186,13 @@ class CellRun:
         return future
 
     def _attached(self, running: Submission, screen: Screen, mailbox: Mailbox) -> Watched:
-        self._tell(running, screen)
+        tell_running(running, screen)
         self._session.wait_for_handle(running.task_id)
         future = self._session.connection.watch(running.task_id, running.group_id, running.endpoint_id, mailbox)
         self._session.recognise(running)
         renamed = {running.filename: self._prepared.spec.filename}
         followed = msgspec.structs.replace(self._followed(running), renamed=renamed)
         return Watched(followed, future, mailbox, self._header(running))
-
-    def _tell(self, running: Submission, screen: Screen) -> None:
-        age, short = words.lasting(time.time() - running.at), words.short_id(running.task_id)
-        screen.notice(
-            f"This cell is already running as {short} ({age}). Attached to it. Use --no-cache to submit again."
-        )
 
     def _followed(self, submission: Submission) -> Followed:
         return Followed(
@@ -240,51 +229,6 @@ class CellRun:
         )
 
 
-def check_environment(
-    session: Session, endpoint: Endpoint, prepared: PreparedCell, manner: str, screen: Screen
-) -> None:
-    """Compare what the cell imports with what the endpoint has, and say what differs.
-
-    Raises:
-        EnvironmentMismatch: a module is not there, and `manner` is ``strict``.
-    """
-    if manner == OFF:
-        return
-    found = session.environments.of(endpoint.endpoint_id)
-    if endpoint.endpoint_id not in session.told and (line := other_python(found, endpoint.name)):
-        session.told.add(endpoint.endpoint_id)
-        screen.notice(line)
-    if first_missing(prepared.imports, found) is None:
-        return
-    found = session.environments.of(endpoint.endpoint_id, anew=True)  # It may have been installed since.
-    missing = first_missing(prepared.imports, found)
-    if missing is None:
-        return
-    message = is_missing(missing, found, endpoint.name)
-    if manner == STRICT:
-        raise EnvironmentMismatch(message, module=missing.module, endpoint=endpoint.name)
-    screen.notice(message)
-
-
-def check_requirements(session: Session, endpoint: Endpoint, requires: Sequence[str]) -> None:
-    """Compare the requirements with what the endpoint has reported. The worker compares again: nodes may differ.
-
-    Raises:
-        EnvironmentMismatch: none of the endpoint's kinds of nodes meets them.
-    """
-    if not requires:
-        return
-    from funcx_core.cells.requirements import unmet_by  # noqa: PLC0415 - few cells need it
-
-    for anew in (False, True):  # It may have been installed since.
-        unmet = [unmet_by(requires, kind) for kind in session.environments.of(endpoint.endpoint_id, anew=anew)]
-        if not unmet or None in unmet:
-            return
-    raise EnvironmentMismatch(
-        f"{next(filter(None, unmet)).describe(endpoint.name)} `%funcx env {endpoint.name} --diff` shows what differs."
-    )
-
-
 def demands(options: CellOptions) -> str:
     """Return in words what a cell asks of the Python that runs it."""
     asked = [f"container {words.short_id(options.container)}"] if options.container else []
@@ -294,17 +238,6 @@ def demands(options: CellOptions) -> str:
 def code_hash(source: str) -> str:
     """Return a hash by which the same code is known again."""
     return hashlib.sha256(source.encode(errors="surrogatepass")).hexdigest()[:16]
-
-
-def tell_of_modules(session: Session, local: Iterable[LocalModule], screen: Screen) -> None:
-    """Say once of each module that it goes with the cell, and again when it has changed."""
-    for module in local:
-        before, now = session.modules.get(module.name), module.digest
-        session.modules[module.name] = now
-        if before is None:
-            screen.notice(f"{module} goes with the cell")
-        elif before != now:
-            screen.notice(f"{module} has changed and goes with the cell")
 
 
 def content_hash(spec: CellSpec, endpoint_id: str, parts: Mapping[str, Part] = MappingProxyType({})) -> str:

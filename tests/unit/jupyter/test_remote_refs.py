@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
 import msgspec
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from funcx_core.errors import ValueNotKept
 from funcx_core.protocol.client import Limits
@@ -21,20 +17,6 @@ from funcx_jupyter.session.state import Session
 from tests.unit.jupyter.fake_service import LOCAL, FakeConnection
 
 THETA = msgspec.structs.replace(LOCAL, endpoint_id="f" * 36, name="theta")
-
-
-@pytest.fixture(scope="module")
-def shell(tmp_path_factory):
-    config = Config()
-    config.HistoryManager.enabled = False
-    config.InteractiveShell.colors = "nocolor"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
-        main = sys.modules["__main__"]
-        made = InteractiveShell.instance(config=config)
-        yield made
-        InteractiveShell.clear_instance()
-        sys.modules["__main__"] = main
 
 
 @pytest.fixture(scope="module")
