@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from tests.notebooks.kernels import kernel
+from tests.support.fabric import eventually
 
 pytestmark = pytest.mark.xdist_group("fabric-kernel")
 
@@ -52,7 +53,9 @@ def test_offline_is_said_at_once_and_there_are_three_ways_on(two):
 def test_what_is_not_installed_is_found_before_the_cell_is_sent(fabric):
     with kernel(fabric.environment()) as book:
         book.run("%load_ext funcx_jupyter")
-        book.run("%%funcx\n1")  # Workers have run: it is known what there is.
+        book.run("%%funcx\n1")
+        # Nodes tell what there is a moment after their start.
+        eventually(lambda: fabric.client().get_endpoint_environment(fabric.endpoint_id), "it is known what there is")
         name, text = book.run("%%funcx\n\nimport numpyy").error
         assert name == "EnvironmentMismatch"
         assert "`numpyy` (line 3) is not installed on local. Available: numpy" in text
