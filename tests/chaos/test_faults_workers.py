@@ -136,8 +136,12 @@ main(["--settings", sys.argv[1], "--block-id", sys.argv[2]])
 """
 
 
-def test_what_a_thawed_manager_of_another_node_brings_is_counted_and_ends_nothing_twice(new_fabric, tmp_path):
-    """F20: of a node that the agent cannot reach into; a frozen manager on its own machine is killed instead."""
+def test_a_thawed_manager_of_another_node_hears_that_it_was_replaced_and_ends_nothing_twice(new_fabric, tmp_path):
+    """F20: of a node that the agent cannot reach into; a frozen manager on its own machine is killed instead.
+
+    Whether it says what its workers brought before it hears that it was replaced, or ends without a word, is for the kernel to
+    choose; neither may change how a task ended. That late results are counted is tested with the machine.
+    """
     script = tmp_path / "funcx_endpoint.manager.elsewhere.py"
     script.write_text(MANAGER_ELSEWHERE)
     fabric: Fabric = new_fabric(endpoints=())
@@ -150,10 +154,6 @@ def test_what_a_thawed_manager_of_another_node_brings_is_counted_and_ends_nothin
     fabric.start_endpoint("local")
     run = Run(fabric, tmp_path, "t")
 
-    def late_results():
-        (row,) = fabric.client().get_endpoints()
-        return row["status"]["extra"]["late_results"]
-
     with fabric.executor() as executor:
         run.submit(executor, 2, 0.5)
         run.submit(executor, 4, 0.0)
@@ -163,7 +163,6 @@ def test_what_a_thawed_manager_of_another_node_brings_is_counted_and_ends_nothin
         lost = [future.exception(20) for future in list(run.futures.values())[:2]]
         assert [type(error) for error in lost] == [ManagerLost] * 2
         os.kill(frozen, signal.SIGCONT)
-        eventually(lambda: late_results() >= 1, "its late results are counted", timeout=20)
         eventually(lambda: frozen not in fabric.pids("manager"), "it hears that it was replaced", timeout=20)
         verdict = run.judge(within=30, may_fail={"manager_lost"})
     assert len(verdict.errors) <= 4, "those that it had dealt to workers"
