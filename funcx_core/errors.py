@@ -13,7 +13,8 @@
     │   ├── AuthRequired              no token, an unknown or expired one
     │   ├── PermissionDenied          FunctionNotPermitted
     │   ├── NotFound                  FunctionNotFound, EndpointNotFound, TaskNotFound, TaskGroupNotFound, ContainerNotFound,
-    │   │                               AuthGroupNotFound, UserNotFound, TokenNotFound, ClientNotFound, BlobNotFound, MapNotFound
+    │   │                               AuthGroupNotFound, UserNotFound, TokenNotFound, ClientNotFound, SignInNotFound, BlobNotFound,
+    │   │                               MapNotFound
     │   ├── NoMessageBroker           results travel by the stream here, not by a broker
     │   ├── ResourceLocked            its owner locked the endpoint for a while
     │   ├── Conflict                  the same id with another content, a lock held by somebody else;
@@ -250,6 +251,14 @@ class TokenNotFound(NotFound):
     code = "token_not_found"
     what = "token"
     advice = "`funcx token list` shows yours."
+
+
+class SignInNotFound(NotFound):
+    """Nobody waits to be signed in by such a code."""
+
+    code = "sign_in_not_found"
+    what = "sign-in with the code"
+    advice = "Codes are good for ten minutes and one sign-in: is it typed right, and the newest one?"
 
 
 class ClientNotFound(NotFound):

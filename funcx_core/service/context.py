@@ -7,6 +7,7 @@ import msgspec
 from funcx_core.service.auth.base import Authenticator
 from funcx_core.service.auth.config import AuthConfig
 from funcx_core.service.auth.local import LocalTokens
+from funcx_core.service.device_codes import DeviceCodes
 from funcx_core.service.http_log import HttpLog
 from funcx_core.service.login_codes import LoginCodes
 from funcx_core.service.metrics import Metrics
@@ -32,6 +33,7 @@ class Context(msgspec.Struct, frozen=True):
         http: counts and logs requests.
         overviews: what the status page shows.
         codes: one-time codes that open the status page.
+        device_codes: sign-ins that wait for somebody who types a short code.
         tokens: makes tokens.
         metrics: numbers for Prometheus, if they are wanted.
         metrics_from_loopback: whether this machine reads them without a token.
@@ -48,6 +50,7 @@ class Context(msgspec.Struct, frozen=True):
     http: HttpLog
     overviews: Overviews
     codes: LoginCodes
+    device_codes: DeviceCodes
     tokens: LocalTokens
     metrics: Metrics | None
     metrics_from_loopback: bool

@@ -23,6 +23,7 @@ from funcx_core.service.blobs.uploads import Blobs
 from funcx_core.service.config import ServiceConfig
 from funcx_core.service.context import Context
 from funcx_core.service.dependents import Dependents
+from funcx_core.service.device_codes import DeviceCodes
 from funcx_core.service.door import Door
 from funcx_core.service.handlers.results_socket import ResultsSocket
 from funcx_core.service.handlers.stream import Stream
@@ -115,6 +116,7 @@ class WebService:
             http=self._http,
             overviews=Overviews(store, self._outcomes),
             codes=LoginCodes(),
+            device_codes=DeviceCodes(),
             tokens=LocalTokens(store),
             metrics=Metrics(store, counted) if config.metrics.enabled else None,
             metrics_from_loopback=config.metrics.from_loopback,

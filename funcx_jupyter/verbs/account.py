@@ -19,16 +19,18 @@ _TRIES: Final = 2
 """Somebody waits."""
 
 
-def login(desk: Desk, *, token: bool = False, globus: bool = False) -> Text:
-    """Sign in to the service: with Globus (--globus), with a token that you paste (--token), or as is usual there."""
-    if token and globus:
-        raise MagicArgumentError("Either --token or --globus: `%funcx login --token` or `%funcx login --globus`.")
+def login(desk: Desk, *, token: bool = False, globus: bool = False, code: bool = False) -> Text:
+    """Sign in to the service: by a code to type on its page (--code), with a token (--token), Globus (--globus), or as is usual."""
+    if token + globus + code > 1:
+        raise MagicArgumentError("One of --code, --token and --globus: `%funcx login --code`.")
     settings = load_settings()
     host = settings.service_address.removesuffix("/v2")
     if os.environ.get("FUNCX_TOKEN"):
         raise ConfigError(f"FUNCX_TOKEN is set and comes before what you would save for {host}: change or unset it.")
-    if not token and not globus and is_own_service(settings.service_address):
+    if not (token or globus or code) and is_own_service(settings.service_address):
         up()  # It makes a new token for whoever may read its database, which is us.
+    elif code or not (token or globus or desk.may_ask()):
+        _by_code(settings)
     elif globus or (not token and hasattr(settings.authorizer, "login_manager")):
         _by_globus(desk, settings)
     else:
@@ -57,25 +59,36 @@ def whoami(desk: Desk) -> Text:
     return Text(f"You are {found['username']} at {host}, by {_means(settings)}.")
 
 
+def _by_code(settings: Settings) -> None:
+    from funcx_core.sdk.login_manager.code_login import sign_in_by_code  # noqa: PLC0415 - as above
+
+    try:
+        sign_in_by_code(settings.service_address, say=lambda line: print(line, flush=True))  # noqa: T201 - somebody is to read it
+    except KeyboardInterrupt:
+        raise AuthError("The sign-in was interrupted, and nothing was saved. `%funcx login` begins anew.") from None
+
+
 def _by_globus(desk: Desk, settings: Settings) -> None:
     from funcx_core.sdk.login_manager import signing_in  # noqa: PLC0415 - as above
+    from funcx_core.sdk.login_manager.choice import GlobusLogin  # noqa: PLC0415 - as above
 
     _check_that_somebody_may_be_asked(desk, settings)
     manager = getattr(settings.authorizer, "login_manager", None)
     if manager is not None:
         manager.run_login_flow()
     else:
-        signing_in.login(settings.service_address, environment=None, client_id=None, scope=None)
+        signing_in.login_by_globus(settings.service_address, GlobusLogin())
 
 
 def _by_token(desk: Desk, settings: Settings) -> None:
     _check_that_somebody_may_be_asked(desk, settings)
     address = settings.service_address
     text = getpass.getpass(
-        f"A token for {address.removesuffix('/v2')} (`funcx token` prints one on its machine; it is not shown here): "
+        f"A token for {address.removesuffix('/v2')} (`funcx token` prints one on its machine; none: sign in by a code): "
     ).strip()
     if not text:
-        raise AuthError("No token was given. `%funcx login --globus` signs in with Globus.")
+        _by_code(settings)
+        return
     try:
         _identity(Settings(address, text))
     except AuthRequired as error:
@@ -87,7 +100,7 @@ def _check_that_somebody_may_be_asked(desk: Desk, settings: Settings) -> None:
     if not desk.may_ask():
         address = settings.service_address.removesuffix("/v2")
         raise AuthError(
-            f"Nobody can be asked here: this front end takes no input. Run `funcx login {address}` in a terminal, or set FUNCX_TOKEN."
+            f"Nobody can be asked here: this front end takes no input. `%funcx login --code` needs none for {address}."
         )
 
 

@@ -68,7 +68,7 @@ VERBS: Final[dict[str, Verb]] = {
     "stop": Verb(places.stop, ("ENDPOINT",)),
     "restart": Verb(places.restart, ("ENDPOINT",)),
     "connect": Verb(places.connect, ("ADDRESS",)),
-    "login": Verb(account.login, ("[--token]", "[--globus]")),
+    "login": Verb(account.login, ("[--code]", "[--token]", "[--globus]")),
     "logout": Verb(account.logout),
     "whoami": Verb(account.whoami),
     "status": Verb(lists.status),

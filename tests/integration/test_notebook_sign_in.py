@@ -98,9 +98,9 @@ async def test_where_nobody_can_be_asked_it_is_said_what_to_do(service):
     host = service.web.address.removesuffix("/v2")
     save_entry(service.web.address, {"login": "globus"})
     with pytest.raises(AuthError) as raised:
-        await asyncio.to_thread(account.login, a_desk(may_ask=False))
+        await asyncio.to_thread(account.login, a_desk(may_ask=False), globus=True)
     assert str(raised.value) == (
-        f"Nobody can be asked here: this front end takes no input. Run `funcx login {host}` in a terminal, or set FUNCX_TOKEN."
+        f"Nobody can be asked here: this front end takes no input. `%funcx login --code` needs none for {host}."
     )
 
 

@@ -77,20 +77,45 @@ def revoke(token_id: str) -> None:
         click.echo(f"Deleted the client {token_id} and revoked its tokens.")
 
 
+@token.command()
+@click.argument("code")
+@click.option("--deny", is_flag=True, help="Send it away.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@typed_errors
+def approve(*, code: str, deny: bool, yes: bool) -> None:
+    """Sign in, as you, who shows CODE: what `funcx login --code` or `%funcx login` said elsewhere."""
+    from funcx_core.fabric.access import tokens
+
+    found = tokens.waiting_for(code)
+    if not deny:
+        click.echo(
+            f"{found.label}, at {found.address}, asks to be signed in as you, with the rights: {' '.join(found.scopes)}."
+        )
+        if not yes:
+            click.confirm("Did you begin this yourself, and let it in?", abort=True)
+    tokens.decide(code, approve=not deny)
+    click.echo("Denied: nobody was signed in." if deny else "Approved: it is signed in within seconds.")
+
+
 @click.command()
 @click.argument("address", required=False)
+@click.option("--code", "by_code", is_flag=True, help="Show a code, to be typed on the service's page in any browser.")
 @click.option("--environment", help="A name for this set of tokens. [default: $FUNCX_SDK_ENVIRONMENT, else production]")
 @click.option("--client-id", help="Id of a native app at Globus Auth. [default: the one of funcX]")
 @click.option("--scope", help="The scope that the service was registered with. [default: the one of funcX]")
 @typed_errors
-def login(*, address: str | None, environment: str | None, client_id: str | None, scope: str | None) -> None:
-    """Sign in with Globus, for the service at ADDRESS or the one that is configured.
+def login(
+    *, address: str | None, by_code: bool, environment: str | None, client_id: str | None, scope: str | None
+) -> None:
+    """Sign in to the service at ADDRESS, or the one that is configured: with Globus if it knows Globus, else by a code.
 
     A service that was started by `funcx up` for oneself needs no login.
     """
     from funcx_core.sdk.login_manager import signing_in
+    from funcx_core.sdk.login_manager.choice import GlobusLogin
 
-    found = signing_in.login(address, environment=environment, client_id=client_id, scope=scope)
+    globus = GlobusLogin(environment=environment, client_id=client_id, scope=scope)
+    found = signing_in.login(address, globus, by_code=by_code, say=click.echo)
     click.echo(f"Signed in. {found} is used with this login from now on; `funcx logout` ends it.")
 
 

@@ -60,6 +60,25 @@ def delete_client(client_id: str) -> None:
     _ask("DELETE", "clients", parse_id(client_id, "id"))
 
 
+class Asking(msgspec.Struct, frozen=True, kw_only=True):
+    """Who waits to be signed in by a code."""
+
+    label: str
+    address: str
+    scopes: list[str]
+
+
+def waiting_for(user_code: str) -> Asking:
+    """Return who waits for a code."""
+    found: Asking = _read(_ask("POST", "device_codes", "find", body={"user_code": user_code}), Asking)
+    return found
+
+
+def decide(user_code: str, *, approve: bool) -> None:
+    """Let in who waits for a code, or send it away."""
+    _ask("POST", "device_codes", "decide", body={"user_code": user_code, "approve": approve})
+
+
 def table() -> Iterator[str]:
     """Yield lines about all tokens and clients."""
     for token in _read(_ask("GET", "tokens")["tokens"], list[_Token]):

@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 import threading
 import time
-import urllib.error
-import urllib.request
 from base64 import b64encode
 from collections.abc import Callable
-from typing import Any, Final
-from urllib.parse import urlencode
+from http import HTTPStatus
+from typing import Final
 
 import msgspec
 
 from funcx_core.errors import AuthRequired, ConfigError, FuncxError, InvalidId, RemoteProtocolError, ServiceUnavailable
 from funcx_core.ids import parse_id
-from funcx_core.sdk.certificates import raise_if_untrusted, trusted
+from funcx_core.sdk.login_manager.forms import post_form
 from funcx_core.sdk.login_manager.scopes import FuncxScopes
 
 ID_VARIABLE: Final = "FUNCX_SDK_CLIENT_ID"
@@ -26,7 +24,6 @@ SERVICE_SECRET: Final = "fxs_"  # noqa: S105 - how a secret begins
 
 RENEW_BEFORE: Final = 60.0
 """Seconds before its end that a token counts as expired."""
-_TIMEOUT: Final = 30.0
 
 
 class ClientCredentials(msgspec.Struct, frozen=True):
@@ -118,36 +115,15 @@ class _Granted(msgspec.Struct, frozen=True):
 
 
 def _granted(url: str, credentials: ClientCredentials) -> _Granted:
-    body = urlencode({"grant_type": "client_credentials", "scope": FuncxScopes.all}).encode()
     basic = b64encode(f"{credentials.client_id}:{credentials.secret}".encode()).decode()
-    request = urllib.request.Request(  # noqa: S310 - the address was checked to be http(s) when it was configured
-        url, body, {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}
-    )
+    fields = {"grant_type": "client_credentials", "scope": FuncxScopes.all}
+    status, body = post_form(url, fields, {"Authorization": f"Basic {basic}"})
+    if status != HTTPStatus.OK:
+        raise _refusal(status, url)
     try:
-        with _opener(url).open(request, timeout=_TIMEOUT) as reply:
-            return msgspec.json.decode(reply.read(), type=_Granted)
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise _refusal(error.code, url) from None
+        return msgspec.json.decode(body, type=_Granted)
     except msgspec.MsgspecError:
         raise RemoteProtocolError(f"{url} answers something else than a token. Is the address right?") from None
-    except OSError as error:
-        raise_if_untrusted(url, getattr(error, "reason", error))
-        raise ServiceUnavailable(
-            f"Cannot reach {url} ({getattr(error, 'reason', error)}). Is the service up?"
-        ) from None
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A secret goes where it was meant to go, and nowhere else."""
-
-    def redirect_request(self, *_: Any) -> None:
-        """Follow nothing."""
-
-
-def _opener(url: str) -> urllib.request.OpenerDirector:
-    tls = urllib.request.HTTPSHandler(context=trusted(url))
-    return urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}), tls)
 
 
 def _refusal(status: int, url: str) -> FuncxError:

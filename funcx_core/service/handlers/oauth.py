@@ -16,12 +16,15 @@ from funcx_core.errors import AuthRequired, FuncxError, InvalidRequest
 from funcx_core.service.auth.config import FUNCX_SCOPE
 from funcx_core.service.auth.local import digest_of
 from funcx_core.service.auth.scopes import ALL, Scope
+from funcx_core.service.device_codes import Approved, Denied, Gone, Pending
 from funcx_core.service.handlers.base import ApiHandler
 from funcx_core.service.http_errors import ErrorBody, error_body
 from funcx_core.service.route import PUBLIC, operation
 from funcx_core.service.store.records import Client, User
 
 T = TypeVar("T")
+
+DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 
 _FUNCX: Final = "funcx_service"
 _AUTH: Final = "auth.globus.org"
@@ -42,10 +45,15 @@ _RIGHTS: Final = {_FUNCX: ALL, _AUTH: frozenset({Scope.READ}), _SEARCH: frozense
 
 
 class TokenForm(msgspec.Struct, frozen=True):
-    """What a program sends, with its id and secret in the header ``Authorization: Basic``."""
+    """What a program sends, with its id and secret in the header ``Authorization: Basic``.
+
+    Who signs in by a code (RFC 8628) sends `device_code`, and no header: to know it is enough.
+    """
 
     grant_type: str
     scope: str = ""
+    device_code: str = ""
+    client_id: str = ""
 
 
 class GrantedToken(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +79,7 @@ class OAuthError(ErrorBody, frozen=True, kw_only=True, omit_defaults=True):
     error_description: str
 
 
-class _Refused(InvalidRequest):
+class Refusal(InvalidRequest):
     """A grant that cannot be. `error` is one of the words of OAuth2."""
 
     def __init__(self, error: str, text: str) -> None:
@@ -97,7 +105,7 @@ class OAuthHandler(ApiHandler):
             pairs = dict(parse_qsl(self._body.decode(), keep_blank_values=True, max_num_fields=50))
             return msgspec.convert(pairs, form, strict=False)
         except (ValueError, msgspec.ValidationError) as error:
-            raise _Refused("invalid_request", f"The form cannot be read: {str(error)[:300]}") from None
+            raise Refusal("invalid_request", f"The form cannot be read: {str(error)[:300]}") from None
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer with an `OAuthError` to what the caller did wrong."""
@@ -132,12 +140,16 @@ class Token(OAuthHandler):
 
     @operation(PUBLIC, form=TokenForm, reply=Granted)
     async def post(self) -> None:
-        """Reply with tokens for a client: one for each resource server that the scopes name."""
+        """Reply with tokens for a client: one for each resource server that the scopes name. Or with one for a device code."""
         tokens = self.context.token_operations
+        form = self._form_of_device()
+        if form is not None:
+            self.reply(await self._of_device(form.device_code))
+            return
         client = await self._client()
         form = self.read_form(TokenForm)
         if form.grant_type != "client_credentials":
-            raise _Refused("unsupported_grant_type", f"The grant '{form.grant_type[:100]}' is not known here.")
+            raise Refusal("unsupported_grant_type", f"The grant '{form.grant_type[:100]}' is not known here.")
         granted = []
         for server, scopes in _by_server(form.scope, self._scope_of_globus).items():
             text, lifetime = await tokens.token_for_client(client, _RIGHTS[server])
@@ -147,6 +159,34 @@ class Token(OAuthHandler):
                 )
             )
         self.reply(Granted(**msgspec.structs.asdict(granted[0]), other_tokens=granted[1:]))
+
+    def _form_of_device(self) -> TokenForm | None:
+        """Return the form if it asks with a device code: only such a one is looked at before the client has proved itself."""
+        try:
+            form = self.read_form(TokenForm)
+        except FuncxError:
+            return None
+        return form if form.grant_type == DEVICE_GRANT else None
+
+    async def _of_device(self, device_code: str) -> Granted:
+        match self.context.device_codes.ask(device_code):
+            case Pending(too_soon=True, interval=interval):
+                raise Refusal("slow_down", f"Ask every {interval:g} s at most.")
+            case Pending():
+                raise Refusal("authorization_pending", "Nobody has typed the code and approved it yet.")
+            case Denied():
+                raise Refusal("access_denied", "The sign-in was denied.")
+            case Gone():
+                raise Refusal("expired_token", "This code is not known any more: it is good for ten minutes and once.")
+            case Approved() as approved:
+                text, lifetime = await self.context.token_operations.token_for_device(approved)
+                return Granted(
+                    access_token=text,
+                    scope=" ".join(sorted(approved.scopes)),
+                    expires_in=int(lifetime),
+                    resource_server=_FUNCX,
+                    other_tokens=[],
+                )
 
     async def _client(self) -> Client:
         """Return who asks. Secrets can be guessed as tokens can, so wrong ones count with unknown tokens."""
@@ -261,7 +301,7 @@ def _by_server(text: str, funcx_scope: str) -> dict[str, list[str]]:
     for scope in dict.fromkeys(text.split() or [FUNCX_SCOPE]):
         server = _FUNCX if scope == funcx_scope else _SERVERS.get(scope)
         if server is None:
-            raise _Refused("invalid_scope", f"The scope '{scope[:200]}' is not known here.")
+            raise Refusal("invalid_scope", f"The scope '{scope[:200]}' is not known here.")
         found.setdefault(server, []).append(scope)
     return found
 

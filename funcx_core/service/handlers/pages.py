@@ -1,4 +1,4 @@
-"""The pages for browsers: the status page, the page that shows the API, and what they are made of."""
+"""The pages for browsers: the status page, the page that shows the API, the page for sign-in by a code, and what they are made of."""
 
 from __future__ import annotations
 
@@ -80,6 +80,15 @@ class DocsPage(Page):
     async def get(self) -> None:
         """Reply with a page that shows this description, for browsers."""
         self.send("docs.html")
+
+
+class DevicePage(Page):
+    """GET /device."""
+
+    @operation(PUBLIC, reply=bytes)
+    async def get(self) -> None:
+        """Reply with the page on which somebody approves a sign-in by a code, for browsers."""
+        self.send("device.html")
 
 
 class Asset(Page):

@@ -17,6 +17,7 @@ from funcx_core.service.auth.base import Authenticator, Identity
 from funcx_core.service.auth.config import AuthConfig
 from funcx_core.service.auth.local import LocalTokens, digest_of
 from funcx_core.service.auth.scopes import Scope
+from funcx_core.service.device_codes import Approved
 from funcx_core.service.store.base import Store
 from funcx_core.service.store.records import Client, Token, User, token_id_of
 
@@ -178,6 +179,16 @@ class Tokens:
             client_id=client.client_id,
         )
         return token, lifetime
+
+    async def token_for_device(self, approved: Approved) -> tuple[str, float]:
+        """Make a token of whoever approved a sign-in by a code; return it and the seconds it lasts."""
+        lifetime = self._config.credentials_days * DAY
+        if self._config.most_token_days:
+            lifetime = min(lifetime, self._config.most_token_days * DAY)
+        label = f"signed in by a code: {approved.asked.label}"
+        return await self._local.mint(
+            approved.by.user, label=label, lifetime=lifetime, scopes=approved.scopes
+        ), lifetime
 
     def _bounded(self, lifetime: float | None) -> float | None:
         most = self._config.most_token_days * DAY
