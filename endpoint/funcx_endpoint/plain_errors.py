@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 
 import click
 
+from funcx_core import interrupts
 from funcx_core.errors import FuncxError
 
 P = ParamSpec("P")
@@ -21,7 +22,8 @@ def plain_errors(command: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(command)
     def run(*args: P.args, **options: P.kwargs) -> R:
         try:
-            return command(*args, **options)
+            with interrupts.raised():
+                return command(*args, **options)
         except FuncxError as error:
             raise click.ClickException(str(error)) from None
         except KeyboardInterrupt:

@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 
 import click
 
+from funcx_core import interrupts
 from funcx_core.errors import FuncxError
 
 P = ParamSpec("P")
@@ -21,7 +22,8 @@ def typed_errors(command: Callable[P, R]) -> Callable[P, R]:
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return command(*args, **kwargs)
+            with interrupts.raised():
+                return command(*args, **kwargs)
         except FuncxError as error:
             raise click.ClickException(str(error)) from None
         except KeyboardInterrupt:
