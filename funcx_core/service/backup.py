@@ -1,7 +1,8 @@
 """Copies of a service's data folder, made while it serves. To restore one, put its content in place of the data folder's.
 
-A copy is a folder named by its time. In it are the database as it was at one moment, the large values that it names (as hard links:
-they are never changed, so they cost nothing), and the forwarder's key, by which endpoints know the service.
+A copy is a folder named by its time. In it are the database as it was at one moment, the payloads, results and large values that
+it names (as hard links: they are never changed, so they cost nothing until the original is deleted), and the forwarder's key, by
+which endpoints know the service. Large values that are kept outside the data folder are not in it.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from pathlib import Path
 from typing import Final
 
 from funcx_core.home import private_dir
+from funcx_core.service.blobs.files import LARGE, PART
 from funcx_core.service.store.base import Store
 
 FOLDER: Final = "backups"
 _FORM: Final = "%Y%m%dT%H%M%SZ"
 _BESIDE: Final = ("forwarder.key", "ports.json", "service.toml")
+_LINKED: Final = ("blobs", LARGE)
 
 _is_copy = re.compile(r"\d{8}T\d{6}Z").fullmatch
 
@@ -59,10 +62,10 @@ class Backups:
             shutil.rmtree(left, ignore_errors=True)
         private_dir(unfinished)
         # What is named at the moment of the copy was there before, or is there after it.
-        self._link_blobs(unfinished)
+        self._link(unfinished)
 
     def _finish(self, unfinished: Path, folder: Path) -> None:
-        self._link_blobs(unfinished)
+        self._link(unfinished)
         for name in _BESIDE:
             with suppress(FileNotFoundError):
                 shutil.copy2(self._data_dir / name, unfinished / name)
@@ -73,13 +76,15 @@ class Backups:
             os.close(handle)
         unfinished.replace(folder)
 
-    def _link_blobs(self, unfinished: Path) -> None:
-        target = private_dir(unfinished / "blobs")
-        source = self._data_dir / "blobs"
-        for entry in os.scandir(source) if source.is_dir() else ():
-            if entry.is_file(follow_symlinks=False):
-                with suppress(FileExistsError, FileNotFoundError):
-                    os.link(entry.path, target / entry.name)
+    def _link(self, unfinished: Path) -> None:
+        for name in _LINKED:
+            target = private_dir(unfinished / name)
+            source = self._data_dir / name
+            for entry in os.scandir(source) if source.is_dir() else ():
+                # What has not come as a whole is still written to.
+                if entry.is_file(follow_symlinks=False) and not entry.name.endswith(PART):
+                    with suppress(FileExistsError, FileNotFoundError):
+                        os.link(entry.path, target / entry.name)
 
     def _copies(self) -> list[Path]:
         if not self._path.is_dir():

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from funcx_core.home import private_dir
 from funcx_core.ids import TaskId, new_map_id, new_task_id
 from funcx_core.protocol.handoff import ExpireRequested, forwarder_topic
 from funcx_core.protocol.maps import RangeCall, SubmitMap
@@ -190,9 +191,14 @@ async def test_other_parts_are_asked_and_a_failure_is_not_the_end(house: House) 
 
 async def test_a_copy_can_be_restored_and_only_so_many_are_kept(house: House, tmp_path: Path) -> None:
     (task_id,) = await house.ended(1, LARGE)
+    large = private_dir(house.folder / "large")
+    for name, content in {"complete": b"1 GB", "arriving.part": b"still written to"}.items():
+        (large / name).touch(mode=0o600)
+        (large / name).write_bytes(content)
     keeping = house.keeping(backups=2)
     await keeping.round()
     (copy,) = (house.folder / "backups").iterdir()
+    assert [(path.name, path.read_bytes()) for path in (copy / "large").iterdir()] == [("complete", b"1 GB")]
     assert all(path.stat().st_mode & 0o077 == 0 for path in [copy, *copy.rglob("*")])
 
     house.days = 15  # the result is deleted, and the next copy is without it

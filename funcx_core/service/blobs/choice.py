@@ -6,7 +6,7 @@ from pathlib import Path
 
 from funcx_core.errors import ConfigError
 from funcx_core.service.blobs.base import BlobBackend
-from funcx_core.service.blobs.files import FileBackend
+from funcx_core.service.blobs.files import LARGE, FileBackend
 from funcx_core.service.blobs.s3 import S3Backend
 
 
@@ -17,7 +17,7 @@ def backend_of(url: str, data_dir: Path) -> BlobBackend:
         ConfigError: the URL names none.
     """
     if not url:
-        return FileBackend(data_dir / "large")
+        return FileBackend(data_dir / LARGE)
     if url.startswith("s3://"):
         return S3Backend(url)
     if url.startswith("file:///"):

@@ -17,6 +17,10 @@ from funcx_core.errors import FuncxError, ServiceUnavailable, StorageFull
 from funcx_core.home import private_dir
 from funcx_core.service.blobs.base import BLOCK, BlobBackend, ChunkWriter
 
+LARGE: Final = "large"
+"""The folder of a data folder in which blobs are, unless another place is set."""
+PART: Final = ".part"
+"""How the names of files end that are not complete."""
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -81,7 +85,7 @@ class FileBackend(BlobBackend):
             raise _explained(error) from None
 
     def _part(self, key: str) -> Path:
-        return self._folder / f"{key}.part"
+        return self._folder / f"{key}{PART}"
 
     def _whole(self, key: str) -> Path:
         return self._folder / key
