@@ -14,7 +14,7 @@ from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.session.outcome import describe_wanted
 from funcx_jupyter.session.preflight import check_requirements
 from funcx_jupyter.session.prepare import PreparedCell
-from funcx_jupyter.session.run import code_hash
+from funcx_jupyter.session.sending import code_hash
 from funcx_jupyter.session.size_limits import ROOM_FOR_CODE
 from funcx_jupyter.session.state import Session, TaskRecord
 from funcx_jupyter.session.upstream import called, check_place, upstream_of

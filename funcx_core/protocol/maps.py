@@ -15,6 +15,7 @@ import msgspec
 
 from funcx_core.errors import InvalidRequest, RemoteProtocolError
 from funcx_core.ids import MOST_INDICES, EndpointId, FunctionId, GroupId, MapId
+from funcx_core.protocol.blob import without_blobs
 from funcx_core.protocol.ranges import MOST_CALLS, read_range
 from funcx_core.protocol.task import DEFAULT_OPTIONS, Call, TaskOptions
 
@@ -62,7 +63,8 @@ def check_ranges(ranges: Sequence[RangeCall], function_id: FunctionId) -> None:
         if one.function_id != function_id:
             raise InvalidRequest("A range names another function than its map. A map calls one function.")
         try:
-            positions, _ = read_range(one.payload)
+            payload, _ = without_blobs(one.payload)
+            positions, _ = read_range(payload)
         except RemoteProtocolError as error:
             raise InvalidRequest(f"The payload of a range cannot be read: {error}") from None
         if positions is not None:

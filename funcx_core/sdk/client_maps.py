@@ -41,6 +41,7 @@ class MapMethods(TaskMethods):
         retry_on_loss: int = 0,
         priority: int = 0,
         resources: Resources | Mapping[str, Any] | None = None,
+        after: Iterable[Any] = (),
     ) -> FuncXMap:
         """Call ``fn`` on the items of the iterables, as the builtin `map` pairs them, and return the map.
 
@@ -58,6 +59,7 @@ class MapMethods(TaskMethods):
             retry_on_loss: how often a task runs again by itself when its worker, manager or endpoint dies (0 to 10).
             priority: -100 to 100; of your tasks at an endpoint those with the highest number start first.
             resources: what a task needs of its node, such as ``{"cores": 4, "memory_gb": 16, "accelerators": 1}``.
+            after: tasks that must succeed before any call runs: futures or ids, at most 64.
 
         Raises:
             SerializationError: the function or an argument cannot be sent.
@@ -69,7 +71,7 @@ class MapMethods(TaskMethods):
             endpoint_id=EndpointId(self._only_endpoint() if endpoint_id is None else self.find_endpoint(endpoint_id)),
             chunksize=chunksize,
             name=name,
-            options=task_options(container_id, walltime, retry_on_loss, priority, resources),
+            options=task_options(container_id, walltime, retry_on_loss, priority, resources, after=after),
         )
 
     def map_run(

@@ -8,7 +8,8 @@ from typing import Any
 
 from funcx_core.cells.elements import ElementOutcome, element_decoder
 from funcx_core.cells.rebuild import Arrivals, load_values
-from funcx_core.errors import DeserializationError, RemoteProtocolError, RemoteTaskError, error_class
+from funcx_core.errors import DependencyError, DeserializationError, RemoteProtocolError, RemoteTaskError, error_class
+from funcx_core.ids import TaskId
 from funcx_core.sdk.grids.grid import Grid
 from funcx_core.sdk.grids.outcomes import PointState
 from funcx_core.sdk.grids.points import ZIP, Points
@@ -68,7 +69,8 @@ class CellGrid(Grid):
         for number in points:
             found = self.outcome(number)
             if found.failed is not None:
-                self.output.fail(number, self.line_of(number))
+                if found.failed.code != DependencyError.code:  # Said once of all.
+                    self.output.fail(number, self.line_of(number))
             elif (ended := self.element(number)) is not None:
                 self.output.add(number, ended.pieces, ended.hidden)
 
@@ -117,6 +119,12 @@ class CellGrid(Grid):
     def without_value(self) -> list[int]:
         """Return the numbers of elements that ended without a value."""
         return [number for number in range(len(self)) if self.outcome(number).failed is not None]
+
+    def unfinished(self) -> list[TaskId]:
+        """Return the tasks that run points, or will."""
+        self.collect()
+        with self._lock:
+            return [TaskId(task_id) for task_id in self._open]
 
     def line_of(self, number: int) -> str:
         """Return why an element has no value: ``ValueError: x is negative``."""

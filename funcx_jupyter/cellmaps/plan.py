@@ -18,6 +18,7 @@ from funcx_core.protocol.codec import Decoder, encode
 from funcx_core.protocol.maps import MAX_ABOUT
 from funcx_core.sdk.range_sizes import LARGEST
 from funcx_jupyter.capture.culprit import type_name
+from funcx_jupyter.capture.elsewhere import RemoteUse, collecting
 from funcx_jupyter.capture.values import Notebook
 from funcx_jupyter.cellmaps.clause import MapClause, elements_of, list_elements
 from funcx_jupyter.errors import CaptureError, LargeInputError
@@ -41,6 +42,7 @@ class MapPlan(msgspec.Struct, frozen=True):
         largest: bytes of the largest, about.
         size: bytes of all of them, about.
         digest: of all of them.
+        remote: values on endpoints that are among them.
     """
 
     cell: PreparedCell
@@ -50,6 +52,7 @@ class MapPlan(msgspec.Struct, frozen=True):
     largest: int
     size: int
     digest: str
+    remote: Sequence[RemoteUse] = ()
 
     def calls(self) -> Iterator[tuple[Any, ...]]:
         """Yield the arguments of each call."""
@@ -94,7 +97,8 @@ def plan_map(
     parse(text)
     variable = clause.variable
     elements = elements_of(clause, notebook.namespace) if given is None else list_elements(given, clause)
-    packed, used = _pack(variable, elements, notebook)
+    with collecting() as remote:
+        packed, used = _pack(variable, elements, notebook)
     chosen = msgspec.structs.replace(options, exclude=(*options.exclude, variable))
     cell = prepare(text, chosen, notebook, figures, also=tuple(sorted(used - {variable})))
     sizes = [_PLAIN] * len(packed) if isinstance(packed, range) else [_size(each) for each in packed]
@@ -102,7 +106,7 @@ def plan_map(
     for each in [packed] if isinstance(packed, range) else packed:
         digest.update(each.data if isinstance(each, PackedElement) else repr(each).encode())
         digest.update(b"\0")
-    return MapPlan(cell, variable, elements, packed, max(sizes, default=0), sum(sizes), digest.hexdigest())
+    return MapPlan(cell, variable, elements, packed, max(sizes, default=0), sum(sizes), digest.hexdigest(), remote)
 
 
 def _size(packed: Any) -> int:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from funcx_core.cells.elements import CellOfMap
+from funcx_core.cells.spec import CellSpec
 from funcx_core.ids import MapId, TaskId, new_function_id, new_map_id
 from funcx_core.protocol.codec import encode
-from funcx_core.protocol.task import Function, TaskOptions, TaskState
+from funcx_core.protocol.task import Function, TaskState
 from funcx_core.sdk.maps import FuncXMap, MapProgress
 from funcx_core.sdk.range_sizes import LARGEST
 from funcx_core.serialize import pack_callable
@@ -20,7 +21,6 @@ from funcx_jupyter.cellmaps.grid import CellGrid
 from funcx_jupyter.cellmaps.plan import MapPlan, elements_kept, read_about, write_about
 from funcx_jupyter.cellmaps.task import CellMapTask
 from funcx_jupyter.cellmaps.view import MapView
-from funcx_jupyter.display import words
 from funcx_jupyter.display.header import Header, describe_inputs
 from funcx_jupyter.options.cell import DETACH, CellOptions
 from funcx_jupyter.session.asynchronous import BackgroundScreen
@@ -29,35 +29,32 @@ from funcx_jupyter.session.followed import Followed
 from funcx_jupyter.session.journal import Submission
 from funcx_jupyter.session.outcome import Finished
 from funcx_jupyter.session.preflight import check_cell, tell_of_modules, tell_running
-from funcx_jupyter.session.prepare import check_size, with_pieces_inside
 from funcx_jupyter.session.recall import CellPlace
-from funcx_jupyter.session.run import GRACE, content_hash, demands
+from funcx_jupyter.session.sending import Sending, demands, put_up
 from funcx_jupyter.session.size_limits import ROOM_FOR_CODE
+from funcx_jupyter.session.staging_line import StagingLine
 from funcx_jupyter.session.state import Session, TaskRecord
-from funcx_jupyter.session.upstream import check_there
+from funcx_jupyter.session.upstream import called, check_place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _GRACE: Final = 30.0
 """Seconds that a range has beyond the time limits of its elements; those end by themselves unless they hang in C code."""
-_TITLE: Final = 200
 
 
 class CellMapRun:
     """One run of one cell for all elements. Call `run` or `start`, once."""
 
     def __init__(self, session: Session, endpoint: Endpoint, plan: MapPlan, options: CellOptions) -> None:
-        self._session = session
-        self._endpoint = endpoint
+        self._sending = Sending(session, endpoint, plan.cell, options)
         self._plan = plan
-        self._options = options
 
     def run(self, namespace: dict[str, Any], place: CellPlace, screen: BackgroundScreen) -> Finished:
         """Follow the map to its end and return what it gave back, and raise, as `CellMapTask.follow` does."""
         task = self.submit(namespace, place, screen)
-        if self._options.name:
-            namespace[self._options.name] = task
+        if task.name:
+            namespace[task.name] = task
         return task.follow()
 
     def start(self, namespace: dict[str, Any], place: CellPlace, screen: BackgroundScreen) -> CellMapTask:
@@ -67,19 +64,26 @@ class CellMapRun:
         return task
 
     def submit(self, namespace: dict[str, Any], place: CellPlace, screen: BackgroundScreen) -> CellMapTask:
-        """Return a handle on the map when the service has all of it; nothing shows it yet."""
-        session = self._session
+        """Return a handle on the map when the service has all of it; nothing shows it yet but its staging."""
+        session, endpoint, options = self._sending.session, self._sending.endpoint, self._sending.options
         session.recall.open(place.notebook)
-        check_cell(session, self._endpoint, self._plan.cell, self._options, screen)
-        check_there(self._plan.cell.captured.remote)
-        tell_of_modules(session, self._plan.cell.local, screen)
-        submission = self._describe(place)
-        running = session.running_twin(submission) if self._options.cache else None
+        check_cell(session, endpoint, self._plan.cell, options, screen)
+        check_place(self._plan.remote, endpoint)
+        content = hashlib.sha256(self._sending.content().encode() + self._plan.digest.encode()).hexdigest()
+        submission = self._sending.described(place, TaskId(new_map_id()), content, map_of=self._plan.variable)
+        running = session.running_twin(submission) if options.cache else None
         if running is not None:
             tell_running(running, screen)
-            return attach_map(session, running, namespace, screen, self._options)
-        calls = self._submit(submission, place, namespace)
-        inputs = describe_inputs(self._plan.cell.captured, verbose=self._options.verbose)
+            return attach_map(session, running, namespace, screen, options)
+        tell_of_modules(session, self._plan.cell.local, screen)
+        stage = StagingLine(lambda header, first: put_up(screen, header, first=first))
+        limits = session.connection.limits()
+        # The cell travels as a function, once for all elements; what is in the store, once for all maps.
+        header = header_of(submission, len(self._plan.elements), options)
+        spec, cached = self._sending.staged(header, stage, min(limits.max_function, limits.max_payload))
+        upstream = self._sending.upstream(self._plan.remote)
+        calls = self._submit(submission, spec, place, namespace, upstream)
+        inputs = describe_inputs(self._plan.cell.captured, cached, verbose=options.verbose)
         task = open_map(
             session,
             submission,
@@ -88,7 +92,9 @@ class CellMapRun:
             screen,
             elements=self._plan.elements,
             inputs=inputs,
-            options=self._options,
+            options=options,
+            called=called(session, upstream),
+            is_shown=stage.is_shown,
         )
         session.remember(
             TaskRecord(
@@ -98,73 +104,68 @@ class CellMapRun:
                 name=submission.name,
             )
         )
-        if self._options.wait_endpoint is not None and not self._endpoint.is_online:
-            task.wait_at_most(self._options.wait_endpoint)
+        if options.wait_endpoint is not None and not endpoint.is_online:
+            task.wait_at_most(options.wait_endpoint)
         task.again = partial(self._again, namespace, place)
         return task
 
     def _again(
         self, namespace: dict[str, Any], place: CellPlace, screen: BackgroundScreen, endpoint: Endpoint | None
     ) -> CellMapTask:
-        options = msgspec.structs.replace(self._options, cache=False)
-        return CellMapRun(self._session, endpoint or self._endpoint, self._plan, options).submit(
+        sending = self._sending
+        # Run again, it waits for nothing that was named: that has ended then, perhaps badly.
+        options = msgspec.structs.replace(sending.options, cache=False, after=())
+        return CellMapRun(sending.session, endpoint or sending.endpoint, self._plan, options).submit(
             namespace, place, screen
         )
 
-    def _describe(self, place: CellPlace) -> Submission:
-        spec, connection = self._plan.cell.spec, self._session.connection
-        parts = self._plan.cell.captured.packed.parts
-        content = hashlib.sha256(content_hash(spec, self._endpoint.endpoint_id, parts).encode())
-        content.update(self._plan.digest.encode())
-        return Submission(
-            task_id=TaskId(new_map_id()),
-            group_id=connection.group_id,
-            endpoint_id=self._endpoint.endpoint_id,
-            endpoint=self._endpoint.name,
-            service=connection.address,
-            at=time.time(),
-            title=words.title(spec.source)[:_TITLE],
-            cell_id=place.cell_id,
-            run_id=place.run_id,
-            content=content.hexdigest(),
-            outputs=spec.outputs,
-            name=self._options.name,
-            is_async=self._options.is_async,
-            filename=spec.filename,
-            map_of=self._plan.variable,
-        )
-
-    def _submit(self, submission: Submission, place: CellPlace, namespace: dict[str, Any]) -> FuncXMap:
-        connection, asked = self._session.connection, self._options
-        limits = connection.limits()
-        cell = self._plan.cell
-        inside = with_pieces_inside(cell.spec, cell.captured)  # The cell travels as a function, once for all elements.
-        check_size(inside, cell.captured, min(limits.max_function, limits.max_payload))
-        spec = msgspec.structs.replace(inside, result_limit=limits.max_result - ROOM_FOR_CODE)
+    def _submit(
+        self,
+        submission: Submission,
+        spec: CellSpec,
+        place: CellPlace,
+        namespace: dict[str, Any],
+        upstream: tuple[TaskId, ...],
+    ) -> FuncXMap:
+        session, asked = self._sending.session, self._sending.options
+        limits = session.connection.limits()
         chunksize = self._plan.chunksize(asked.chunk, limits.max_payload - ROOM_FOR_CODE)
         most = chunksize if isinstance(chunksize, int) else LARGEST
-        options = TaskOptions(
-            walltime=None if asked.walltime is None else asked.walltime * most + _GRACE,
-            retry_on_loss=asked.retries,
-            container_id=asked.container,
-            interrupt_grace=GRACE,
-            tags=place.tags(),
-            priority=asked.priority,
-            resources=asked.resources,
+        walltime = None if asked.walltime is None else asked.walltime * most + _GRACE
+        blobs, spec = (
+            spec.blobs,
+            msgspec.structs.replace(spec, blobs=[], result_limit=limits.max_result - ROOM_FOR_CODE),
         )
         function = CellOfMap(encode(spec), self._plan.variable, asked.walltime)
         about = write_about(self._plan, namespace, asked.walltime)
-        self._session.recall.sent(submission)  # Before it is sent, as with any cell.
-        return connection.submit_map(
+        session.recall.sent(submission)  # Before it is sent, as with any cell.
+        return session.connection.submit_map(
             MapId(submission.task_id),
             submission.endpoint_id,
             Function(new_function_id(), function.__name__, pack_callable(function)),
             self._plan.calls(),
             chunksize=chunksize,
             name=asked.name,
-            options=options,
+            options=self._sending.task_options(place, walltime=walltime, after=upstream),
             about=about,
+            blobs=blobs,
         )
+
+
+def header_of(submission: Submission, count: int, options: CellOptions, inputs: str = "") -> Header:
+    """Return what the header line of a map of so many elements says first."""
+    return Header(
+        endpoint=submission.endpoint,
+        endpoint_id=submission.endpoint_id,
+        task_id=submission.task_id,
+        name=submission.name,
+        elapsed=max(0.0, time.time() - submission.at),
+        inputs=inputs,
+        outputs=", ".join(submission.outputs),
+        verbose=options.verbose,
+        demands=demands(options),
+        elements=f"{count:,} elements of {submission.map_of}",
+    )
 
 
 def open_map(
@@ -177,8 +178,23 @@ def open_map(
     elements: Sequence[Any],
     inputs: str = "",
     options: CellOptions = CellOptions(),  # noqa: B008 - it is frozen
+    called: dict[str, str] | None = None,
+    is_shown: bool = False,
 ) -> CellMapTask:
-    """Return a handle on a map that the service has."""
+    """Return a handle on a map that the service has.
+
+    Args:
+        session: of the kernel.
+        submission: what the journal has.
+        calls: the map.
+        namespace: where notebook code lives.
+        screen: where it is to be shown.
+        elements: in order.
+        inputs: what went with the cell, in words.
+        options: what its user asked for.
+        called: what the tasks that it waits for are called here, by their ids.
+        is_shown: its header line is on the screen already.
+    """
     grid = CellGrid(
         calls,
         submission.map_of,
@@ -189,18 +205,7 @@ def open_map(
         is_trusted=session.connection.trusts(submission.endpoint_id),
     )
     grid.start()
-    header = Header(
-        endpoint=submission.endpoint,
-        endpoint_id=submission.endpoint_id,
-        task_id=submission.task_id,
-        name=submission.name,
-        elapsed=max(0.0, time.time() - submission.at),
-        inputs=inputs,
-        outputs=", ".join(submission.outputs),
-        verbose=options.verbose,
-        demands=demands(options),
-        elements=f"{len(elements):,} elements of {submission.map_of}",
-    )
+    header = header_of(submission, len(elements), options, inputs)
     followed = Followed(
         task_id=submission.task_id,
         endpoint=submission.endpoint,
@@ -209,8 +214,9 @@ def open_map(
         sent_at=submission.at,
         detaches=options.on_interrupt == DETACH,
         verbose=options.verbose,
+        called=called or {},
     )
-    view = MapView(grid, screen, header, stream=options.stream)
+    view = MapView(grid, screen, header, stream=options.stream, is_shown=is_shown)
     task = CellMapTask(session, grid, followed, submission.name, namespace, screen, view)
     session.maps[submission.task_id] = task
     return task

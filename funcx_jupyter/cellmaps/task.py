@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import msgspec
 
-from funcx_core.errors import EndpointOffline, ServiceUnavailable
+from funcx_core.errors import DependencyError, EndpointOffline, ServiceUnavailable
 from funcx_core.ids import TaskId
 from funcx_core.protocol.task import TaskState
 from funcx_core.sdk.grids.grid import GridProgress
@@ -92,6 +92,10 @@ class CellMapTask:
         """Whether all elements have ended."""
         return not self.grid.collect()
 
+    def unfinished(self) -> list[TaskId]:
+        """Return the tasks that run its elements, or will."""
+        return self.grid.unfinished()
+
     def running(self) -> bool:
         """Whether some run, or have run, and others are to come."""
         return self.state is TaskState.RUNNING
@@ -153,7 +157,7 @@ class CellMapTask:
                 ServiceUnavailable(f"The service cannot be reached. The map goes on; `%funcx attach {short}` shows it.")
             )
         first = presentable(found.exception(), self._task, self._screen)
-        if isinstance(first, EndpointOffline):
+        if isinstance(first, EndpointOffline | DependencyError):
             return first
         message = in_words(len(self.grid), lines, self.grid.name_of(without[0]), short)
         failure = with_traceback(CellMapFailed(message, task_id=self.task_id, outcomes=self.grid), first)
@@ -198,7 +202,7 @@ class CellMapTask:
 
     def wait_at_most(self, seconds: float) -> None:
         """Stop it if it still waits for its endpoint after this time."""
-        patience = Patience(_Asked(self), self.task_id, seconds, time.monotonic)
+        patience = Patience(_Asked(self, self._session.connection.task), self.task_id, seconds, time.monotonic)
         self._task = msgspec.structs.replace(self._task, patience=patience)
 
     def follow(self) -> Finished:
@@ -318,13 +322,15 @@ class CellMapTask:
 class _Asked:
     """Answers for a map what `Patience` asks about a task."""
 
-    def __init__(self, task: CellMapTask) -> None:
+    def __init__(self, task: CellMapTask, ask: Callable[[str], dict[str, object]]) -> None:
         self._task = task
+        self._ask = ask
 
     def task(self, _: str) -> dict[str, object]:
-        """Return that it waits for its endpoint, unless something of it has begun."""
+        """Return what the service tells of its first range, unless something of it has begun."""
         state = self._task.state
-        return {"status": TaskState.WAITING_FOR_EP if state is TaskState.RECEIVED else state}
+        ranges = self._task.grid.task_ids()
+        return {"status": state} if state is not TaskState.RECEIVED or not ranges else self._ask(ranges[0])
 
     def cancel(self, _: TaskId) -> None:
         """Ask for its end."""

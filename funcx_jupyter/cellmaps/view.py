@@ -33,6 +33,7 @@ class MapView:
         screen: where it is shown.
         header: what the header line says first.
         stream: whether anything is shown before the end.
+        is_shown: its header line is on the screen already.
         clock: monotonic seconds.
 
     Attributes:
@@ -48,6 +49,7 @@ class MapView:
         header: Header,
         *,
         stream: bool = True,
+        is_shown: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.header = header
@@ -56,6 +58,7 @@ class MapView:
         self._grid = grid
         self._screen = screen
         self._stream = stream
+        self._is_shown = is_shown
         self._clock = clock
         self._started = clock() - header.elapsed
         self._due = 0.0
@@ -71,7 +74,7 @@ class MapView:
     def open(self) -> None:
         """Show it for the first time. To be called by the main thread."""
         if self._screen.is_live:
-            self._screen.open(self.header)
+            (self._screen.header if self._is_shown else self._screen.open)(self.header)
         elif self.prints and self._stream and sys.stderr is not None and sys.stderr.isatty():
             self._bar = TextBar(self._grid, sys.stderr)
 

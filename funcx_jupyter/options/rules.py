@@ -26,8 +26,6 @@ def _of_map(options: CellOptions) -> str | None:
         return None if options.chunk is None else "--chunk: it goes with --map only."
     if options.refs:
         return "--ref: what elements of --map make comes back with -o, as lists."
-    if options.after:
-        return "--after: elements of --map wait for no other tasks. `%funcx wait` first, then run the cell."
     return None
 
 

@@ -14,7 +14,7 @@ import msgspec
 from funcx_core.cells.spec import CellSpec
 from funcx_core.errors import AuthRequired, FuncxError, NotConfigured, NotFound, ServiceUnavailable
 from funcx_core.ids import EndpointId, FunctionId, GroupId, MapId, TaskId, new_function_id, new_group_id
-from funcx_core.protocol.blob import with_blobs
+from funcx_core.protocol.blob import BlobReference, with_blobs
 from funcx_core.protocol.client import Limits
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.environment import Environment
@@ -25,6 +25,7 @@ from funcx_core.sdk.stream import Route, TaskStream
 from funcx_core.sdk.transfer import Transfer
 from funcx_core.sdk.web import WebClient
 from funcx_core.serialize import pack_call, pack_function
+from funcx_core.serialize.ranges import pack_range
 from funcx_jupyter.errors import AuthError, NotConnectedError, shown_in_one_line
 from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.session.sign_in import of_sign_in
@@ -111,8 +112,12 @@ class Connection(Protocol):
         name: str,
         options: TaskOptions,
         about: bytes,
+        blobs: Sequence[BlobReference],
     ) -> FuncXMap:
-        """Run a cell once for each element, as the map of this id; return when the service has all of it."""
+        """Run a cell once for each element, as the map of this id; return when the service has all of it.
+
+        The blobs are complete; all elements have them beside them.
+        """
 
     def find_map(self, map_id: MapId) -> FuncXMap:
         """Return a map that was submitted before."""
@@ -279,8 +284,14 @@ class ServiceConnection:
         name: str,
         options: TaskOptions,
         about: bytes,
+        blobs: Sequence[BlobReference],
     ) -> FuncXMap:
-        """Run a cell once for each element, as the map of this id; return when the service has all of it."""
+        """Run a cell once for each element, as the map of this id; return when the service has all of it.
+
+        The blobs are complete; all elements have them beside them.
+        """
+        if options.after:
+            self._open_stream().flush()  # They may have been sent a moment ago.
         try:
             made: FuncXMap = self.client.map_maker().submit(
                 function,
@@ -290,6 +301,7 @@ class ServiceConnection:
                 name=name,
                 options=options,
                 about=about,
+                pack=lambda some: with_blobs(pack_range(some), blobs),
                 map_id=map_id,
             )
         except FuncxError as error:

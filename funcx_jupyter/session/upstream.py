@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from funcx_core.ids import TaskId
+from funcx_core.protocol.task import MOST_AFTER
 from funcx_jupyter.capture.elsewhere import RemoteUse
 from funcx_jupyter.display import words
 from funcx_jupyter.errors import CaptureError, RemoteValueElsewhere
@@ -38,29 +39,34 @@ def check_there_none(uses: Sequence[RemoteUse]) -> None:
         )
 
 
-def check_there(uses: Sequence[RemoteUse]) -> None:
-    """Refuse values whose tasks have not ended, for cells that cannot wait for them.
+def upstream_of(session: Session, after: Iterable[str], uses: Iterable[RemoteUse]) -> tuple[TaskId, ...]:
+    """Return the tasks that have to succeed first. Of a map those that run its elements: one in which an element fails has run it.
 
     Raises:
-        CaptureError: says what to type.
+        TaskNotFound: for a name that no task has.
+        CaptureError: those of a map are too many.
     """
-    for use in uses:
-        if not use.is_there:
-            raise CaptureError(
-                f"`{use.called}` is not on {use.endpoint} yet, and elements of --map wait for no other tasks. "
-                f"`%funcx wait {words.short_id(use.task_id)}` first, then run the cell."
-            )
-
-
-def upstream_of(session: Session, after: Iterable[str], uses: Iterable[RemoteUse]) -> tuple[TaskId, ...]:
-    """Return the tasks that have to succeed first. Raises `TaskNotFound` for a name that no task has."""
-    named = [session.find_task(name) for name in after]
+    named = [task_id for name in after for task_id in _tasks_of(session, session.find_task(name), name)]
     return tuple(dict.fromkeys([*named, *(use.task_id for use in uses if not use.is_there)]))
+
+
+def _tasks_of(session: Session, task_id: TaskId, name: str) -> list[TaskId]:
+    found = session.maps.get(task_id)
+    if found is None:
+        return [task_id]
+    waits_for = found.unfinished()
+    if len(waits_for) > MOST_AFTER:
+        raise CaptureError(
+            f"--after {name}: {len(waits_for):,} tasks run its elements, and a cell can wait for {MOST_AFTER}. "
+            f"`%funcx wait {name}` first, then run the cell."
+        )
+    return waits_for
 
 
 def called(session: Session, task_ids: Iterable[TaskId]) -> dict[str, str]:
     """Return what the user calls these tasks, by their ids."""
-    return {task_id: _called(session, task_id) for task_id in task_ids}
+    of_maps = {one: task_id for task_id, found in session.maps.items() for one in found.grid.task_ids()}
+    return {task_id: _called(session, of_maps.get(task_id, task_id)) for task_id in task_ids}
 
 
 def _called(session: Session, task_id: TaskId) -> str:

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from funcx_core.ids import EndpointId, FunctionId, TaskId, new_group_id, new_map_id, new_task_id
+from funcx_core.ids import EndpointId, FunctionId, MapId, TaskId, new_group_id, new_map_id, new_task_id
 from funcx_core.protocol.client import Accepted, CancelTasks, Refused, Submit, TaskResults
 from funcx_core.protocol.handoff import More, Submitted
 from funcx_core.protocol.maps import RangeCall, SubmitMap
+from funcx_core.protocol.payload import CALLS
+from funcx_core.protocol.ranges import a_range
 from funcx_core.protocol.task import Call, TaskError, TaskOptions, TaskResult, TaskState
 from tests.support.webservice import TestedService, a_service
 
@@ -149,15 +151,73 @@ async def test_what_cannot_be_waited_for_is_refused(client: Client) -> None:
     assert isinstance(await client.submit(*[first] * 65), str)  # folded
 
 
-async def test_a_map_does_not_wait(client: Client) -> None:
-    first = await client.submit()
-    calls = [RangeCall(new_task_id(), client.function_id, b"cb\nargs", 0, 1, True)]
-    options = TaskOptions(after=(first,))
+async def a_waiting_map(client: Client, first: TaskId) -> tuple[MapId, list[TaskId]]:
+    """Return a map of two ranges with three calls each."""
+    map_id = new_map_id()
+    calls = [
+        RangeCall(new_task_id(), client.function_id, a_range(CALLS + b"args"), 0, 3),
+        RangeCall(new_task_id(), client.function_id, a_range(CALLS + b"args"), 3, 3, True),
+    ]
     await client.stream.send(
-        SubmitMap(9, new_map_id(), client.endpoint_id, client.group_id, client.function_id, calls, options=options)
+        SubmitMap(
+            9,
+            map_id,
+            client.endpoint_id,
+            client.group_id,
+            client.function_id,
+            calls,
+            options=TaskOptions(after=(first,)),
+        )
     )
-    refused = await client.next(Accepted, Refused)
-    assert (refused.code, refused.request) == ("request_malformed", 9)
+    assert await client.next(Accepted, Refused) == Accepted(9)
+    return map_id, [call.task_id for call in calls]
+
+
+async def test_a_map_waits_for_a_task(service: TestedService, client: Client) -> None:
+    first = await client.submit()
+    map_id, ranges = await a_waiting_map(client, first)
+    ((endpoint_id, offer),) = await service.offers(1)
+    assert offer.task.task_id == first
+    assert (await service.get(f"maps/{map_id}"))["counts"]["waiting"] == 6
+    await service.end(endpoint_id, offer)
+    assert await service.handed_over() == [More(client.endpoint_id)]
+    assert await service.store.open_tasks(client.endpoint_id, at_most=10) == ranges
+
+
+async def test_a_map_fails_with_what_it_waits_for_and_can_be_run_all_the_same(
+    service: TestedService, client: Client
+) -> None:
+    first = await client.submit()
+    ((endpoint_id, offer),) = await service.offers(1)
+    failure = TaskResult(first, 1, TaskState.FAILED, error=TaskError(code="task_failed", message="no"))
+    await service.end(endpoint_id, offer, failure)
+    map_id, ranges = await a_waiting_map(client, first)  # What it waits for has failed before.
+    found: list[TaskResult] = []
+    while len(found) < 2:
+        found += (await client.next(TaskResults)).results
+    assert {result.task_id: result.error and result.error.details["upstream"] for result in found} == dict.fromkeys(
+        ranges, first
+    )
+    assert (await service.get(f"maps/{map_id}"))["counts"]["failed"] == 6
+    again = await service.post(f"maps/{map_id}/resume", {"failed": True})
+    assert (again["resumed"], again["counts"]["waiting"]) == (6, 6)
+    assert len(await service.store.open_tasks(client.endpoint_id, at_most=10)) == 2
+
+
+async def test_a_map_that_waits_can_be_cancelled_and_waits_again_when_it_is_resumed(
+    service: TestedService, client: Client
+) -> None:
+    first = await client.submit()
+    map_id, _ = await a_waiting_map(client, first)
+    ((endpoint_id, offer),) = await service.offers(1)
+    await service.post(f"maps/{map_id}/cancel", {}, code=202)
+    assert (await service.get(f"maps/{map_id}"))["counts"]["cancelled"] == 6
+    assert (await service.post(f"maps/{map_id}/resume", {}))["resumed"] == 6
+    assert await service.store.open_tasks(client.endpoint_id, at_most=10) == [first]
+    await service.end(endpoint_id, offer)
+    while len(await service.store.open_tasks(client.endpoint_id, at_most=10)) < 2:
+        await service.handed_over()
+    assert len(await service.store.open_tasks(client.endpoint_id, at_most=10)) == 2
 
 
 async def test_deleting_an_endpoint_ends_what_waits_for_it(service: TestedService, client: Client) -> None:

@@ -60,6 +60,12 @@ class Cell:
         return next(output.data["text/plain"] for output in self.outputs if _kind(output) == "header")
 
     @property
+    def blocks(self) -> list[str]:
+        """Return the texts of what is displayed below the header line."""
+        shown = [output.data for output in self.outputs if output.output_type == "display_data"]
+        return [data["text/plain"] for data in shown if "funcx-header" not in data.get("text/html", "")]
+
+    @property
     def result(self) -> dict[str, str]:
         """Return the MIME bundle of ``Out[n]``."""
         found = [output.data for output in self.outputs if output.output_type == "execute_result"]
@@ -91,3 +97,12 @@ def kernel(env: dict[str, str], *, python: str = "") -> Iterator[Kernel]:
         client.create_kernel_manager().kernel_spec.argv[0] = python
     with client.setup_kernel(env=env):
         yield Kernel(client)
+
+
+@contextmanager
+def warm_kernel(env: dict[str, str]) -> Iterator[Kernel]:
+    """A fresh kernel with the extension, whose first cell has run on an endpoint: workers import IPython with that."""
+    with kernel(env) as running:
+        running.run("%load_ext funcx_jupyter")
+        running.run("%%funcx\n1")
+        yield running

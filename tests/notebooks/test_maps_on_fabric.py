@@ -9,26 +9,20 @@ import time
 
 import pytest
 
-from tests.notebooks.kernels import kernel
+from tests.notebooks.kernels import warm_kernel
 
 pytestmark = pytest.mark.xdist_group("fabric-kernel")
 
 
 @pytest.fixture(scope="module")
 def notebook(fabric):
-    with kernel(fabric.environment()) as running:
-        running.run("%load_ext funcx_jupyter")
-        running.run("%%funcx\n1")  # Workers import IPython with their first cell.
+    with warm_kernel(fabric.environment()) as running:
         yield running
 
 
 def shown(cell):
     """Return the text of the block below the header: bar and output."""
-    return next(
-        output.data["text/plain"]
-        for output in cell.outputs
-        if output.output_type == "display_data" and "funcx-header" not in output.data.get("text/html", "")
-    )
+    return cell.blocks[0]
 
 
 def test_values_come_in_order_and_outputs_are_lists(notebook):
@@ -158,6 +152,36 @@ def test_all_that_elements_assign_and_large_variables(notebook):
     assert notebook.run("odd, file, total").result["text/plain"] == (
         "([0, None, 2], [None, None, None], [4999950000, 4999950001, 4999950002])"
     )
+
+
+def test_large_variables_are_staged_once_for_all_elements_and_all_maps(notebook):
+    notebook.run("import numpy as np\nwide = np.random.default_rng(7).random(2_000_000)")
+    cell = notebook.run("%%funcx --map n=range(4) --chunk 1 -t 60\nfloat(wide[n])")
+    assert "in: wide 16 MB · " in cell.header, cell.outputs
+    assert notebook.run("_ == list(wide[:4])").result["text/plain"] == "True"
+    assert "in: wide 16 MB (cached) · " in notebook.run("%%funcx --map n=range(2)\nwide[n] = n").header
+
+
+def test_a_map_waits_for_what_it_uses_and_for_what_it_is_told(notebook):
+    notebook.run("%%funcx -a -n base --ref offset\nimport time\ntime.sleep(1)\noffset = 100")
+    cell = notebook.run("%%funcx --map n=range(3) --after base\nn + offset")
+    assert cell.result["text/plain"] == "[100, 101, 102]"
+    assert "in: offset (on local)" in cell.header
+    notebook.run("%%funcx -a -n elements --map n=range(2)\nimport time\ntime.sleep(n)\nn")
+    assert notebook.run("%%funcx --after elements\n1").result["text/plain"] == "1"
+    assert notebook.run("elements.done()").result["text/plain"] == "True"
+
+
+def test_a_map_is_not_run_if_what_it_waits_for_fails(notebook):
+    notebook.run("%%funcx -a -n broken\n1 / 0")
+    cell = notebook.run("%%funcx --map n=range(3) --after broken -n never\nopen(flag + str(n), 'w')")
+    name, text = cell.error
+    assert name == "DependencyError"
+    assert text.startswith("DependencyError: Not run: broken (")
+    assert text.endswith("`1 / 0`), which it waited for, failed.")
+    assert "[n=0]" not in shown(cell)
+    assert notebook.run("%funcx rerun never --failed -a").kinds[0] == "header"
+    assert notebook.run("%funcx wait never").result["text/plain"] == "never done"
 
 
 def test_an_element_that_kills_its_worker_fails_alone(notebook):

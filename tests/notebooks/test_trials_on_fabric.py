@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from tests.notebooks.kernels import kernel
+from tests.notebooks.kernels import warm_kernel
 
 pytestmark = pytest.mark.xdist_group("fabric-kernel")
 
 
 @pytest.fixture(scope="module")
 def notebook(fabric):
-    with kernel(fabric.environment()) as running:
-        running.run("%load_ext funcx_jupyter")
-        running.run("%%funcx\n1")  # Workers import IPython with their first cell.
+    with warm_kernel(fabric.environment()) as running:
         yield running
 
 
 def notices(cell):
-    return [
-        output.data["text/plain"]
-        for output in cell.outputs
-        if output.output_type == "display_data" and "funcx-header" not in output.data.get("text/html", "")
-    ]
+    return cell.blocks
 
 
 def test_a_variable_that_was_changed_there_is_told_of(notebook):

@@ -9,7 +9,9 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Final
 
-from funcx_core.cells.inputs import inputs_from
+import msgspec
+
+from funcx_core.cells.inputs import inputs_from, remembering
 from funcx_core.errors import (
     ArgumentLoadError,
     DeserializationError,
@@ -124,11 +126,25 @@ class Runner:
     def run(self, task: Task, number: int) -> TaskResult:
         """Return how the task ended; its `times` hold start and end. Never raises."""
         started = time.time_ns()
-        value, error = self._run_range(task, number) if task.payload.startswith(RANGE) else self._run_call(task, number)
+        value, error = (self._run_beside if task.payload.startswith(WITH_BLOBS) else self._run_plain)(task, number)
         state = TaskState.SUCCESS if error is None else TaskState.FAILED
         return TaskResult(
             task.task_id, task.attempt, state, value, error, TaskTimes(started=started, ended=time.time_ns())
         )
+
+    def _run_beside(self, task: Task, number: int) -> tuple[bytes, TaskError | None]:
+        """Run a task that has some of its arguments beside it."""
+        try:
+            payload, _ = _loaded_arguments(without_blobs, task.payload)
+        except ArgumentLoadError as error:
+            return b"", _described(error)
+        read = partial(self._large.input, task.owner)
+        # The calls of a range all have the same inputs; reading one means to check all of it.
+        with inputs_from(remembering(read) if payload.startswith(RANGE) else read):
+            return self._run_plain(msgspec.structs.replace(task, payload=payload), number)
+
+    def _run_plain(self, task: Task, number: int) -> tuple[bytes, TaskError | None]:
+        return self._run_range(task, number) if task.payload.startswith(RANGE) else self._run_call(task, number)
 
     def _run_call(self, task: Task, number: int) -> tuple[bytes, TaskError | None]:
         try:
@@ -182,10 +198,6 @@ class Runner:
     def _value(self, task: Task) -> bytes:
         function = self._load(task)
         payload = task.payload
-        if payload.startswith(WITH_BLOBS):
-            payload, _ = _loaded_arguments(without_blobs, payload)
-            with inputs_from(partial(self._large.input, task.owner)):
-                return self._called(function, payload, task)
         if is_reference(payload):
             payload = _loaded_arguments(self._large.arguments, payload)
         return self._called(function, payload, task)

@@ -43,8 +43,6 @@ class Maps:
             raise InvalidRequest(f"The map's name has {len(message.name)} characters; at most {MAX_NAME} are allowed.")
         if len(message.about) > MAX_ABOUT:
             raise PayloadTooLarge(len(message.about), MAX_ABOUT, "record of the map's parameters")
-        if message.options.after:
-            raise InvalidRequest("The calls of a map wait for no other tasks. Submit the map when those have ended.")
         check_ranges(message.ranges, message.function_id)
         submit = Submit(message.request, message.endpoint_id, message.group_id, list(message.ranges), message.options)
         return await self._tasks.submit(user, submit, keep=partial(self._keep, user.user_id, message))

@@ -1,7 +1,7 @@
 """Which blobs there are, whose they are, which chunks have come and which tasks they belong to. The bytes are elsewhere.
 
-A blob is used by tasks: as an argument until they have ended, as a result for as long as they have it. What nobody uses goes
-a day after it was touched last. An object that several blobs of one owner share goes with the last of them.
+A blob is used by tasks: as an argument until they have ended, as a result for as long as they have it; and by maps, until all of
+their calls have succeeded. What nobody uses goes a day after it was touched last. An object that several blobs of one owner share goes with the last of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from funcx_core.protocol.blob import BlobReference
 from funcx_core.protocol.payload import REFERENCE
 from funcx_core.service.store.blob_records import Blob, Stage
 from funcx_core.service.store.blob_schema import blobs, chunks, uses
-from funcx_core.service.store.schema import endpoints, submits, tasks
+from funcx_core.service.store.schema import endpoints, maps, ranges, submits, tasks
 from funcx_core.service.store.writer import Transaction
 
 UNUSED_SECONDS: Final = 24 * 3600.0
@@ -268,7 +268,8 @@ def _release(connection: sa.Connection, now: float) -> None:
     begin = sa.cast(sa.func.substr(tasks.c.result, 1, len(REFERENCE) + _ID_LENGTH), sa.Text)
     is_result = begin == sa.literal(REFERENCE.decode()) + uses.c.blob_id
     needed = sa.exists().where(tasks.c.task_id == uses.c.task_id, sa.or_(_is_open, is_result))
-    connection.execute(sa.delete(uses).where(uses.c.created_at < now - EARLY_SECONDS, ~needed))
+    of_map = sa.exists().where(maps.c.map_id == uses.c.task_id, ranges.c.map == maps.c.number, ranges.c.unfinished > 0)
+    connection.execute(sa.delete(uses).where(uses.c.created_at < now - EARLY_SECONDS, ~needed, ~of_map))
 
 
 def _expire(connection: sa.Connection, now: float) -> None:

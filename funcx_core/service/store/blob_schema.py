@@ -34,6 +34,7 @@ chunks: Final = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# `task_id`: of the task that uses it; or of the map that keeps it, as long as some of its calls may be run again.
 uses: Final = sa.Table(
     "blob_uses",
     metadata,
@@ -43,3 +44,4 @@ uses: Final = sa.Table(
     sa.Column("created_at", sa.Float, nullable=False),
     sqlite_with_rowid=False,
 )
+sa.Index("blob_uses_by_task", uses.c.task_id)

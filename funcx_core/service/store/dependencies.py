@@ -63,6 +63,9 @@ _held = (
 _in_span = tasks.c.position.between(submits.c.first_position, submits.c.first_position + submits.c.size - 1)
 
 
+Complete = Callable[[Transaction, EndpointId, Sequence[TaskResult], int], None]
+
+
 class Edge(NamedTuple):
     """A submit waited for a task that has ended in `state`; `size`: tasks of the submit."""
 
@@ -114,11 +117,19 @@ def cancelled(task: HeldTask) -> HeldEnd:
 
 
 class Dependencies:
-    """What waits, of one store. Everything but the operations belongs to the store's loop."""
+    """What waits, of one store. Everything but the operations belongs to the store's loop.
 
-    def __init__(self, do: Do, writes: TaskWrites, now: Callable[[], int] = time.time_ns) -> None:
+    Args:
+        do: applies an operation in a transaction.
+        writes: knows which tasks others wait for.
+        complete: ends tasks of one endpoint at a time, as if that had reported it.
+        now: nanoseconds.
+    """
+
+    def __init__(self, do: Do, writes: TaskWrites, complete: Complete, now: Callable[[], int] = time.time_ns) -> None:
         self._do = do
         self._writes = writes
+        self._complete = complete
         self._now = now
         self._noted: dict[TaskId, None] = {}
         self._arrival = asyncio.Event()
@@ -225,7 +236,7 @@ class Dependencies:
         for end in ends:
             by_endpoint.setdefault(end.task.endpoint_id, []).append(end.result)
         for endpoint_id, results in by_endpoint.items():
-            self._writes.complete(transaction, endpoint_id, results, now)
+            self._complete(transaction, endpoint_id, results, now)
 
     def _forget(self, transaction: Transaction, upstreams: Collection[TaskId]) -> None:
         named = dependencies.c.upstream.in_(list(upstreams))

@@ -9,6 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from funcx_core.ids import EndpointId, FunctionId, GroupId, MapId, TaskId, UserId
+from funcx_core.protocol.blob import with_blobs, without_blobs
 from funcx_core.protocol.ranges import CallState, a_range, read_range
 from funcx_core.protocol.task import EventKind, TaskError, TaskState
 from funcx_core.service.store.blobs import BlobFolder
@@ -209,8 +210,9 @@ def blob_names(connection: sa.Connection) -> Iterable[str]:
 
 
 def _only(content: bytes, positions: list[int]) -> bytes:
-    _, body = read_range(content)
-    return a_range(body, positions)
+    payload, references = without_blobs(content)
+    _, body = read_range(payload)
+    return with_blobs(a_range(body, positions), references)
 
 
 def _counts(sums: Sequence[Any], submitted: int, progressed: int) -> MapCounts:

@@ -15,25 +15,26 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
-from funcx_core.errors import Conflict, RemoteProtocolError
+from funcx_core.errors import Conflict
 from funcx_core.ids import EndpointId, FunctionId, GroupId, MapId, TaskId, UserId, new_task_id
+from funcx_core.protocol.blob import names_blobs
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.maps import RangeCall, SubmitMap
-from funcx_core.protocol.payload import OUTCOMES
-from funcx_core.protocol.ranges import CallState, Outcomes
-from funcx_core.protocol.task import DEFAULT_OPTIONS, Call, TaskError, TaskOptions, TaskResult, TaskState
-from funcx_core.service.store import schema
+from funcx_core.protocol.ranges import CallState
+from funcx_core.protocol.task import DEFAULT_OPTIONS, Call, TaskError, TaskOptions, TaskResult
+from funcx_core.service.store import map_blobs, schema
 from funcx_core.service.store.map_records import Resumed
+from funcx_core.service.store.map_tallies import tally_of
 from funcx_core.service.store.records import Receipt, Submission
 from funcx_core.service.store.rows import chunks, flat, many_rows
 from funcx_core.service.store.task_writes import TaskWrites, inline_or_blob
+from funcx_core.service.store.upstreams import still_open
 from funcx_core.service.store.writer import Transaction
 
 DIVISOR: Final = 10
 """Calls that were lost or failed together run again in ranges of a tenth of the size, so that a culprit is soon alone."""
-LOST: Final = frozenset({"worker_lost", "manager_lost", "endpoint_lost", "task_poisoned"})
-STOPPED: Final = frozenset({"task_cancelled", "task_timeout", "task_expired"})
-_CULPRIT: Final = frozenset({"worker_lost", "task_poisoned"})
+
+_UNSUSPICIOUS: Final = frozenset({"task_cancelled", "dependency_error"})
 
 _insert_first = many_rows(
     "INSERT INTO map_ranges (position, map, start, size, unfinished, payload, payload_blob) VALUES", 7
@@ -100,6 +101,8 @@ class MapWrites:
                 raise Conflict(f"Map '{message.map_id}' was cancelled. Resume it before you add calls to it.")
             _check_free(transaction, number, message.map_id, [one for _, one in fresh])
             self._add(transaction, number, fresh)
+            if naming := [one.task_id for _, one in fresh if names_blobs(one.payload)]:
+                map_blobs.keep_for_map(transaction, message.map_id, naming, received_at)
         return receipt
 
     def _add(self, transaction: Transaction, number: int, fresh: Sequence[tuple[int, RangeCall]]) -> None:
@@ -159,7 +162,7 @@ class MapWrites:
         ).fetchone()
         if found is None:
             return Resumed()
-        number, endpoint_id, group_id, function_id, options = found
+        number, endpoint_id, group_id, function_id, encoded = found
         transaction.run("UPDATE maps SET cancelled_at = NULL WHERE number = ?", (number,))
         parts: list[tuple[int, list[int]]] = []
         for start, size, positions, error in self._take_unfinished(transaction, number, failed=failed):
@@ -168,13 +171,16 @@ class MapWrites:
                 break
         task_ids = [new_task_id() for _ in parts]
         if parts:
+            options = DEFAULT_OPTIONS if encoded is None else _options.decode(encoded)
+            # What it waited for and has ended since, perhaps badly, is no reason any more: its owner wants it to run now.
+            options = msgspec.structs.replace(options, after=still_open(transaction, owner_id, options.after))
             submission = Submission(
                 owner_id=owner_id,
                 endpoint_id=EndpointId(endpoint_id),
                 group_id=GroupId(group_id),
                 calls=[Call(task_id, FunctionId(function_id), b"") for task_id in task_ids],
                 received_at=now,
-                options=DEFAULT_OPTIONS if options is None else _options.decode(options),
+                options=options,
             )
             rows = [
                 (position, number, start, len(part), msgspec.msgpack.encode(part))
@@ -182,6 +188,7 @@ class MapWrites:
             ]
             self._tasks.submit(transaction, submission, keep_payloads=False)
             _insert(transaction, _insert_later, rows)
+            map_blobs.give_to_ranges(transaction, map_id, task_ids, now)
             self._open.update(task_ids)
         return Resumed(EndpointId(endpoint_id), task_ids, sum(len(part) for _, part in parts))
 
@@ -232,40 +239,9 @@ class MapWrites:
         return True
 
 
-def tally_of(result: TaskResult, size: int) -> tuple[int, int, int, bytes | None]:
-    """Return how many calls of an ended range succeeded, failed, were not run, and their states unless all succeeded."""
-    states = states_of(result, size)
-    if states is None:
-        return size, 0, 0, None
-    succeeded, failed = states.count(CallState.SUCCEEDED), states.count(CallState.FAILED)
-    return succeeded, failed, size - succeeded - failed, states
-
-
-def states_of(result: TaskResult, size: int) -> bytes | None:
-    """Return a `CallState` for each call of a range that ended with this result; None if all succeeded."""
-    if result.value.startswith(OUTCOMES):
-        try:
-            head = Outcomes(result.value).head
-        except RemoteProtocolError:
-            return _all(CallState.NOT_RUN, size)  # An endpoint that says nonsense has not done its work.
-        if head.count != size:
-            return _all(CallState.NOT_RUN, size)
-        return None if head.succeeded == size else head.states()
-    code = result.error.code if result.error is not None else ""
-    if result.state is not TaskState.FAILED or code in STOPPED:
-        return _all(CallState.NOT_RUN, size)
-    if code in LOST and not (size == 1 and code in _CULPRIT):
-        return _all(CallState.NOT_RUN, size)
-    return _all(CallState.FAILED, size)  # None of them could begin; or the only one took its worker with it.
-
-
-def _all(state: CallState, size: int) -> bytes:
-    return bytes((state,)) * size
-
-
 def _parts(positions: list[int], size: int, error: TaskError | None) -> Iterable[list[int]]:
-    """Cut what is to run again: as it was if it was only cancelled, else into smaller pieces."""
-    is_suspect = error is None or error.code != "task_cancelled"
+    """Cut what is to run again: as it was if it never began or was only cancelled, else into smaller pieces."""
+    is_suspect = error is None or error.code not in _UNSUSPICIOUS
     step = max(1, size // DIVISOR) if is_suspect else size
     return (positions[first : first + step] for first in range(0, len(positions), step))
 

@@ -102,9 +102,9 @@ class SqliteStore(Store):
         self._writer = GroupCommit(self._engine, self._blobs)
         self._writes = TaskWrites()
         self._accounts = SqliteAccounts(self._writer, self._read)
-        self._dependencies = Dependencies(self._writer.do, self._writes)
         self._map_writes = MapWrites(self._writes)
-        self._maps = SqliteMaps(self._writer, self._map_writes, self._read, self._blobs)
+        self._dependencies = Dependencies(self._writer.do, self._writes, self._complete)
+        self._maps = SqliteMaps(self._writer, self._map_writes, self._read, self._blobs, self._dependencies.note)
         self._readers: ThreadPoolExecutor | None = None
         self._of_thread = threading.local()
         self._connections: list[sa.Connection] = []
@@ -473,13 +473,17 @@ class SqliteStore(Store):
     async def complete(self, endpoint_id: EndpointId, results: Sequence[TaskResult]) -> None:
         """End tasks."""
         now = time.time_ns()
-
-        def end(transaction: Transaction) -> None:
-            self._writes.complete(transaction, endpoint_id, results, now)
-            self._map_writes.ended(transaction, results, now)
-
-        await self._writer.do(end, weight=_weight([len(result.value) for result in results]))
+        await self._writer.do(
+            lambda tx: self._complete(tx, endpoint_id, results, now),
+            weight=_weight([len(result.value) for result in results]),
+        )
         self._dependencies.task_ended(results)
+
+    def _complete(
+        self, transaction: Transaction, endpoint_id: EndpointId, results: Sequence[TaskResult], now: int
+    ) -> None:
+        self._writes.complete(transaction, endpoint_id, results, now)
+        self._map_writes.ended(transaction, results, now)
 
     async def transition(self, endpoint_id: EndpointId, transitions: Sequence[Transition]) -> None:
         """Record states of open tasks."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 from funcx_core.ids import MapId, TaskId, UserId
@@ -21,23 +21,32 @@ BYTES_PER_ROW: Final = 8 * 1024
 
 
 class SqliteMaps(MapStore):
-    """Writes through the store's group commit, reads by its readers."""
+    """Writes through the store's group commit, reads by its readers. `note` is told which tasks a map waits for."""
 
     def __init__(
-        self, writer: GroupCommit, writes: MapWrites, read: Callable[..., Awaitable[Any]], blobs: BlobFolder
+        self,
+        writer: GroupCommit,
+        writes: MapWrites,
+        read: Callable[..., Awaitable[Any]],
+        blobs: BlobFolder,
+        note: Callable[[Iterable[TaskId]], None],
     ) -> None:
         self._writer = writer
         self._writes = writes
         self._read = read
         self._blobs = blobs
+        self._note = note
 
     async def submit(self, owner_id: UserId, message: SubmitMap, received_at: int) -> Receipt:
         """Accept each range once."""
         size = sum(len(one.payload) for one in message.ranges)
-        return await self._writer.do(
+        receipt = await self._writer.do(
             lambda tx: self._writes.submit(tx, owner_id, message, received_at),
             weight=ROWS_PER_RANGE * len(message.ranges) + size // BYTES_PER_ROW,
         )
+        if receipt.is_held:
+            self._note(message.options.after)  # One of them may have failed before.
+        return receipt
 
     async def find(self, owner_id: UserId, map_id: MapId) -> MapRow | None:
         """Return a map."""

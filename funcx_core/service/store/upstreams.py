@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 import sqlalchemy as sa
 
 from funcx_core.errors import TaskNotFound
-from funcx_core.ids import TaskId
+from funcx_core.ids import TaskId, UserId
 from funcx_core.protocol.task import TaskState
 from funcx_core.service.store.records import Submission
 from funcx_core.service.store.schema import dependencies, submits, tasks
@@ -45,6 +46,15 @@ def look_up(transaction: Transaction, submission: Submission) -> Upstreams:
         unmet=tuple(task_id for task_id in after if states.get(task_id) != TaskState.SUCCESS),
         unknown=tuple(task_id for task_id in after if task_id not in states),
     )
+
+
+def still_open(transaction: Transaction, owner_id: UserId, after: Sequence[TaskId]) -> tuple[TaskId, ...]:
+    """Return those of the tasks that are the owner's and have not ended."""
+    if not after:
+        return ()
+    found = transaction.connection.execute(_states, {"ids": after, "owner_id": owner_id})
+    states = {row.task_id: TaskState(row.state) for row in found}
+    return tuple(task_id for task_id in after if task_id in states and not states[task_id].is_terminal)
 
 
 def hold(transaction: Transaction, submit_id: int, upstreams: Upstreams) -> tuple[TaskId, ...]:

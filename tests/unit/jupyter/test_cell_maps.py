@@ -54,7 +54,6 @@ class TestClause:
             ("--map a=1+", "'1+' is not a Python expression; put quotes around it if it has spaces"),
             ("--map a=b --chunk 0", "'0' is not a number from 1 to 100,000"),
             ("--chunk 3", "it goes with --map only"),
-            ("--map a=b --after t", "elements of --map wait for no other tasks"),
         ],
     )
     def test_what_is_wrong_with_it_is_said(self, line, says):

@@ -16,7 +16,7 @@ from funcx_jupyter.capture.streams import LEAST, Packed
 from funcx_jupyter.session import journal as module
 from funcx_jupyter.session.journal import Journal, Submission
 from funcx_jupyter.session.recall import Recall
-from funcx_jupyter.session.run import content_hash
+from funcx_jupyter.session.sending import content_hash
 
 SERVICE = "http://127.0.0.1:1/v2"
 

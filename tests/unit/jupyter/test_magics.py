@@ -25,7 +25,7 @@ from funcx_jupyter.errors import (
 )
 from funcx_jupyter.extension import greeting, load, unload
 from funcx_jupyter.session.connection import LogPage
-from funcx_jupyter.session.run import GRACE
+from funcx_jupyter.session.sending import GRACE
 from funcx_jupyter.session.state import Session, TaskRecord
 from funcx_jupyter.session.watch import PATIENCE
 from tests.support.fabric import eventually

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import msgspec
 import pytest
 
 from funcx_core.errors import Conflict
-from funcx_core.ids import MapId, TaskId, new_map_id, new_task_id
+from funcx_core.ids import MapId, TaskId, new_blob_id, new_map_id, new_task_id
+from funcx_core.protocol.blob import BlobReference, with_blobs, without_blobs
 from funcx_core.protocol.maps import RangeCall, SubmitMap
 from funcx_core.protocol.payload import CALLS
 from funcx_core.protocol.ranges import Failure, Head, Segment, a_range, read_range, write_outcomes
 from funcx_core.protocol.task import EventKind, TaskError, TaskEvent, TaskResult, TaskState, Transition, event_seq
 from funcx_core.service.store import SqliteStore
+from funcx_core.service.store.blob_records import Blob
 from funcx_core.service.store.map_records import MapCounts
 from tests.support.stored import ALICE, BOB, ENDPOINT, FUNCTION, GROUP, NOW, a_call, a_result, a_submission
 
@@ -24,6 +27,22 @@ BODY = CALLS + b"pickle of the calls"
 WRONG = TaskError(code="remote_task_error", message="no", type_name="ValueError")
 CANCELLED = TaskError(code="task_cancelled", message="The task was cancelled while it ran.")
 LOST = TaskError(code="worker_lost", message="The worker process died.")
+SHA256 = "ab" * 32
+
+
+def a_blob() -> Blob:
+    blob_id = new_blob_id()
+    return Blob(
+        blob_id=blob_id,
+        owner_id=ALICE.user_id,
+        size=7,
+        kind="argument",
+        object_key=blob_id,
+        chunk_bytes=7,
+        created_at=0.0,
+        touched_at=0.0,
+        sha256=SHA256,
+    )
 
 
 @pytest.fixture
@@ -277,6 +296,31 @@ class TestResume:
         ((task_id, _, _),) = await new_ranges(store, map_id, 1)
         await store.complete(ENDPOINT, [ended(task_id, outcomes(1))])
         assert not list(blobs.iterdir())
+
+    async def test_blobs_beside_it_stay_until_every_call_has_succeeded(self, store: SqliteStore) -> None:
+        blob = a_blob()
+        await store.blobs.create(blob, quota=MUCH)
+        await store.blobs.completed(blob.blob_id, SHA256, 0.0)
+        reference = BlobReference(blob.blob_id, 7, SHA256)
+        one = a_call_range(0, 3, is_last=True)
+        one = msgspec.structs.replace(one, payload=with_blobs(one.payload, [reference]))
+        map_id = new_map_id()
+        assert not await store.blobs.bind(ALICE.user_id, {one.task_id: [reference]}, 0.0)
+        await store.maps.submit(ALICE.user_id, a_message(one, map_id=map_id), NOW)
+        await store.complete(ENDPOINT, [ended(one.task_id, outcomes(3, failed=(1,)))])
+        later = time.time() + 1e6
+        await store.blobs.expire(later)
+        assert await store.blobs.gone() == []
+        await run_again(store, map_id, failed=True)
+        ((task_id, _, _),) = await new_ranges(store, map_id, 1)
+        (offer,) = await store.offers([task_id])
+        payload, references = without_blobs(offer.task.payload)
+        assert (read_range(payload)[0], references) == ([1], [reference])
+        await store.blobs.expire(later)
+        assert not await store.blobs.drop(blob.blob_id)  # The new range uses it.
+        await store.complete(ENDPOINT, [ended(task_id, outcomes(1))])
+        await store.blobs.expire(later)
+        assert [gone.blob_id for gone, _ in await store.blobs.gone()] == [blob.blob_id]
 
     async def test_a_map_is_deleted_when_it_has_ended(self, store: SqliteStore) -> None:
         map_id, ranges = await a_map(store, 3)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 from pathlib import Path
 
 import pytest
 
-from funcx_core.ids import FunctionId, TaskId
+from funcx_core.cells.inputs import remembering
+from funcx_core.ids import BlobId, FunctionId, TaskId
+from funcx_core.protocol.blob import BlobReference, with_blobs
 from funcx_core.protocol.payload import VALUE, as_text
 from funcx_core.protocol.ranges import CallState, Outcomes, a_range, listed
 from funcx_core.protocol.task import Function, Task, TaskResult, TaskState
@@ -37,6 +40,12 @@ def lazily(value):
     return (number for number in range(value)) if value else value
 
 
+def beside(sha256):
+    from funcx_core.cells.inputs import read_input
+
+    return bytes(read_input(sha256))
+
+
 LIMIT = 2 * SEGMENT
 NOT_LARGE = LargeValues(LargeFolder(Path("not-used")), 0)
 
@@ -50,7 +59,7 @@ def page(tmp_path: Path) -> Page:
 def runner(page: Page) -> Runner:
     functions = Functions()
     functions.add(
-        [Function(FunctionId(f.__name__), f.__name__, pack_function(f)) for f in (divide, echo, leave, lazily)]
+        [Function(FunctionId(f.__name__), f.__name__, pack_function(f)) for f in (divide, echo, leave, lazily, beside)]
         + [Function(FunctionId("broken"), "broken", b"garbage")]
     )
     return Runner(functions, Interrupts(page), large=NOT_LARGE, max_result=LIMIT)
@@ -197,3 +206,39 @@ class TestInterrupts:
         result = self.run(page, own)
         assert result.state is TaskState.SUCCESS
         assert list(Outcomes(result.value).errors()) == [1]
+
+
+def test_calls_find_what_travels_beside_their_range(page: Page, tmp_path: Path) -> None:
+    folder = LargeFolder(tmp_path / "large")
+    folder.open(())
+    sha256 = hashlib.sha256(b"content").hexdigest()
+    folder.input("alice", sha256).write_bytes(b"content")
+    functions = Functions()
+    functions.add([Function(FunctionId("beside"), "beside", pack_function(beside))])
+    runner = Runner(functions, Interrupts(page), large=LargeValues(folder, 0), max_result=LIMIT)
+    reference = BlobReference(BlobId("019a" + "0" * 4 + "-0000-7000-8000-" + "0" * 12), 7, sha256)
+    payload = with_blobs(pack_range([(sha256,), ("cd" * 32,)]), [reference])
+    result = runner.run(Task(TaskId("t"), 1, FunctionId("beside"), payload, owner="alice"), 1)
+    head = Outcomes(result.value).head
+    assert bytes(head.states()) == bytes((CallState.SUCCEEDED, CallState.FAILED))
+    assert head.failures[0].error.code == "input_lost"
+    broken = runner.run(Task(TaskId("t"), 1, FunctionId("beside"), b"wb\n\0\0\0\x05nonse", owner="alice"), 2)
+    assert broken.error is not None
+    assert broken.error.code == "argument_load_error"
+
+
+def test_calls_of_a_range_read_an_input_once_and_have_a_copy_each() -> None:
+    asked = []
+
+    def read(sha256: str) -> bytes:
+        asked.append(sha256)
+        return b"content"
+
+    own = remembering(read, room=10)
+    first = own("a")
+    second = own("a")
+    assert (first, second, asked) == (b"content", b"content", ["a"])
+    assert isinstance(second, bytearray)
+    second[:] = b"changed"
+    assert own("a") == b"content"
+    assert [own("b"), own("b"), asked] == [b"content", b"content", ["a", "b", "b"]]  # There is no room for another one.
