@@ -175,5 +175,5 @@ def block_errors(folder: Path) -> BlockErrors | None:
 
 def _is_in_trouble(row: Summary, agent: Status | None, last_error: LastError | None) -> bool:
     if agent is not None and row.state is State.RUNNING:
-        return agent.state == "unhealthy" or (agent.blocks > 0 and not agent.managers)
+        return agent.state in {"unhealthy", "degraded"} or (agent.blocks > 0 and not agent.managers)
     return last_error is not None

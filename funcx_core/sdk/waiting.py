@@ -84,4 +84,6 @@ def in_words(status: dict[str, Any]) -> str:
     state, detail = str(details.get("state") or ""), str(details.get("detail") or "")
     if state in _QUIET:
         return ""
+    if state == "degraded":  # The detail says which tasks wait.
+        return f"Endpoint '{name}' is degraded. {detail}"
     return f"Endpoint '{name}' is {state}; its tasks wait. {detail}".strip()

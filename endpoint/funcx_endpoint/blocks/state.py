@@ -3,8 +3,9 @@
 Theory of operation. A block goes through *submitting* → *starting* → *active* → *ended*. Providers are believed about little:
 a block is active because a manager of it registered, and lost because its managers are gone. What a provider says counts
 only to start the clock of a block (it runs, but no manager came within `start_timeout`: failed), and to end one early that
-never had a manager; if a manager of it comes all the same, the block is back. After `FAILURES_ALLOWED` failures in a row the
-endpoint is unhealthy: it says why, and tries again only every `LONGEST_PAUSE` seconds, while its tasks wait.
+never had a manager; if a manager of it comes all the same, the block is back. After `FAILURES_ALLOWED` failures in a row of one
+kind its tasks wait, and it is tried again only every `LONGEST_PAUSE` seconds. If that kind takes any task, the endpoint is unhealthy;
+else the others go on, and it is named with its reason.
 
 How many blocks are *wanted* is one number for each kind. `tick` makes the blocks follow it; `follow` makes it follow the load,
 `scale_out` and `scale_in` are a strategy's own. What `follow` gives up is idle: nobody's task ends with it.
@@ -43,6 +44,7 @@ class Blocks:
         self._blocks: dict[BlockId, Block] = {}
         self._next_number = 0
         self._wanted = {ANY_KIND: max(policy.least, min(policy.init, policy.most))}
+        self._needed: Collection[str] = ()
         self._failures: dict[str, Failures] = {}
         self._given_up_by_provider: dict[BlockId, str] = {}
         self._stopped = False
@@ -73,12 +75,24 @@ class Blocks:
 
     @property
     def is_unhealthy(self) -> bool:
-        """Whether blocks keep failing."""
-        return any(failures.are_too_many for failures in self._failures.values())
+        """Whether blocks for any task keep failing."""
+        ordinary = self._failures.get(ANY_KIND)
+        return ordinary is not None and ordinary.are_too_many
+
+    @property
+    def failing_kinds(self) -> dict[str, str]:
+        """Of which particular kinds blocks keep failing that tasks wait for, and why."""
+        return {
+            kind: failures.reason
+            for kind, failures in self._failures.items()
+            if kind != ANY_KIND and failures.are_too_many and kind in self._needed
+        }
 
     @property
     def reason(self) -> str:
         """Why blocks fail; empty when they do not."""
+        if self.is_unhealthy:
+            return self._failures[ANY_KIND].reason
         worst = max(self._failures.values(), key=lambda failures: failures.count, default=None)
         return worst.reason if worst else ""
 
@@ -106,6 +120,9 @@ class Blocks:
         if self._stopped or not self.policy.scales:
             return []
         needs = needed(load, self.policy, by_kind=by_kind)
+        if by_kind:
+            self._needed = list(needs)
+            needs = self._without_pausing(needs, now)
         least = {ANY_KIND: self.policy.least}
         self._wanted = raised(self._wanted, {**least, **needs} if by_kind else needs or least, self.policy.most)
         hurry = bool(left_out(self._wanted, needs))
@@ -236,6 +253,15 @@ class Blocks:
         return [Cancel(block_id)]
 
     # --- how -----------------------------------------------------------------------------------------------------
+
+    def _without_pausing(self, needs: dict[str, int], now: float) -> dict[str, int]:
+        """Let kinds of which no block works give their room to the others until it is their time again."""
+        pausing = {
+            kind for kind in self.failing_kinds if not self._living(kind) and now < self._failures[kind].not_before
+        }
+        over = {kind for kind in self._wanted if kind not in needs and not self._living(kind)} - {ANY_KIND}
+        self._wanted = {kind: number for kind, number in self._wanted.items() if kind not in pausing | over}
+        return {kind: number for kind, number in needs.items() if kind not in pausing}
 
     def _doubt(self, block_id: BlockId, kind: str) -> None:
         self._given_up_by_provider[block_id] = kind

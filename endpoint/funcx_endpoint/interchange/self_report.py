@@ -116,6 +116,10 @@ class SelfReport:
             return "disk-full", f"Results cannot be written to {self._folder.results}; no new tasks are taken."
         if blocks.state.is_unhealthy:
             return "unhealthy", f"No worker can start. {blocks.reason}"
+        if failing := blocks.state.failing_kinds:
+            kind, reason = next(iter(failing.items()))
+            more = f" (So do tasks in {len(failing) - 1} more.)" if len(failing) > 1 else ""
+            return "degraded", f"Tasks in the container '{kind}' wait, because no block of it works: {reason}{more}"
         full = sum(record.is_full for record in interchange.managers)
         if full:
             return (

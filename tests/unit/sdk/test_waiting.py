@@ -26,6 +26,7 @@ def a_status(state="ok", detail="", status="online"):
             a_status("unhealthy", "No worker can start."),
             "Endpoint 'theta' is unhealthy; its tasks wait. No worker can start.",
         ),
+        (a_status("degraded", "Tasks in 'c' wait."), "Endpoint 'theta' is degraded. Tasks in 'c' wait."),
         (a_status("disk-full"), "Endpoint 'theta' is disk-full; its tasks wait."),
         (
             a_status(status="offline"),
