@@ -2,7 +2,8 @@
 
 A copy is a folder named by its time. In it are the database as it was at one moment, the payloads, results and large values that
 it names (as hard links: they are never changed, so they cost nothing until the original is deleted), and the forwarder's key, by
-which endpoints know the service. Large values that are kept outside the data folder are not in it.
+which endpoints know the service. Large values that are kept outside the data folder are not in it. Uploads that are under way have not
+begun in it, because their files do change: whoever sends them begins anew.
 """
 
 from __future__ import annotations

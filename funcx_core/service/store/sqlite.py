@@ -36,6 +36,7 @@ from funcx_core.service.store.additions import add_missing
 from funcx_core.service.store.allow_lists import AllowLists
 from funcx_core.service.store.base import Store
 from funcx_core.service.store.blob_catalog import BlobCatalog
+from funcx_core.service.store.blob_records import Stage
 from funcx_core.service.store.blobs import BlobFolder
 from funcx_core.service.store.container_catalog import ContainerCatalog
 from funcx_core.service.store.dependencies import Dependencies
@@ -501,6 +502,11 @@ def _copy(source: Path, target: Path) -> None:
     target.touch(mode=0o600)
     with closing(sqlite3.connect(source)) as reading, closing(sqlite3.connect(target)) as writing:
         reading.backup(writing, pages=-1)
+        # What has come of an upload that is under way is not in the copy.
+        uploads = f"SELECT blob_id FROM blobs WHERE stage = '{Stage.RECEIVING}'"  # noqa: S608 - a constant
+        writing.execute(f"DELETE FROM blob_chunks WHERE blob_id IN ({uploads})")  # noqa: S608 - likewise
+        writing.execute("UPDATE blobs SET upload = '' WHERE stage = ?", (Stage.RECEIVING,))
+        writing.commit()
 
 
 def _weight(sizes: list[int]) -> int:
