@@ -94,6 +94,26 @@ class KeptFolder:
             part.unlink(missing_ok=True)
             raise
 
+    def adopt(self, path: Path, key: KeptKey, manner: Manner) -> None:
+        """Keep a file that is written already, and lies beside this folder; it has two names then.
+
+        Raises:
+            ValueNotKept: there is no room for it, or no folder.
+        """
+        folder = self._folder_of(key, make=True)
+        own = folder / f"{key.task_id}.{key.name}.{manner}"
+        if not own.exists():  # An agent before this one may have done it.
+            size = path.stat().st_size
+            room = self.make_room(size, key, manner)
+            if size > room:
+                raise _full(key, size, self.limit, room)
+            os.link(path, own)
+        os.utime(own)
+
+    def has(self, key: KeptKey) -> bool:
+        """Whether there is such a value. Raises as `open_value` does if there is no folder."""
+        return bool(self._files_of(key))
+
     def open_value(self, key: KeptKey) -> IO[bytes]:
         """Return the value's file to read from, and count this as its use.
 
@@ -215,11 +235,7 @@ class _Measured(io.RawIOBase):
         wanted = min(size + self._STEP, max(self._folder.limit, size)) if self._written else size
         self._room = min(wanted, self._folder.make_room(wanted, self._key, self._manner))
         if size > self._room:
-            raise ValueNotKept(
-                f"`{self._key.name}` has {size:,} bytes or more, and of the {self._folder.limit:,} bytes that this endpoint keeps "
-                f"{max(self._room, 0):,} are free. Delete values that you do not need there (`ref.delete()`), or take a part.",
-                details={"why": "full", "task": self._key.task_id, "name": self._key.name},
-            )
+            raise _full(self._key, size, self._folder.limit, self._room)
 
 
 def _check(key: KeptKey) -> None:
@@ -243,6 +259,14 @@ def _is_over(entry: _Entry, before: float) -> bool:
 
 def _is_stray(entry: _Entry, before: float) -> bool:
     return entry.manner == _UNFINISHED and entry.used_at < before
+
+
+def _full(key: KeptKey, size: int, limit: int, room: int) -> ValueNotKept:
+    return ValueNotKept(
+        f"`{key.name}` has {size:,} bytes or more, and of the {limit:,} bytes that this endpoint keeps "
+        f"{max(room, 0):,} are free. Delete values that you do not need there (`ref.delete()`), or take a part.",
+        details={"why": "full", "task": key.task_id, "name": key.name},
+    )
 
 
 def _gone(key: KeptKey, lifetime: float) -> ValueNotKept:

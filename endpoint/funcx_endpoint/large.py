@@ -21,6 +21,7 @@ from funcx_core.protocol.blob import BlobReference
 
 KEPT: Final = "kept"
 """Name of the folder for values that stay on the endpoint."""
+_BESIDE: Final = ".if_refused"
 STRAY_SECONDS: Final = 24 * 3600.0
 """A result file that no result names may still be named by one that is on its way; after a day it is not."""
 
@@ -45,7 +46,7 @@ class LargeFolder:
         """Remove old results that are not among these: of attempts that did not count, of workers that were killed."""
         before = time.time() - STRAY_SECONDS
         for path in self._results.iterdir():
-            if path.name not in unacknowledged and path.stat().st_mtime < before:
+            if path.stem not in unacknowledged and path.stat().st_mtime < before:
                 path.unlink(missing_ok=True)
 
     def argument(self, blob_id: BlobId) -> Path:
@@ -72,8 +73,23 @@ class LargeFolder:
         """Return the arguments that are here."""
         return [BlobId(path.name) for path in self._arguments.iterdir() if not path.suffix]
 
-    def write_result(self, content: bytes) -> BlobReference:
-        """Put a result on disk and return the reference to it.
+    def if_refused(self, blob_id: BlobId) -> bytes:
+        """Return what was written beside a result, for the case that the service does not take it; nothing if nothing was."""
+        try:
+            return self._beside(blob_id).read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def remove_result(self, blob_id: BlobId) -> None:
+        """Remove a result, and what is beside it."""
+        self.result(blob_id).unlink(missing_ok=True)
+        self._beside(blob_id).unlink(missing_ok=True)
+
+    def _beside(self, blob_id: BlobId) -> Path:
+        return self._results / f"{blob_id}{_BESIDE}"
+
+    def write_result(self, content: bytes, if_refused: bytes = b"") -> BlobReference:
+        """Put a result on disk, and what is to be known if the service does not take it; return the reference to it.
 
         Raises:
             OSError: it cannot be written.
@@ -81,17 +97,16 @@ class LargeFolder:
         reference = BlobReference(new_blob_id(), len(content), hashlib.sha256(content).hexdigest())
         path = self.result(reference.blob_id)
         part = path.with_suffix(".part")
+        beside = self._beside(reference.blob_id)
         try:
-            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(handle, "wb", buffering=0) as file:
-                rest = memoryview(content)
-                while rest:
-                    rest = rest[file.write(rest) :]
-                os.fsync(file.fileno())
+            if if_refused:
+                _write(beside, if_refused)
+            _write(part, content)
             part.replace(path)
             _sync_folder(self._results)
         except BaseException:
             part.unlink(missing_ok=True)
+            beside.unlink(missing_ok=True)
             raise
         return reference
 
@@ -122,6 +137,15 @@ class LargeFolder:
         if len(content) != reference.size:
             raise OSError(f"The argument has {len(content):,} bytes here instead of {reference.size:,}.")
         return content
+
+
+def _write(path: Path, content: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb", buffering=0) as file:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[file.write(rest) :]
+        os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

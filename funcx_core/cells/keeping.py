@@ -7,11 +7,16 @@ send it home by that name.
 from __future__ import annotations
 
 import pickle
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from funcx_core.cells import rebuild
+from funcx_core.cells.bounded import Bounded
 from funcx_core.cells.pickling import CellPickler
-from funcx_core.cells.rebuild import Arrivals, arriving
+from funcx_core.cells.rebuild import Arrivals, arriving, load_values
+from funcx_core.cells.spec import LAST_VALUE, CellOutcome
+
+MOST_CODE: Final = 1024 * 1024
+"""Bytes of code that go with values which may have to stay."""
 
 
 class KeptPickler(CellPickler):
@@ -55,3 +60,32 @@ def read_kept(stream: IO[bytes], arrivals: Arrivals) -> Any:
                 arrivals.namespace.setdefault(name, unpickler.load())
         except EOFError:
             return value
+
+
+def code_for(arrivals: Arrivals) -> bytes:
+    """Return what of the notebook's a later cell needs to load what this one sends home; nothing if that is too much, or cannot be written."""
+    things = arrivals.from_home()
+    if not things:
+        return b""
+    pickler = KeptPickler(arrivals, Bounded(MOST_CODE))
+    try:
+        pickler.add(things)
+    except Exception:  # noqa: BLE001 - a closure may hold anything; most values can be loaded without their notebook's code
+        return b""
+    return pickler.getvalue()
+
+
+def read_outcome(outcome: CellOutcome, arrivals: Arrivals) -> dict[str, Any]:
+    """Return the values in an outcome that stayed on the endpoint, by their names there. What they need is put into the namespace.
+
+    It must come from this user's own worker: loading runs code.
+    """
+    if outcome.code:
+        with arriving(arrivals):
+            things = pickle.loads(outcome.code)  # noqa: S301 - see above
+        for name, thing in things.items():
+            arrivals.namespace.setdefault(name, thing)
+    found = dict(load_values(outcome.values, outcome.names, arrivals))
+    if outcome.value is not None:
+        found.update(load_values(outcome.value, [LAST_VALUE], arrivals))
+    return found

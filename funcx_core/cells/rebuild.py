@@ -55,6 +55,10 @@ class Arrivals:
         entry = self._home_names.get(id(thing))
         return entry[1] if entry else None
 
+    def from_home(self) -> dict[str, Any]:
+        """Return what can be sent home by name alone, without what is part of something else there."""
+        return {name: thing for thing, name in self._home_names.values() if "." not in name}
+
 
 _current: ContextVar[Arrivals] = ContextVar("arrivals")
 

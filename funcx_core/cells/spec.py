@@ -94,6 +94,7 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         progress: how progress bars come: ``auto`` as what they are, ``text`` as characters, ``off`` not at all.
         value_limit: bytes; the value of the last expression is sent back only up to this size.
         result_limit: bytes; more than this is not sent back. Outputs over it are kept where the cell runs.
+        brings: it only brings what is kept there: where that cannot be sent, it is not kept a second time.
     """
 
     source: str
@@ -118,6 +119,7 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     progress: str = "auto"
     value_limit: int = 1024 * 1024
     result_limit: int = 10 * 1024 * 1024
+    brings: bool = False
 
     @property
     def variables(self) -> list[str]:
@@ -140,6 +142,7 @@ class KeptFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         size: bytes of its pickle.
         kept_seconds: how long it is kept after it was used last.
         over: the limit in bytes that it was over; 0 if it was meant to stay.
+        refused: why the service did not take it, in a sentence; empty if it was not asked to.
         type_name: its class, as people write it.
         shape: as its class tells it; None if it has none.
         dtype: likewise, in words.
@@ -152,6 +155,7 @@ class KeptFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     size: int
     kept_seconds: float = 0.0
     over: int = 0
+    refused: str = ""
     type_name: str = ""
     shape: list[int] | None = None
     dtype: str = ""
@@ -167,6 +171,8 @@ class CellOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         sizes: bytes of each output's pickle, in the order of `CellSpec.outputs` without those in `kept` and `left`.
         values: the pickles of the outputs, one after the other.
         kept: values that stayed on the endpoint.
+        names: of the variables in `values`, if these are so large that the service may refuse them; they may be looked for on the endpoint then.
+        code: what of the notebook's they need there: a pickle of functions and classes by name.
         shown: what the last expression looks like; None if there is nothing to show.
         value: the pickle of the last expression's value; None if it stayed behind.
         left: outputs that were left behind: their names, and why; nothing if the cell has not assigned them.
@@ -185,6 +191,8 @@ class CellOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     sizes: list[int] = []
     values: bytes = b""
     kept: list[KeptFacts] = []
+    names: list[str] = []
+    code: bytes = b""
     shown: Bundle | None = None
     value: bytes | None = None
     left: dict[str, str] = {}

@@ -24,7 +24,7 @@ from typing import BinaryIO, Final, TypeVar
 
 import msgspec
 
-from funcx_core.errors import ChecksumMismatch, FuncxError, ServiceUnavailable, TryAgainLater
+from funcx_core.errors import ChecksumMismatch, FuncxError, ServiceUnavailable, StorageFull, TryAgainLater
 from funcx_core.ids import BlobId, TaskId, new_blob_id
 from funcx_core.protocol.blob import (
     CHUNK_CHECKSUM_HEADER,
@@ -72,6 +72,7 @@ class Transfer:
     Args:
         settings: gives the service and the token, for each connection anew.
         patience: seconds for which a service that does not answer is tried again; None for as long as it takes.
+        patience_if_full: likewise for one whose disk is full; None for `patience`.
         on_progress: called after each chunk, on the thread that called `upload` or `download`.
     """
 
@@ -80,11 +81,13 @@ class Transfer:
         settings: Callable[[], Settings],
         *,
         patience: float | None = PATIENCE,
+        patience_if_full: float | None = None,
         on_progress: OnProgress | None = None,
     ) -> None:
         self.on_progress = on_progress
         self._settings = settings
         self._patience = patience
+        self._patience_if_full = patience_if_full
         self._is_closed = False
         self._stops: set[threading.Event] = set()
         self._idle: list[Connection] = []
@@ -325,13 +328,18 @@ class Transfer:
     def _patiently(self, attempt: Callable[[], T], stop: threading.Event) -> T:
         backoff = Backoff(0.1, 5.0)
         give_up = None if self._patience is None else time.monotonic() + self._patience
+        full_until: float | None = None
         while True:
             if stop.is_set():
                 raise ServiceUnavailable("The transfer was stopped.")
             try:
                 return attempt()
             except TryAgainLater as error:
-                if give_up is not None and time.monotonic() > give_up:
+                is_full = isinstance(error, StorageFull) and self._patience_if_full is not None
+                if is_full and full_until is None:
+                    full_until = time.monotonic() + (self._patience_if_full or 0.0)
+                until = full_until if is_full else give_up
+                if until is not None and time.monotonic() > until:
                     raise
                 stop.wait(backoff.next() if error.retry_after is None else error.retry_after)
 

@@ -12,6 +12,7 @@ from funcx_core.errors import (
     FuncxError,
     RemoteProtocolError,
     RemoteTaskError,
+    ResultTooLarge,
     TaskFailed,
     TaskNotFound,
     ValueNotKept,
@@ -95,6 +96,7 @@ def run(
         outputs=outputs or [],
         value_limit=limit,
         result_limit=limit,
+        brings=True,
     )
     after = () if use.is_there else (use.task_id,)
     options = TaskOptions(tags={"kind": "fetch"}, after=after)
@@ -166,6 +168,8 @@ def plainly(error: BaseException, use: Whose) -> BaseException:
     """Return an error of a task that was about a value on an endpoint, as the user is to see it."""
     if isinstance(error, ValueNotKept):
         error.args = (not_kept(error, use.endpoint),)
+    if isinstance(error, ResultTooLarge) and "cause" in error.details:
+        error.args = (_still_there(error, use),)  # The value is where it was: nothing is lost.
     if isinstance(error, DependencyError):
         error.args = (
             f"There is no `{use.name}`: {words.short_id(TaskId(error.upstream))}, which was to leave it, did not succeed.",
@@ -173,6 +177,14 @@ def plainly(error: BaseException, use: Whose) -> BaseException:
     if isinstance(error, FuncxError) and not isinstance(error, RemoteTaskError):
         return shown_in_one_line(error)
     return error
+
+
+def _still_there(error: ResultTooLarge, use: Whose) -> str:
+    size = words.size(int(error.details["size"]))
+    return (
+        f"`{use.name}` stays on {use.endpoint}: it is {size}, and the service does not take it. {error.details['cause']} "
+        "Or take a part of it in a cell there; `pin()` keeps it until there is room."
+    )
 
 
 def not_kept(error: TaskFailed, endpoint: str) -> str:

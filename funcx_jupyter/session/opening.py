@@ -70,12 +70,13 @@ def bind_refs(session: Session, origin: Origin, names: Iterable[str], namespace:
 
 def told_too_large(kept: Iterable[KeptFacts], origin: Origin) -> list[str]:
     """Return what is said of outputs that stayed behind because they are large."""
-    return [_too_large(facts, origin) for facts in kept if facts.over and facts.name != LAST_VALUE]
+    return [_too_large(facts, origin) for facts in kept if (facts.over or facts.refused) and facts.name != LAST_VALUE]
 
 
 def _too_large(facts: KeptFacts, origin: Origin) -> str:
     hours = f"{facts.kept_seconds / 3600:g}"
+    why = f"(limit {words.size(facts.over)})." if facts.over else f"and the service does not take it: {facts.refused}"
     return (
-        f"{facts.name} is {words.size(facts.size)} (limit {words.size(facts.over)}). Kept on {origin.endpoint} for {hours} h: "
+        f"{facts.name} is {words.size(facts.size)}{'' if facts.over else ','} {why} Kept on {origin.endpoint} for {hours} h: "
         f"`{facts.name} = %funcx fetch {words.short_id(origin.task_id)}.{facts.name}`"
     )

@@ -11,13 +11,20 @@ from typing import Any
 
 import pytest
 
-from funcx_core.ids import new_blob_id
+from funcx_core.cells.spec import LAST_VALUE, CellOutcome, KeptFacts, outcome_decoder
+from funcx_core.errors import StorageFull
+from funcx_core.ids import TaskId, new_blob_id
 from funcx_core.protocol.blob import BlobReference, read_reference, with_blobs
 from funcx_core.protocol.client import Limits
+from funcx_core.protocol.codec import encode
 from funcx_core.protocol.task import Task, TaskResult, TaskState
 from funcx_core.sdk.settings import Settings
 from funcx_core.sdk.transfer import Transfer
+from funcx_core.serialize import unpack_value
+from funcx_endpoint.if_refused import WHOLE_OUTCOME, IfRefused
+from funcx_endpoint.interchange import large_values
 from funcx_endpoint.interchange.large_values import KEEP_SECONDS, LargeValues
+from funcx_endpoint.kept import KeptFolder, KeptKey
 from funcx_endpoint.large import STRAY_SECONDS, LargeFolder
 from tests.support.webservice import TestedService, a_service
 
@@ -128,6 +135,83 @@ async def test_a_value_that_is_never_taken_is_told_as_too_large(
     assert (refused.state, refused.error.code) == (TaskState.FAILED, "result_too_large")
     assert refused.error.details["size"] >= CHUNK
     assert values.sendable([refused]) == [refused]
+
+
+CELL = CellOutcome(names=["y"], kept=[KeptFacts(name="model", size=1), KeptFacts(name="y", size=5)])
+
+
+@pytest.fixture
+def kept(folder: LargeFolder, tmp_path: Path) -> KeptFolder:
+    return KeptFolder(tmp_path / "large" / "kept", lifetime=3600, limit=100 * CHUNK)
+
+
+@pytest.mark.parametrize("is_cell", [True, False])
+async def test_a_value_that_is_not_taken_stays_here_and_an_agent_that_comes_later_tells_the_same(
+    service: TestedService, heard: Heard, folder: LargeFolder, kept: KeptFolder, is_cell: bool
+) -> None:
+    content = os.urandom(5 * CHUNK)
+    folder.open(())
+    beside = encode(IfRefused("carol", encode(CELL) if is_cell else b""))
+    reference = folder.write_result(content, beside)
+    result = TaskResult(TaskId(await submitted(service)), 1, TaskState.SUCCESS, reference.to_payload())
+    key = KeptKey("carol", result.task_id, WHOLE_OUTCOME if is_cell else LAST_VALUE)
+    for _ in range(2):
+        values = LargeValues(folder, heard, service_address=None, kept=kept)
+        values.open([result])
+        kind, told = await heard.next()
+        assert kind == "refused"
+        with kept.open_value(key) as file:
+            assert file.read() == content
+        if is_cell:
+            model, y = outcome_decoder.decode(unpack_value(told.value)).kept
+            assert (told.state, model.refused) == (TaskState.SUCCESS, "")
+            assert "bytes of large values are allowed per user" in y.refused
+        else:
+            assert (told.state, told.error.code) == (TaskState.FAILED, "result_too_large")
+            assert "It is kept on the endpoint for 1 h" in told.error.message
+        values.close()
+    values.forget([result.lease])
+    assert not list((folder.result(reference.blob_id).parent).iterdir())
+    assert kept.has(key)
+
+
+async def test_a_full_disk_of_the_service_is_waited_for_only_if_the_value_would_be_lost(
+    service: TestedService, heard: Heard, folder: LargeFolder, kept: KeptFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any) -> None:
+        raise StorageFull("The service's disk for large values is full.")
+
+    folder.open(())
+    monkeypatch.setattr(large_values, "FULL_SECONDS", 0.0)
+    monkeypatch.setattr(service.web._blobs._backend, "begin", full)
+    values = LargeValues(folder, heard, service_address=None, kept=kept)
+    values.open([])
+    lost = a_result(folder, await submitted(service), os.urandom(CHUNK))
+    beside = encode(IfRefused("carol", encode(CELL)))
+    reference = folder.write_result(os.urandom(2 * CHUNK), beside)
+    stays = TaskResult(TaskId(await submitted(service)), 1, TaskState.SUCCESS, reference.to_payload())
+    values.sendable([lost, stays])
+    kind, told = await heard.next()
+    assert (kind, told.task_id) == ("refused", stays.task_id)
+    assert "is full" in outcome_decoder.decode(unpack_value(told.value)).kept[1].refused
+    assert values.uploading == 1
+    values.close()
+
+
+async def test_what_cannot_stay_either_is_told_with_both_reasons(
+    service: TestedService, heard: Heard, folder: LargeFolder, tmp_path: Path
+) -> None:
+    folder.open(())
+    reference = folder.write_result(os.urandom(5 * CHUNK), encode(IfRefused("carol", encode(CELL))))
+    result = TaskResult(TaskId(await submitted(service)), 1, TaskState.SUCCESS, reference.to_payload())
+    kept = KeptFolder(tmp_path / "large" / "kept", lifetime=3600, limit=CHUNK)
+    values = LargeValues(folder, heard, service_address=None, kept=kept)
+    values.open([result])
+    _, told = await heard.next()
+    assert told.error.code == "result_too_large"
+    assert "are allowed per user" in told.error.message
+    assert "It cannot be kept on the endpoint either: " in told.error.message
+    values.close()
 
 
 async def test_tasks_share_the_arguments_that_they_share(

@@ -23,14 +23,16 @@ from funcx_core.errors import (
     FuncxError,
     NotConfigured,
     RemoteProtocolError,
+    StorageFull,
     TryAgainLater,
 )
 from funcx_core.ids import BlobId, TaskId
 from funcx_core.protocol.blob import BlobReference, is_reference, read_reference, references_of
-from funcx_core.protocol.task import Lease, Task, TaskError, TaskResult, TaskState
+from funcx_core.protocol.task import Lease, Task, TaskError, TaskResult
 from funcx_core.sdk.settings import load_settings
 from funcx_core.sdk.transfer import Transfer
 from funcx_endpoint.interchange.kept_inputs import KeptInputs
+from funcx_endpoint.interchange.refused import Refusals
 from funcx_endpoint.kept import KeptFolder
 from funcx_endpoint.large import LargeFolder
 
@@ -40,6 +42,8 @@ AT_A_TIME: Final = 2
 """Transfers in each direction; each has several chunks under way."""
 RETRY_SECONDS: Final = 5.0
 """Pause after a failure that somebody has to put right: no token, a full disk."""
+FULL_SECONDS: Final = 30.0
+"""How long a service whose disk is full is given before a value that can stay here does."""
 KEEP_SECONDS: Final = 60.0
 """How long arguments that no task needs are kept: the next task may use them, too."""
 
@@ -61,7 +65,7 @@ class Handler(Protocol):
         """The service has the value of this result: it may be told."""
 
     def result_refused(self, result: TaskResult) -> None:
-        """The service will never take the value; `result` says so in its place."""
+        """The service will not take the value; `result` is to be told in its place."""
 
 
 class LargeValues:
@@ -80,7 +84,10 @@ class LargeValues:
         self._kept = kept
         self._handler = handler
         self._loop = asyncio.get_running_loop()
-        self._transfer = Transfer(lambda: load_settings(service_address).require_token(), patience=None)
+        self._refusals = Refusals(folder, kept)
+        self._transfer = Transfer(
+            lambda: load_settings(service_address).require_token(), patience=None, patience_if_full=FULL_SECONDS
+        )
         self._stopped = threading.Event()
         self._up = ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="upload")
         self._down = ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="fetch")
@@ -134,7 +141,7 @@ class LargeValues:
             reference = self._results.pop(key, None)
             if reference is not None:
                 self._uploading.discard(key)
-                self._folder.result(reference.blob_id).unlink(missing_ok=True)
+                self._folder.remove_result(reference.blob_id)
 
     @property
     def uploading(self) -> int:
@@ -152,8 +159,9 @@ class LargeValues:
         self._until_settled(
             attempt,
             lambda: self._uploaded(result),
-            lambda reason: self._refused(result, reference, reason),
+            lambda error: self._refused(result, reference, error),
             lambda: (result.task_id, result.attempt) in self._results,
+            is_full=lambda: self._refusals.may_stay(reference),
         )
 
     def _uploaded(self, result: TaskResult) -> None:
@@ -162,19 +170,17 @@ class LargeValues:
             self._uploading.discard(key)
             self._handler.result_uploaded(result)
 
-    def _refused(self, result: TaskResult, reference: BlobReference, reason: str) -> None:
-        key = (result.task_id, result.attempt)
-        if key not in self._uploading:
-            return
-        self._uploading.discard(key)
-        _log.warning("the value of a task cannot be sent: %s", reason, extra={"task_id": result.task_id})
-        error = TaskError(
-            code="result_too_large",
-            message=f"The function's value has {reference.size:,} bytes, and the service does not take it. {reason}",
-            details={"size": reference.size, "cause": reason},
-        )
-        failed = TaskResult(result.task_id, result.attempt, TaskState.FAILED, b"", error, result.times)
-        self._handler.result_refused(failed)
+    def _refused(self, result: TaskResult, reference: BlobReference, error: FuncxError | str) -> None:
+        """The service never takes a value: it stays here if that is possible. In a thread."""
+        _log.warning("the value of a task cannot be sent: %s", error, extra={"task_id": result.task_id})
+        told = self._refusals.told_instead(result, reference, error)
+        self._on_loop(lambda: self._tell_instead(told))
+
+    def _tell_instead(self, told: TaskResult) -> None:
+        key = (told.task_id, told.attempt)
+        if key in self._uploading:
+            self._uploading.discard(key)
+            self._handler.result_refused(told)
 
     # --- arguments -------------------------------------------------------------------------------------------------
 
@@ -239,7 +245,7 @@ class LargeValues:
         self._until_settled(
             attempt,
             lambda: self._fetched(reference, path),
-            lambda reason: self._missing(reference, path, reason),
+            lambda error: self._on_loop(lambda: self._missing(reference, path, str(error))),
             lambda: path in self._wanted,
         )
 
@@ -266,21 +272,24 @@ class LargeValues:
         self,
         attempt: Callable[[], None],
         succeeded: Callable[[], None],
-        failed: Callable[[str], None],
+        failed: Callable[[FuncxError | str], None],
         is_wanted: Callable[[], bool],
+        is_full: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`failed` is called here, `succeeded` on the loop; `is_full`: whether a full disk of the service is a failure."""
         while not self._stopped.is_set() and is_wanted():
             try:
                 attempt()
             except (TryAgainLater, AuthRequired, NotConfigured, ConfigError) as error:
+                if isinstance(error, StorageFull) and is_full():
+                    failed(error)
+                    return
                 _log.warning("a large value has to wait: %s", error)
             except FuncxError as error:
-                self._on_loop(lambda reason=str(error): failed(reason))  # type: ignore[misc]
+                failed(error)
                 return
             except FileNotFoundError:
-                self._on_loop(
-                    lambda: failed("Its file is not in the endpoint's folder: nodes must share that with the agent.")
-                )
+                failed("Its file is not in the endpoint's folder: nodes must share that with the agent.")
                 return
             except OSError as error:
                 _log.warning("a large value has to wait: %s", error)

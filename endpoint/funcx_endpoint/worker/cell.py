@@ -28,6 +28,7 @@ from funcx_endpoint.worker.cell_outputs import outcome_of
 from funcx_endpoint.worker.keeping import finder
 from funcx_endpoint.worker.place import place
 from funcx_endpoint.worker.questions import nobody_answers
+from funcx_endpoint.worker.refusable import refusable
 from funcx_endpoint.worker.whereabouts import whereabouts
 
 
@@ -71,7 +72,8 @@ def run_cell(encoded: bytes) -> bytes:
             shell.finish_figures()  # Also those that were drawn before something raised, as a kernel does.
         shown = None if value is None or spec.silent else shell.bundle(value)
         changed = before.changed(module.__dict__)
-        return encode(msgspec.structs.replace(outcome_of(spec, arrivals, value, shown), changed=changed))
+        outcome = msgspec.structs.replace(outcome_of(spec, arrivals, value, shown), changed=changed)
+        return encode(refusable(spec, arrivals, outcome))
 
 
 def check_requirements(requires: list[str]) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
-from funcx_core.cells.keeping import read_kept, write_kept
+from funcx_core.cells.keeping import read_kept, read_outcome, write_kept
 from funcx_core.cells.rebuild import Arrivals
-from funcx_core.cells.spec import Bundle, KeptFacts
+from funcx_core.cells.spec import Bundle, KeptFacts, outcome_decoder
 from funcx_core.errors import ResultNotSerializable, ValueNotKept
+from funcx_core.serialize import unpack_value
+from funcx_endpoint.if_refused import WHOLE_OUTCOME
 from funcx_endpoint.kept import KeptKey, Manner
 from funcx_endpoint.worker.place import Place, place
 
@@ -28,17 +30,21 @@ def keep(
         ValueNotKept: there is no room.
         ResultNotSerializable: it cannot be pickled.
     """
+    size = _write(here, here.key(name), value, arrivals, manner)
+    return facts_of(name, value, size, kept_seconds=here.folder.lifetime, over=over)
+
+
+def _write(here: Place, key: KeptKey, value: Any, arrivals: Arrivals, manner: Manner) -> int:
     try:
-        with here.folder.writing(here.key(name), manner) as file:
-            size = write_kept(value, arrivals, file)
+        with here.folder.writing(key, manner) as file:
+            return write_kept(value, arrivals, file)
     except (ValueNotKept, KeyboardInterrupt):
         raise
     except OSError as error:
-        raise ValueNotKept(f"`{name}` cannot be kept on the endpoint: {error}", details={"why": "full"}) from None
+        raise ValueNotKept(f"`{key.name}` cannot be kept on the endpoint: {error}", details={"why": "full"}) from None
     except Exception as error:
         # Pickling runs code of the user's classes, which may raise anything.
-        raise ResultNotSerializable(f"`{name}` ({class_name(value)}) cannot be kept: {error}") from error
-    return facts_of(name, value, size, kept_seconds=here.folder.lifetime, over=over)
+        raise ResultNotSerializable(f"`{key.name}` ({class_name(value)}) cannot be kept: {error}") from error
 
 
 def finder(here: Place, arrivals: Arrivals) -> Callable[[str, str], Any]:
@@ -47,23 +53,49 @@ def finder(here: Place, arrivals: Arrivals) -> Callable[[str, str], Any]:
 
     def find(task_id: str, name: str) -> Any:
         if (task_id, name) not in found:
-            with here.folder.open_value(KeptKey(here.owner, task_id, name)) as file:
-                found[task_id, name] = read_kept(file, arrivals)
+            key = KeptKey(here.owner, task_id, name)
+            for other, value in _divided(here, key, arrivals).items():
+                found[task_id, other] = value
+            if (task_id, name) not in found:
+                with here.folder.open_value(key) as file:
+                    found[task_id, name] = read_kept(file, arrivals)
         return found[task_id, name]
 
     return find
 
 
+def _divided(here: Place, key: KeptKey, arrivals: Arrivals) -> dict[str, Any]:
+    """Give each value of an outcome that the service did not take a file of its own, if the one that is looked for has none; return them.
+
+    They stay together where there is no room for them twice; they are found there again.
+    """
+    whole = key._replace(name=WHOLE_OUTCOME)
+    if here.folder.has(key) or not here.folder.has(whole):
+        return {}
+    with here.folder.open_value(whole) as file:
+        outcome = outcome_decoder.decode(unpack_value(file.read()))
+    values = read_outcome(outcome, arrivals)
+    with suppress(ValueNotKept, ResultNotSerializable):
+        for name, value in values.items():
+            _write(here, key._replace(name=name), value, arrivals, Manner.ASKED)
+        here.folder.delete(whole)
+    return values
+
+
 def delete(task_id: str, name: str) -> bool:
     """Remove a value of the user whose task this is; whether it was there. Cells call this."""
     here = _required(name)
-    return here.folder.delete(KeptKey(here.owner, task_id, name))
+    key = KeptKey(here.owner, task_id, name)
+    _divided(here, key, Arrivals({}))
+    return here.folder.delete(key)
 
 
 def pin(task_id: str, name: str, is_pinned: bool) -> None:
     """Keep a value of the user whose task this is until it is unpinned or deleted; or for the usual time. Cells call this."""
     here = _required(name)
-    here.folder.pin(KeptKey(here.owner, task_id, name), is_pinned=is_pinned)
+    key = KeptKey(here.owner, task_id, name)
+    _divided(here, key, Arrivals({}))
+    here.folder.pin(key, is_pinned=is_pinned)
 
 
 def _required(name: str) -> Place:

@@ -16,12 +16,14 @@ class Place(NamedTuple):
         owner: the tag of the task's owner.
         task_id: of the task.
         most_returned: bytes that it may send back instead.
+        most_inline: bytes that travel with the result itself; what is more goes by way of the service's store, if that takes it.
     """
 
     folder: KeptFolder
     owner: str
     task_id: str
     most_returned: int
+    most_inline: int = 10 * 1024 * 1024
 
     def key(self, name: str) -> KeptKey:
         """Return the key of a value of this task."""

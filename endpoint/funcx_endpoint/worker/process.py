@@ -170,7 +170,8 @@ class Worker:
         if task_id is None:
             return None
         folder = KeptFolder(Path(settings.large_dir) / KEPT, lifetime=settings.kept_lifetime, limit=settings.max_kept)
-        return place.Place(folder, self._owner, task_id, max(settings.max_result, settings.max_large_result))
+        most = max(settings.max_result, settings.max_large_result)
+        return place.Place(folder, self._owner, task_id, most, settings.max_result)
 
     def _report(self, result: TaskResult) -> None:
         encoded = encode(result)

@@ -96,8 +96,10 @@ class LargeValues:
 
     def result(self, value: bytes) -> bytes:
         """Put a result where the agent finds it, and return the reference to it."""
+        from funcx_endpoint.worker.refusable import if_refused  # noqa: PLC0415 - most results are small
+
         try:
-            return self._folder.write_result(value).to_payload()
+            return self._folder.write_result(value, if_refused()).to_payload()
         except OSError as error:
             raise ResultTooLarge(
                 f"The function's value has {len(value):,} bytes and cannot be written to the endpoint's disk: {error.strerror}.",
@@ -231,15 +233,17 @@ class Runner:
             return value
         limit = self._max_result if inline else max(self._max_result, self._large.limit)
         if len(value) > limit:
-            raise _too_large(len(value), limit)
+            from funcx_endpoint.worker.kept_results import keep_packed  # noqa: PLC0415 - see `LargeValues.result`
+
+            raise _too_large(len(value), limit, keep_packed(value))
         return self._large.result(value)
 
 
-def _too_large(size: int, limit: int) -> ResultTooLarge:
+def _too_large(size: int, limit: int, kept: str = "") -> ResultTooLarge:
+    advice = kept or "Return less, or write it to a file and return its path."
     return ResultTooLarge(
-        f"The function's value has {size:,} bytes; this endpoint sends back at most {limit:,}. "
-        "Return less, or write it to a file and return its path.",
-        details={"size": size, "limit": limit},
+        f"The function's value has {size:,} bytes; this endpoint sends back at most {limit:,}. {advice}",
+        details={"size": size, "limit": limit, **({"kept": True} if kept else {})},
     )
 
 
