@@ -24,6 +24,7 @@ from funcx_jupyter.cellmaps.view import MapView
 from funcx_jupyter.display.header import Header, describe_inputs
 from funcx_jupyter.options.cell import DETACH, CellOptions
 from funcx_jupyter.session.asynchronous import BackgroundScreen
+from funcx_jupyter.session.connection import MapOrder
 from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.session.followed import Followed
 from funcx_jupyter.session.journal import Submission
@@ -139,17 +140,17 @@ class CellMapRun:
         function = CellOfMap(encode(spec), self._plan.variable, asked.walltime)
         about = write_about(self._plan, namespace, asked.walltime)
         session.recall.sent(submission)  # Before it is sent, as with any cell.
-        return session.connection.submit_map(
-            MapId(submission.task_id),
-            submission.endpoint_id,
-            Function(new_function_id(), function.__name__, pack_callable(function)),
-            self._plan.calls(),
+        order = MapOrder(
+            map_id=MapId(submission.task_id),
+            endpoint_id=submission.endpoint_id,
+            function=Function(new_function_id(), function.__name__, pack_callable(function)),
             chunksize=chunksize,
             name=asked.name,
             options=self._sending.task_options(place, walltime=walltime, after=upstream),
             about=about,
             blobs=blobs,
         )
+        return session.connection.submit_map(order, self._plan.calls())
 
 
 def header_of(submission: Submission, count: int, options: CellOptions, inputs: str = "") -> Header:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -35,6 +36,23 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 0
     idle_workers: int = 0
     pending_tasks: int = 0
+
+
+def endpoint_of(row: dict[str, Any], *, now: float) -> Endpoint:
+    """Return a row of the service's list of endpoints as a struct."""
+    status = row.get("status") or {}
+    last_seen = row.get("last_seen")
+    return Endpoint(
+        endpoint_id=EndpointId(str(row["uuid"])),
+        name=str(row.get("name") or row["uuid"]),
+        is_online=row.get("state") == "online",
+        last_seen=None if not last_seen else max(0.0, now - float(last_seen)),
+        hostname=str(status.get("hostname") or ""),
+        python_version=str(status.get("python_version") or ""),
+        workers=int(status.get("workers") or 0),
+        idle_workers=int(status.get("idle_workers") or 0),
+        pending_tasks=int(status.get("pending_tasks") or 0),
+    )
 
 
 def is_id(name: str) -> bool:

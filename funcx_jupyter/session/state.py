@@ -17,12 +17,13 @@ from funcx_core.sdk.futures import FuncXFuture
 from funcx_jupyter.display import words
 from funcx_jupyter.errors import shown_in_one_line
 from funcx_jupyter.session.background import Background
-from funcx_jupyter.session.connection import Connection, ServiceConnection
+from funcx_jupyter.session.connection import Connection
 from funcx_jupyter.session.endpoints import Endpoint, choose, find, is_id, offline
 from funcx_jupyter.session.environment import Environments
 from funcx_jupyter.session.journal import Submission
 from funcx_jupyter.session.recall import Recall
 from funcx_jupyter.session.recorded import Recorded, Records, Sent
+from funcx_jupyter.session.service_connection import ServiceConnection
 from funcx_jupyter.session.staging import Staging
 from funcx_jupyter.session.watch import Mailbox
 from funcx_jupyter.settings.layers import Configuration

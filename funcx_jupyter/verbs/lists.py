@@ -9,8 +9,7 @@ from funcx_core.protocol.task import TaskState
 from funcx_jupyter.display import words
 from funcx_jupyter.display.tables import Rows, Table
 from funcx_jupyter.errors import MagicArgumentError
-from funcx_jupyter.session.connection import endpoint_of
-from funcx_jupyter.session.endpoints import Endpoint
+from funcx_jupyter.session.endpoints import Endpoint, endpoint_of
 from funcx_jupyter.verbs.desk import Desk
 
 _NEWEST: Final = 200

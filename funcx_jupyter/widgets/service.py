@@ -14,8 +14,8 @@ from funcx_core.protocol.task import TaskState
 from funcx_core.sdk.settings import Settings, load_settings
 from funcx_core.sdk.web import WebClient
 from funcx_jupyter.display import words
-from funcx_jupyter.session.connection import ServiceConnection, endpoint_of
-from funcx_jupyter.session.endpoints import Endpoint
+from funcx_jupyter.session.endpoints import Endpoint, endpoint_of
+from funcx_jupyter.session.service_connection import ServiceConnection
 from funcx_jupyter.widgets.printed import as_shown
 
 TIMEOUT: Final = 10.0

@@ -5,8 +5,7 @@ import pytest
 from funcx_core.errors import EndpointOffline
 from funcx_core.ids import EndpointId
 from funcx_jupyter.errors import NoEndpointError, UnknownEndpoint
-from funcx_jupyter.session.connection import endpoint_of
-from funcx_jupyter.session.endpoints import Endpoint, choose
+from funcx_jupyter.session.endpoints import Endpoint, choose, endpoint_of
 
 
 def an_endpoint(name, *, online=True, **fields):

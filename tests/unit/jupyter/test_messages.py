@@ -13,11 +13,10 @@ from funcx_jupyter import errors
 from funcx_jupyter.errors import AuthError, MagicArgumentError, NotConnectedError
 from funcx_jupyter.options.parser import parse_cell_line
 from funcx_jupyter.plain_screen import PlainScreen
-from funcx_jupyter.session import connection as module
-from funcx_jupyter.session.connection import ServiceConnection
 from funcx_jupyter.session.endpoints import Endpoint, choose
 from funcx_jupyter.session.followed import Followed
 from funcx_jupyter.session.presentable import presentable
+from funcx_jupyter.session.service_connection import ServiceConnection
 from funcx_jupyter.session.sign_in import of_sign_in
 
 TASK = Followed(task_id=TaskId("t"), endpoint="theta", endpoint_id=EndpointId("e"), sent_at=time.time(), walltime=600)
@@ -59,7 +58,7 @@ def test_the_service_cannot_be_reached(monkeypatch):
                 "`funcx status` tells."
             )
 
-    monkeypatch.setattr(module.ServiceConnection, "client", Client())
+    monkeypatch.setattr(ServiceConnection, "client", Client())
     assert message_of(ServiceConnection(Settings("https://host/v2")).endpoints) == (
         "Cannot reach https://host (connection refused, 3 tries, 2.1 s). Your cell was not submitted."
     )
