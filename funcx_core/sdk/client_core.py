@@ -8,7 +8,7 @@ import weakref
 from contextlib import closing
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
@@ -16,6 +16,7 @@ from funcx_core.errors import EndpointNotFound, InvalidId
 from funcx_core.ids import parse_id
 from funcx_core.protocol.client import Limits
 from funcx_core.sdk.access import Access
+from funcx_core.sdk.repeated_question import RepeatedQuestion
 from funcx_core.sdk.settings import Settings
 from funcx_core.sdk.stream import TaskStream
 from funcx_core.sdk.transfer import Transfer
@@ -24,6 +25,9 @@ from funcx_core.sdk.web import WebClient
 
 if TYPE_CHECKING:
     import asyncio
+
+_LARGEST_KEPT: Final = 1_000_000
+"""Bytes of an answer about many tasks that is kept for when they are asked for again."""
 
 
 class ClientCore:
@@ -44,6 +48,10 @@ class ClientCore:
     def transfer(self) -> Transfer:
         """What uploads and fetches large values; its `on_progress` may be set."""
         return Transfer(lambda: self.settings)
+
+    @cached_property
+    def _batch_status(self) -> RepeatedQuestion:
+        return RepeatedQuestion("batch_status", largest=_LARGEST_KEPT)
 
     def known_limits(self) -> Limits:
         """Return the service's limits, asked for once."""

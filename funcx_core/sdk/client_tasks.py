@@ -153,10 +153,10 @@ class TaskMethods(ClientCore):
     def get_batch_result(self, task_id_list: list[str]) -> dict[str, dict[str, Any]]:
         """Return for each task ``{"task_id", "status", "pending"}`` and its ``result`` or ``exception`` once it has ended."""
         task_ids = [parse_id(task_id, "task id") for task_id in task_id_list]
-        answer = self._web.post("batch_status", body={"task_ids": task_ids})
+        answer = self._batch_status.ask(self._web, {"task_ids": task_ids})
         return {
             task_id: _opened(found, self._reader_of_task(found), self.transfer)
-            for task_id, found in dict(answer["results"]).items()
+            for task_id, found in dict(answer.content["results"]).items()
         }
 
     def get_batch_status(self, task_id_list: list[str]) -> dict[str, dict[str, Any]]:

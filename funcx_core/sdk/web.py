@@ -11,9 +11,10 @@ import platform
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -28,13 +29,32 @@ from funcx_core.transport.retry import Backoff
 _TRIES: Final = 6
 _LONGEST_WAIT: Final = 30.0
 _FIRST_FAILURE: Final = 300
+_UNCHANGED: Final = 304
 _UNAUTHORIZED: Final = 401
+_NO_MORE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def user_agent(user_app_name: str | None = None) -> str:
     """Return how a client introduces itself; published services tell their clients apart by the first word."""
     own = f"funcx-sdk-{__version__} Python/{platform.python_version()}"
     return f"{own} {user_app_name}" if user_app_name else own
+
+
+class _Answer(NamedTuple):
+    """What the service answers: `headers` in lower case, the body as JSON."""
+
+    status: int
+    headers: dict[str, str]
+    decoded: Any
+    size: int
+
+
+class Tagged(NamedTuple):
+    """An answer in JSON that was so many bytes long, and what it is called: nothing if it cannot be asked for again."""
+
+    content: Any
+    tag: str
+    size: int
 
 
 class WebClient:
@@ -70,6 +90,13 @@ class WebClient:
         """Post JSON and return the answer's. Raises as `request` does."""
         return self.request("POST", path, body=body)
 
+    def post_again(self, *path: str, body: Any, tag: str) -> Tagged | None:
+        """Post JSON as before and return the answer; None if it is still the one with this `tag`. Raises as `request` does."""
+        answer = self._request("POST", path, body=body, tag=tag)
+        if answer.status == _UNCHANGED:
+            return None
+        return Tagged(answer.decoded, answer.headers.get("etag", ""), answer.size)
+
     def delete(self, *path: str) -> Any:
         """Delete what is at this path and return the answer's JSON. Raises as `request` does."""
         return self.request("DELETE", path)
@@ -84,6 +111,9 @@ class WebClient:
         Raises:
             FuncxError: the class says what is wrong; `ServiceUnavailable` after the last try.
         """
+        return self._request(method, path, body=body, query=query).decoded
+
+    def _request(self, method: str, path: tuple[str, ...], *, body: Any, query: str = "", tag: str = "") -> _Answer:
         url = "/".join(quote(step, safe="") for step in path) + (f"?{query}" if query else "")
         content = None if body is None else msgspec.json.encode(body)
         if self._before is not None:
@@ -92,7 +122,7 @@ class WebClient:
         started = time.monotonic()
         for left in reversed(range(self._tries)):
             try:
-                return self._try(method, url, content)
+                return self._try(method, url, content, {"If-None-Match": tag} if tag else {})
             except TryAgainLater as error:
                 if left == 0:
                     raise _tired(error, self._tries, time.monotonic() - started) from error
@@ -112,12 +142,12 @@ class WebClient:
         """Close the connections; they are opened again when needed."""
         self._pool.close()
 
-    def _try(self, method: str, url: str, content: bytes | None) -> Any:
-        status, headers, answer = self._pool.exchange(method, url, content)
+    def _try(self, method: str, url: str, content: bytes | None, more: dict[str, str]) -> _Answer:
+        status, headers, answer = self._pool.exchange(method, url, content, more)
         if status == _UNAUTHORIZED and self.settings.renew():
-            status, headers, answer = self._pool.exchange(method, url, content)
-        if status < _FIRST_FAILURE:
-            return _decoded(answer)
+            status, headers, answer = self._pool.exchange(method, url, content, more)
+        if status < _FIRST_FAILURE or (more and status == _UNCHANGED):
+            return _Answer(status, headers, _decoded(answer), len(answer))
         try:
             found = _decoded(answer)
         except RemoteProtocolError:
@@ -143,8 +173,10 @@ class _ConnectionPool:
         self._lock = threading.Lock()
         _pools.add(self)
 
-    def exchange(self, method: str, url: str, content: bytes | None) -> tuple[int, dict[str, str], bytes]:
-        """Send one request and return status, headers (lower case) and body of the answer.
+    def exchange(
+        self, method: str, url: str, content: bytes | None, more: Mapping[str, str] = _NO_MORE
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Send one request, with `more` headers, and return status, headers (lower case) and body of the answer.
 
         Raises:
             ServiceUnavailable: there was no answer.
@@ -153,12 +185,12 @@ class _ConnectionPool:
             connection = self._idle.pop() if self._idle else None
         if connection is not None:
             try:
-                return self._exchange(connection, method, url, content)
+                return self._exchange(connection, method, url, content, more)
             except (OSError, http.client.HTTPException):
                 pass  # The service closes connections that were idle for long: that is no failed try.
         connection = self._make(self._host, timeout=self._timeout)
         try:
-            return self._exchange(connection, method, url, content)
+            return self._exchange(connection, method, url, content, more)
         except (OSError, http.client.HTTPException) as error:
             raise_if_untrusted(self._address, error)
             raise ServiceUnavailable(f"Cannot reach {self._address} ({str(error) or type(error).__name__})") from error
@@ -174,12 +206,17 @@ class _ConnectionPool:
         return {**self._settings.headers, "User-Agent": self.user_agent, "Content-Type": "application/json"}
 
     def _exchange(
-        self, connection: http.client.HTTPConnection, method: str, url: str, content: bytes | None
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        url: str,
+        content: bytes | None,
+        more: Mapping[str, str],
     ) -> tuple[int, dict[str, str], bytes]:
         try:
             # A request that is too large is answered before it is read: sending fails, and the answer says why.
             with suppress(BrokenPipeError, ConnectionResetError):
-                connection.request(method, f"{self._base}/{url}", body=content, headers=self._headers())
+                connection.request(method, f"{self._base}/{url}", body=content, headers={**self._headers(), **more})
             response = connection.getresponse()
             body = response.read()
         except BaseException:

@@ -9,6 +9,7 @@ from funcx_core.service.auth.config import AuthConfig
 from funcx_core.service.auth.local import LocalTokens
 from funcx_core.service.device_codes import DeviceCodes
 from funcx_core.service.http_log import HttpLog
+from funcx_core.service.known_answers import KnownAnswers
 from funcx_core.service.login_codes import LoginCodes
 from funcx_core.service.metrics import Metrics
 from funcx_core.service.operations import Operations
@@ -27,6 +28,7 @@ class Context(msgspec.Struct, frozen=True):
         token_operations: what users can do with tokens and clients.
         auth: how users may sign in.
         outcomes: news of tasks.
+        answers: what has been told of tasks, and is still good.
         hosts: names that requests may call the service by.
         streams: the streams that are open.
         rates: how fast requests may come.
@@ -44,6 +46,7 @@ class Context(msgspec.Struct, frozen=True):
     token_operations: Tokens
     auth: AuthConfig
     outcomes: Outcomes
+    answers: KnownAnswers
     hosts: frozenset[str]
     streams: set[object]
     rates: Rates

@@ -116,6 +116,9 @@ def _operation(route: Route, method: str, operation: Operation, schemas: _Schema
     if operation.partial_status is not None:
         partly = {**_success(operation, schemas), "description": "A part was done; the rest is named, with reasons."}
         found["responses"][str(operation.partial_status)] = partly
+    if operation.conditional:
+        found["parameters"].append({"name": "If-None-Match", "in": "header", "schema": {"type": "string"}})
+        found["responses"]["304"] = {"description": "It is as the caller knows it."}
     if more:
         found["description"] = more
     if operation.query is not None:

@@ -37,6 +37,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         status: of the answer when all goes well.
         optional_body: whether the body may be left out.
         partial_status: of the answer when only a part went well, if that can be.
+        conditional: whether the answer has an ``ETag``, and is 304 where the caller's ``If-None-Match`` names it.
     """
 
     scope: Scope | None
@@ -47,6 +48,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 200
     optional_body: bool = False
     partial_status: int | None = None
+    conditional: bool = False
 
 
 def operation(
@@ -59,6 +61,7 @@ def operation(
     status: int = 200,
     optional_body: bool = False,
     partial_status: int | None = None,
+    conditional: bool = False,
 ) -> Callable[[F], F]:
     """Declare a method of a handler; see `Operation`."""
     declared = Operation(
@@ -70,6 +73,7 @@ def operation(
         status=status,
         optional_body=optional_body,
         partial_status=partial_status,
+        conditional=conditional,
     )
 
     def declare(method: F) -> F:

@@ -29,6 +29,7 @@ from funcx_core.service.handlers.results_socket import ResultsSocket
 from funcx_core.service.handlers.stream import Stream
 from funcx_core.service.handoff import Handoff
 from funcx_core.service.http_log import HttpLog
+from funcx_core.service.known_answers import KnownAnswers
 from funcx_core.service.login_codes import LoginCodes
 from funcx_core.service.metrics import Counted, Metrics
 from funcx_core.service.operations import Operations
@@ -110,6 +111,7 @@ class WebService:
             token_operations=Tokens(store, authenticator, config.auth),
             auth=config.auth,
             outcomes=self._outcomes,
+            answers=KnownAnswers(store.has_changed),
             hosts=config.known_hosts,
             streams=self._streams,
             rates=self._rates,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -15,12 +14,12 @@ from funcx_jupyter.display import words
 from funcx_jupyter.session.state import Session, TaskRecord
 from funcx_jupyter.widgets import monitor_forms
 from funcx_jupyter.widgets.errands import Errands
+from funcx_jupyter.widgets.fed import Fed
+from funcx_jupyter.widgets.feed import States
 from funcx_jupyter.widgets.monitor_model import MonitorModel
 from funcx_jupyter.widgets.notebook import notebook_session
-from funcx_jupyter.widgets.poller import Poller, running_loop
 from funcx_jupyter.widgets.printed import printed, tail
 from funcx_jupyter.widgets.service import Service, the_service
-from funcx_jupyter.widgets.shown import Shown
 from funcx_jupyter.widgets.task_rows import TaskRow
 
 _TICKS_PER_LISTING: Final = 5
@@ -31,12 +30,12 @@ class _Answer(msgspec.Struct, frozen=True):
     """What one tick brought."""
 
     members: list[TaskId]
-    states: dict[str, dict[str, Any]]
+    states: States
     endpoints: dict[str, str]
     functions: dict[str, str]
 
 
-class TaskMonitor(Shown):
+class TaskMonitor(Fed):
     """Shows tasks while they wait, run and end.
 
     >>> TaskMonitor()                      # the tasks of this notebook, new ones as they come
@@ -68,101 +67,73 @@ class TaskMonitor(Shown):
         service: Service | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__()
-        self._service = service or the_service()
         self._clock = clock
         self._group = None if group is None else parse_id(str(group), "task group id")
         self._session = session or notebook_session()
-        self._follows_notebook = tasks is None and group is None
-        if self._follows_notebook and self._session is None:
+        follows_notebook = tasks is None and group is None
+        super().__init__(service or the_service(), self._session if follows_notebook else None)
+        if follows_notebook and self._session is None:
             raise UsageError(
                 "There is no notebook whose tasks could be shown: run `%load_ext funcx_jupyter`, or name tasks, as in TaskMonitor(futures)."
             )
         given = [] if tasks is None else [tasks] if isinstance(tasks, str) else list(tasks)
         self.model = MonitorModel((self._row_of(task_id_of(task)) for task in given), page_size=page_size)
-        self._take_notebook_tasks()
+        self._look_around()
         self._errands = Errands(self._notice)
         self._ticks = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._poller: Poller[_Answer] | None = None
+        self._has_all_names = True
+        self._members: list[TaskId] = []
 
-    # --- polling -----------------------------------------------------------------------------------------------
+    # --- what the feed asks ------------------------------------------------------------------------------------
 
-    @property
-    def is_polling(self) -> bool:
-        """Whether it asks the service now and then."""
-        return self._poller is not None and self._poller.is_running
+    def open_ids(self) -> list[TaskId]:
+        """Return the tasks that have not ended."""
+        return self.model.open_ids()
 
-    def refresh(self) -> None:
-        """Ask the service once, here and now."""
-        self._take_notebook_tasks()
-        self._made_poller().once()
+    def find_more(self) -> list[TaskId]:
+        """Ask for the tasks of the group, now and then: they are many, and new ones rare."""
+        self._ticks += 1
+        self._members = []
+        if self._group is not None and self._ticks % _TICKS_PER_LISTING == 1:
+            self._members = [task_id for task_id in self._service.group(self._group) if self.model.row(task_id) is None]
+        return self._members
 
-    def refresh_soon(self) -> None:
-        """Ask the service as soon as the kernel has a moment."""
-        self._take_notebook_tasks()
-        self._made_poller().nudge()
-
-    def _made_poller(self) -> Poller[_Answer]:
-        if self._poller is None:
-            self._poller = Poller(self._ask, tell=self._tell, fail=self._fail, goes_on=self._goes_on)
-        return self._poller
-
-    def _start(self) -> None:
-        self._loop = running_loop()
-        if self._session is not None and self._follows_notebook:
-            self._session.listeners.add(self._on_new_task)
-        self.refresh_soon()
-
-    def _stop(self) -> None:
-        if self._session is not None:
-            self._session.listeners.discard(self._on_new_task)
-        if self._poller is not None:
-            self._poller.stop()
-
-    def _on_new_task(self, _: TaskRecord) -> None:
-        # A cell may have been run by another thread than that of the loop.
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self.refresh_soon)
-
-    def _ask(self) -> _Answer:
-        members = self._new_members()
-        wanted = self.model.open_ids()
-        wanted += members
-        states = self._service.states(wanted) if wanted else {}
+    def look(self, states: States) -> _Answer:
+        """Ask for the names of what is new."""
         unnamed = {str(told.get("endpoint_id", "")) for told in states.values()} - self.model.known_endpoints() - {""}
         named = {str(row.endpoint_id): row.name for row in self._service.endpoints()} if unnamed else {}
         # Endpoints of others are not listed: their ids have to do.
         endpoints = {**{known: known[:8] for known in unnamed}, **named}
-        functions = sorted(self.model.unnamed_functions(states))[:_NAMES_PER_TICK]
-        return _Answer(members, states, endpoints, {known: self._service.function_name(known) for known in functions})
+        functions = sorted(self.model.unnamed_functions(states))
+        self._has_all_names = len(functions) <= _NAMES_PER_TICK
+        names = {known: self._service.function_name(known) for known in functions[:_NAMES_PER_TICK]}
+        return _Answer(self._members, states, endpoints, names)
 
-    def _new_members(self) -> list[TaskId]:
-        """Ask for the tasks of the group, now and then: they are many, and new ones rare."""
-        self._ticks += 1
-        if self._group is None or self._ticks % _TICKS_PER_LISTING != 1:
-            return []
-        return [task_id for task_id in self._service.group(self._group) if self.model.row(task_id) is None]
+    def knows_all(self) -> bool:
+        """Whether all names are known."""
+        return self._has_all_names
 
-    def _tell(self, answer: _Answer) -> bool:
+    def tell(self, answer: _Answer) -> bool:
+        """Take what one tick brought."""
         grew = self.model.add(TaskRow(task_id=task_id) for task_id in answer.members)
         self.model.name(endpoints=answer.endpoints, functions=answer.functions)
         changed = self.model.learn(answer.states) or grew
         self._show()
-        if changed and self.is_polling and not self._goes_on():
+        if changed and self.is_polling and not self.goes_on():
             self._publish_again()
         return changed
 
-    def _fail(self, error: FuncxError) -> None:
+    def fail(self, error: FuncxError) -> None:
+        """Say that the service does not answer."""
         self.model.lose_contact(str(error))
         self._show()
 
-    def _goes_on(self) -> bool:
+    def goes_on(self) -> bool:
+        """Whether there is something to wait for."""
         return bool(self.model.outage or self.model.open_ids() or (self._group is not None and not len(self.model)))
 
-    def _take_notebook_tasks(self) -> None:
-        if self._session is not None and self._follows_notebook:
-            self.model.add([_row(TaskId(one), record) for one, record in self._session.tasks_at_service().items()])
+    def _take_notebook_tasks(self, session: Session) -> None:
+        self.model.add([_row(TaskId(one), record) for one, record in session.tasks_at_service().items()])
 
     def _row_of(self, task_id: TaskId) -> TaskRow:
         record = None if self._session is None else self._session.tasks.get(task_id)

@@ -10,17 +10,19 @@ from typing import Any, Final
 from traitlets import HasTraits, Instance, Tuple, Unicode
 
 from funcx_core.errors import FuncxError
+from funcx_core.ids import TaskId
 from funcx_jupyter.errors import UnknownEndpoint
 from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.session.state import Session
 from funcx_jupyter.widgets import picker_forms
 from funcx_jupyter.widgets.errands import Errands
+from funcx_jupyter.widgets.fed import Fed
+from funcx_jupyter.widgets.feed import States
 from funcx_jupyter.widgets.local_endpoints import LocalEndpoint, LocalEndpoints
 from funcx_jupyter.widgets.notebook import notebook_session
 from funcx_jupyter.widgets.picker_model import PickerModel
-from funcx_jupyter.widgets.poller import Poller, running_loop
+from funcx_jupyter.widgets.poller import running_loop
 from funcx_jupyter.widgets.service import Service, the_service
-from funcx_jupyter.widgets.shown import Shown
 
 IDLE: Final = 600.0
 """Seconds without a click after which a picker asks no more, until Refresh is pressed."""
@@ -28,7 +30,7 @@ IDLE: Final = 600.0
 _Answer = tuple[list[Endpoint], list[LocalEndpoint] | None]
 
 
-class EndpointPicker(Shown, HasTraits):  # type: ignore[misc]
+class EndpointPicker(Fed, HasTraits):  # type: ignore[misc]
     """Shows your endpoints, and lets you choose one.
 
     >>> picker = EndpointPicker()
@@ -56,18 +58,16 @@ class EndpointPicker(Shown, HasTraits):  # type: ignore[misc]
         local: LocalEndpoints | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        Shown.__init__(self)
+        Fed.__init__(self, service or the_service())
         HasTraits.__init__(self)
         self.model = PickerModel(platform.python_version())
         self._session = session or notebook_session()
-        self._service = service or the_service()
         self._local = local or LocalEndpoints()
         self._clock = clock
         self._used_at = clock()
         self._wants_local = True
         self._wanted = value or (self._session.used if self._session is not None else None) or ""
         self._errands = Errands(self._failed)
-        self._poller: Poller[_Answer] | None = None
         self.observe(self._on_value, names="value")
 
     def _on_value(self, change: dict[str, Any]) -> None:
@@ -84,17 +84,12 @@ class EndpointPicker(Shown, HasTraits):  # type: ignore[misc]
         self.set_trait("options", tuple(self.model.known()))
         self.set_trait("endpoint", self.model.row(self.value))
 
-    # --- polling -----------------------------------------------------------------------------------------------
-
-    @property
-    def is_polling(self) -> bool:
-        """Whether it asks the service now and then."""
-        return self._poller is not None and self._poller.is_running
+    # --- what the feed asks ------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
         """Ask the service once, here and now."""
         self._wants_local = True
-        self._made_poller().once()
+        self._feed.once(self)
 
     def refresh_soon(self) -> None:
         """Ask the service as soon as the kernel has a moment, and go on asking."""
@@ -104,33 +99,28 @@ class EndpointPicker(Shown, HasTraits):  # type: ignore[misc]
     def _touch(self) -> None:
         self._used_at = self._clock()
         if running_loop() is not None:
-            self._made_poller().nudge()
+            self._feed.serve(self)
 
-    def _made_poller(self) -> Poller[_Answer]:
-        if self._poller is None:
-            self._poller = Poller(self._ask, tell=self._tell, fail=self._fail, goes_on=self._goes_on)
-        return self._poller
+    def open_ids(self) -> list[TaskId]:
+        """Return no task: it is about endpoints."""
+        return []
 
-    def _start(self) -> None:
-        self.refresh_soon()
-
-    def _stop(self) -> None:
-        if self._poller is not None:
-            self._poller.stop()
-
-    def _goes_on(self) -> bool:
+    def goes_on(self) -> bool:
+        """Whether somebody has clicked lately."""
         if self._clock() - self._used_at < IDLE:
             return True
         self._notice("Paused, because nothing was clicked for ten minutes. Refresh goes on.")
         return False
 
-    def _ask(self) -> _Answer:
+    def look(self, states: States) -> _Answer:  # noqa: ARG002 - of tasks, of which it has none
+        """Ask for the endpoints."""
         # Which ones are of this machine changes only by commands, and costs a process to find out.
         is_asked_for = self._wants_local
         local = self._local.list() if is_asked_for else None
         return self._service.endpoints(fresh=is_asked_for), local
 
-    def _tell(self, answer: _Answer) -> bool:
+    def tell(self, answer: _Answer) -> bool:
+        """Take what one tick brought."""
         rows, local = answer
         if local is not None:
             self._wants_local = False
@@ -148,7 +138,8 @@ class EndpointPicker(Shown, HasTraits):  # type: ignore[misc]
             self._wanted = ""
             self.value = found.endpoint_id
 
-    def _fail(self, error: FuncxError) -> None:
+    def fail(self, error: FuncxError) -> None:
+        """Say that the service does not answer."""
         self.model.lose_contact(str(error))
         self._show()
 

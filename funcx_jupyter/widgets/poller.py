@@ -27,6 +27,7 @@ class Poller(Generic[T]):
 
     Args:
         ask: gets the answer, in a thread. It may take its time, and raise `FuncxError`.
+        prepare: is called before each question.
         tell: takes the answer; returns whether something changed.
         fail: takes the error if there was no answer.
         goes_on: whether to ask again; looked at after each answer.
@@ -36,12 +37,14 @@ class Poller(Generic[T]):
         self,
         ask: Callable[[], T],
         *,
+        prepare: Callable[[], None],
         tell: Callable[[T], bool],
         fail: Callable[[FuncxError], None],
         goes_on: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ask = ask
+        self._prepare = prepare
         self._tell = tell
         self._fail = fail
         self._goes_on = goes_on
@@ -68,15 +71,6 @@ class Poller(Generic[T]):
             self._task.cancel()
             self._task = None
 
-    def once(self) -> None:
-        """Ask once, here and now: for where there is no loop."""
-        try:
-            answer = self._ask()
-        except FuncxError as error:
-            self._fail(error)
-        else:
-            self._tell(answer)
-
     async def _run(self) -> None:
         while True:
             self._nudged.clear()
@@ -89,6 +83,7 @@ class Poller(Generic[T]):
 
     async def _ask_in_thread(self) -> None:
         asked_at = self._clock()
+        self._prepare()
         try:
             answer = await asyncio.to_thread(self._ask)
         except FuncxError as error:

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from funcx_core.errors import NotFound, UsageError
 from funcx_core.ids import TaskId, parse_id
 from funcx_core.protocol.task import TaskState
+from funcx_core.sdk.repeated_question import RepeatedQuestion
 from funcx_core.sdk.settings import Settings, load_settings
 from funcx_core.sdk.web import WebClient
 from funcx_jupyter.display import words
@@ -21,6 +22,8 @@ from funcx_jupyter.widgets.printed import as_shown
 TIMEOUT: Final = 10.0
 SHARED: Final = 0.8
 """Seconds for which a list of endpoints is good enough for other widgets: less than the shortest pause of one of them."""
+LARGEST_KEPT: Final = 16_000_000
+"""Bytes of an answer that is kept, so that it need not be sent again: ten thousand tasks are 5 MB."""
 MOST_IDS: Final = 10_000
 """Tasks in one request, as the service takes them."""
 
@@ -32,7 +35,7 @@ class Service(Protocol):
         """Return the user's endpoints; unless `fresh`, what somebody else was told a moment ago will do."""
 
     def states(self, task_ids: Sequence[TaskId]) -> dict[str, dict[str, Any]]:
-        """Return what is known of these tasks, by id, without their values."""
+        """Return what is known of these tasks, by id, without their values; the same object as before if that has not changed."""
 
     def function_name(self, function_id: str) -> str:
         """Return the name of a function; nothing if it is not to be seen."""
@@ -65,6 +68,10 @@ class WebService:
         self._lock = threading.Lock()
         self._web: WebClient | None = None
         self._listing = threading.Lock()
+        self._asking = threading.Lock()
+        self._questions: list[RepeatedQuestion] = []
+        self._pages = 0
+        self._told: dict[str, dict[str, Any]] = {}
         self._listed: tuple[float, WebClient, list[Endpoint]] | None = None
 
     def endpoints(self, *, fresh: bool = False) -> list[Endpoint]:
@@ -81,11 +88,21 @@ class WebService:
 
     def states(self, task_ids: Sequence[TaskId]) -> dict[str, dict[str, Any]]:
         """Return what is known of these tasks: one request for up to ten thousand of them."""
-        found: dict[str, dict[str, Any]] = {}
-        for start in range(0, len(task_ids), MOST_IDS):
-            body = {"task_ids": task_ids[start : start + MOST_IDS], "brief": True}
-            found.update(self._client().post("batch_status", body=body)["results"])
-        return found
+        client = self._client()
+        pages = [list(task_ids[start : start + MOST_IDS]) for start in range(0, len(task_ids), MOST_IDS)]
+        with self._asking:
+            while len(self._questions) < len(pages):
+                self._questions.append(RepeatedQuestion("batch_status", largest=LARGEST_KEPT))
+            answers = [
+                question.ask(client, {"task_ids": page, "brief": True})
+                for question, page in zip(self._questions, pages, strict=False)
+            ]
+            if len(answers) != self._pages or any(answer.is_new for answer in answers):
+                self._pages = len(answers)
+                self._told = {
+                    task_id: told for answer in answers for task_id, told in answer.content["results"].items()
+                }
+            return self._told
 
     def function_name(self, function_id: str) -> str:
         """Return the name of a function; nothing if it is not to be seen."""

@@ -12,18 +12,18 @@ from funcx_jupyter.display import words
 from funcx_jupyter.session.state import Session
 from funcx_jupyter.widgets import task_forms
 from funcx_jupyter.widgets.errands import Errands
+from funcx_jupyter.widgets.fed import Fed
+from funcx_jupyter.widgets.feed import States
 from funcx_jupyter.widgets.monitor import task_id_of
 from funcx_jupyter.widgets.notebook import notebook_session
-from funcx_jupyter.widgets.poller import Poller
 from funcx_jupyter.widgets.service import Service, the_service
-from funcx_jupyter.widgets.shown import Shown
 from funcx_jupyter.widgets.task_model import TaskModel
 from funcx_jupyter.widgets.task_rows import TaskRow
 
-_Answer = tuple[dict[str, Any], list[dict[str, Any]], dict[str, str], dict[str, str]]
+_Answer = tuple[States, list[dict[str, Any]], dict[str, str], dict[str, str]]
 
 
-class TaskView(Shown):
+class TaskView(Fed):
     """Shows one task while it waits, runs and ends, and what it prints.
 
     >>> TaskView(future)
@@ -44,8 +44,7 @@ class TaskView(Shown):
         service: Service | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__()
-        self._service = service or the_service()
+        super().__init__(service or the_service())
         self._session = session or notebook_session()
         self._clock = clock
         task_id = task_id_of(task)
@@ -53,25 +52,12 @@ class TaskView(Shown):
         title, endpoint = (record.cell, record.endpoint) if record is not None else ("", "")
         self.model = TaskModel(TaskRow(task_id=task_id, title=title, endpoint=endpoint))
         self._errands = Errands(self._notice)
-        self._poller: Poller[_Answer] | None = None
+        self._told: States = {}
 
     @property
     def task_id(self) -> TaskId:
         """The task that is shown."""
         return self.model.row.task_id
-
-    @property
-    def is_polling(self) -> bool:
-        """Whether it asks the service now and then."""
-        return self._poller is not None and self._poller.is_running
-
-    def refresh(self) -> None:
-        """Ask the service once, here and now."""
-        self._made_poller().once()
-
-    def refresh_soon(self) -> None:
-        """Ask the service as soon as the kernel has a moment."""
-        self._made_poller().nudge()
 
     def cancel(self) -> None:
         """Ask for the end of the task."""
@@ -111,44 +97,40 @@ class TaskView(Shown):
             return "Only cells of this notebook can be run again here."
         return self._session.why_not_again(self.task_id)
 
-    # --- polling -----------------------------------------------------------------------------------------------
+    # --- what the feed asks ------------------------------------------------------------------------------------
 
-    def _made_poller(self) -> Poller[_Answer]:
-        if self._poller is None:
-            self._poller = Poller(self._ask, tell=self._tell, fail=self._fail, goes_on=self._goes_on)
-        return self._poller
+    def open_ids(self) -> list[TaskId]:
+        """Return the task: also one that has ended is asked for once."""
+        return [self.task_id]
 
-    def _start(self) -> None:
-        self.refresh_soon()
-
-    def _stop(self) -> None:
-        if self._poller is not None:
-            self._poller.stop()
-
-    def _ask(self) -> _Answer:
-        # The state first: a task that has ended prints no more, so its log is whole then.
-        task_id = self.task_id
-        states = self._service.states([task_id])
+    def look(self, states: States) -> _Answer:
+        """Ask for what it has printed since, and for the names of what is new."""
+        # The state came first: a task that has ended prints no more, so its log is whole then.
+        self._told = states = states or self._told
+        (task_id,) = states
         is_known = "reason" not in states[task_id]
-        events = self._service.events(task_id, self.model.seq) if is_known else []
+        events = self._service.events(TaskId(task_id), self.model.seq) if is_known else []
         endpoints = self._service.endpoints() if not self.model.row.endpoint and not self.model.endpoints else []
         function_id = str(states[task_id].get("function_id") or "")
         is_named = bool(self.model.row.title) or function_id in self.model.functions
         functions = {} if is_named or not function_id else {function_id: self._service.function_name(function_id)}
         return states, events, {str(row.endpoint_id): row.name for row in endpoints}, functions
 
-    def _tell(self, answer: _Answer) -> bool:
+    def tell(self, answer: _Answer) -> bool:
+        """Take what one tick brought."""
         changed = self.model.learn(*answer)
         self._show()
         if changed and not self.model.row.is_open:
             self._publish_again()
         return changed
 
-    def _fail(self, error: FuncxError) -> None:
+    def fail(self, error: FuncxError) -> None:
+        """Say that the service does not answer."""
         self.model.outage = str(error)
         self._show()
 
-    def _goes_on(self) -> bool:
+    def goes_on(self) -> bool:
+        """Whether there is something to wait for."""
         return bool(self.model.outage) or self.model.row.is_open
 
     # --- how it looks ------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import os
 import time
@@ -14,16 +13,17 @@ import msgspec
 
 from funcx_core.errors import FuncxError, UsageError
 from funcx_core.ids import TaskId, parse_id
-from funcx_jupyter.session.state import Session, TaskRecord
+from funcx_jupyter.session.state import Session
 from funcx_jupyter.widgets import markup, timeline_model, timeline_svg
+from funcx_jupyter.widgets.fed import Fed
+from funcx_jupyter.widgets.feed import States
 from funcx_jupyter.widgets.monitor import task_id_of
 from funcx_jupyter.widgets.notebook import notebook_session
-from funcx_jupyter.widgets.poller import Poller, running_loop
 from funcx_jupyter.widgets.service import Service, the_service
-from funcx_jupyter.widgets.shown import Shown
 from funcx_jupyter.widgets.timeline_model import TimelineModel
 
 _SVG = "image/svg+xml"
+_NAMES_PER_TICK = 10
 _PATIENCE = 20
 """Answers that a task may be missing in: one that was just sent reaches the service a moment later."""
 
@@ -32,12 +32,12 @@ class _Answer(msgspec.Struct, frozen=True):
     """What one tick brought."""
 
     members: list[TaskId]
-    states: dict[str, dict[str, Any]]
+    states: States
     endpoints: dict[str, str]
     functions: dict[str, str]
 
 
-class Timeline(Shown):
+class Timeline(Fed):
     """Shows when tasks waited, ran and came back.
 
     >>> Timeline()                      # the tasks of this notebook
@@ -67,13 +67,12 @@ class Timeline(Shown):
         service: Service | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__()
-        self._service = service or the_service()
         self._clock = clock
         self._group = None if group is None else parse_id(str(group), "task group id")
         self._session = session or notebook_session()
-        self._follows_notebook = tasks is None and group is None
-        if self._follows_notebook and self._session is None:
+        follows_notebook = tasks is None and group is None
+        super().__init__(service or the_service(), self._session if follows_notebook else None)
+        if follows_notebook and self._session is None:
             raise UsageError(
                 "There is no notebook whose tasks could be shown: run `%load_ext funcx_jupyter`, or name tasks, as in Timeline(futures)."
             )
@@ -81,9 +80,9 @@ class Timeline(Shown):
         self._misses: dict[TaskId, int] = {}
         given = [] if self._ids_of_more is not None else _listed(tasks)
         self.model = TimelineModel({task_id_of(task): self._title(task_id_of(task)) for task in given})
-        self._take_notebook_tasks()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._poller: Poller[_Answer] | None = None
+        self._members: list[TaskId] = []
+        self._has_all_names = True
+        self._look_around()
 
     # --- pictures ----------------------------------------------------------------------------------------------
 
@@ -106,63 +105,38 @@ class Timeline(Shown):
             save_picture(self.model, self._clock(), target)
         return target
 
-    # --- polling -----------------------------------------------------------------------------------------------
+    # --- what the feed asks ------------------------------------------------------------------------------------
 
-    @property
-    def is_polling(self) -> bool:
-        """Whether it asks the service now and then."""
-        return self._poller is not None and self._poller.is_running
+    def open_ids(self) -> list[TaskId]:
+        """Return the tasks of which more is to be learned."""
+        return self.model.open_ids()
 
-    def refresh(self) -> None:
-        """Ask the service once, here and now."""
-        self._take_notebook_tasks()
-        self._made_poller().once()
-
-    def _made_poller(self) -> Poller[_Answer]:
-        if self._poller is None:
-            self._poller = Poller(self._ask, tell=self._tell, fail=self._fail, goes_on=self._goes_on)
-        return self._poller
-
-    def _start(self) -> None:
-        self._loop = running_loop()
-        if self._session is not None and self._follows_notebook:
-            self._session.listeners.add(self._on_new_task)
-        self._refresh_soon()
-
-    def _stop(self) -> None:
-        if self._session is not None:
-            self._session.listeners.discard(self._on_new_task)
-        if self._poller is not None:
-            self._poller.stop()
-
-    def _refresh_soon(self) -> None:
-        self._take_notebook_tasks()
-        self._made_poller().nudge()
-
-    def _on_new_task(self, _: TaskRecord) -> None:
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._refresh_soon)
-
-    def _ask(self) -> _Answer:
-        members = self._new_members()
-        wanted = [*self.model.open_ids(), *members]
-        states = self._service.states(wanted) if wanted else {}
-        endpoints, functions = self.model.unnamed(states)
-        rows = {str(row.endpoint_id): row.name for row in self._service.endpoints()} if endpoints else {}
-        return _Answer(
-            members,
-            states,
-            {known: rows.get(known, known[:8]) for known in endpoints},
-            {known: self._service.function_name(known) for known in sorted(functions)[:10]},
-        )
-
-    def _new_members(self) -> list[TaskId]:
+    def find_more(self) -> list[TaskId]:
+        """Ask for the tasks of the study or group."""
         found: Iterable[str] = self._ids_of_more() if self._ids_of_more is not None else ()
         if self._group is not None:
             found = self._service.group(self._group)
-        return [TaskId(task_id) for task_id in found if TaskId(task_id) not in self.model]
+        self._members = [TaskId(task_id) for task_id in found if TaskId(task_id) not in self.model]
+        return self._members
 
-    def _tell(self, answer: _Answer) -> bool:
+    def look(self, states: States) -> _Answer:
+        """Ask for the names of what is new."""
+        endpoints, functions = self.model.unnamed(states)
+        rows = {str(row.endpoint_id): row.name for row in self._service.endpoints()} if endpoints else {}
+        self._has_all_names = len(functions) <= _NAMES_PER_TICK
+        return _Answer(
+            self._members,
+            states,
+            {known: rows.get(known, known[:8]) for known in endpoints},
+            {known: self._service.function_name(known) for known in sorted(functions)[:_NAMES_PER_TICK]},
+        )
+
+    def knows_all(self) -> bool:
+        """Whether all names are known."""
+        return self._has_all_names
+
+    def tell(self, answer: _Answer) -> bool:
+        """Take what one tick brought."""
         grew = self.model.add(dict.fromkeys(answer.members, ""))
         self.model.endpoints |= answer.endpoints
         self.model.functions |= answer.functions
@@ -170,27 +144,28 @@ class Timeline(Shown):
         self._count_misses(answer.states)
         if self.view is not None and (changed or self.model.open_ids()):
             self.view.show()
-        if changed and self.is_polling and not self._goes_on():
+        if changed and self.is_polling and not self.goes_on():
             self._publish_again()
         return changed
 
-    def _count_misses(self, states: dict[str, dict[str, Any]]) -> None:
+    def _count_misses(self, states: States) -> None:
         missing = [TaskId(task_id) for task_id, told in states.items() if "times" not in told]
         self._misses = {task_id: self._misses.get(task_id, 0) + 1 for task_id in missing}
         self.model.forget(task_id for task_id, count in self._misses.items() if count > _PATIENCE)
 
-    def _fail(self, error: FuncxError) -> None:
+    def fail(self, error: FuncxError) -> None:
+        """Say that the service does not answer."""
         self.model.outage = f"{error} Showing what was last known."
         if self.view is not None:
             self.view.show()
 
-    def _goes_on(self) -> bool:
+    def goes_on(self) -> bool:
+        """Whether there is something to wait for."""
         is_empty = not len(self.model) and (self._group is not None or self._ids_of_more is not None)
         return bool(self.model.outage or self.model.open_ids() or is_empty)
 
-    def _take_notebook_tasks(self) -> None:
-        if self._session is not None and self._follows_notebook:
-            self.model.add({TaskId(one): record.cell for one, record in self._session.tasks_at_service().items()})
+    def _take_notebook_tasks(self, session: Session) -> None:
+        self.model.add({TaskId(one): record.cell for one, record in session.tasks_at_service().items()})
 
     def _title(self, task_id: TaskId) -> str:
         record = None if self._session is None else self._session.tasks.get(task_id)

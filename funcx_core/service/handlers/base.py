@@ -260,6 +260,17 @@ class ApiHandler(Guard):
         self.set_status(status)
         self.finish(msgspec.json.encode(body))
 
+    @property
+    def raw_body(self) -> bytes:
+        """The body as it came. Use it after `read_body`, which checks its size."""
+        return bytes(self._body)
+
+    def reply_unchanged(self, tag: str) -> None:
+        """Answer that the caller's copy with this tag is still good."""
+        self.set_status(304)
+        self.set_header("ETag", tag)
+        self.finish()
+
 
 class NoSuchRoute(Guard):
     """Whatever is not in the table of routes."""

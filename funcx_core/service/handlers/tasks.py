@@ -14,6 +14,7 @@ from funcx_core.ids import GroupId, TaskId, parse_id
 from funcx_core.protocol.task import TaskEvent
 from funcx_core.service.auth.scopes import Scope
 from funcx_core.service.handlers.base import ApiHandler
+from funcx_core.service.known_answers import Question, digest, tag_of
 from funcx_core.service.legacy.dialect import Dialect, dialect_of
 from funcx_core.service.legacy.views import translated_task
 from funcx_core.service.route import operation
@@ -92,21 +93,43 @@ class BatchBody(msgspec.Struct, frozen=True):
 class BatchStatus(ApiHandler):
     """POST batch_status."""
 
-    @operation(Scope.READ, body=BatchBody)
+    @operation(Scope.READ, body=BatchBody, conditional=True)
     async def post(self) -> None:
-        """Reply with many tasks at once."""
+        """Reply with many tasks at once.
+
+        The answer has an `ETag`. Who asks the same again with `If-None-Match` gets 304 and no body while nothing has changed.
+        """
         body = self.read_body(BatchBody)
+        dialect, tag = _dialect(self), self.request.headers.get("If-None-Match", "")
+        question = Question(self.user.user_id, digest(self.raw_body), dialect.name)
+        if tag and self.context.answers.is_good(question, tag):
+            self.reply_unchanged(tag)
+            return
+        await self._look(body, question, dialect)
+
+    async def _look(self, body: BatchBody, question: Question, dialect: Dialect) -> None:
         task_ids = body.task_ids
         if len(task_ids) > self.context.operations.limits.max_batch:
             raise InvalidRequest(f"{len(task_ids):,} task ids in one request; ask for fewer at a time.")
         known = [_task_id(text) for text in task_ids]
+        revision = self.context.operations.tasks.revision  # What changes from here on may be missing in the answer.
         rows = await self.context.operations.tasks.many(self.user, known, brief=body.brief)
-        shown = brief_task if body.brief else partial(translated_task, dialect=_dialect(self))
+        shown = brief_task if body.brief else partial(translated_task, dialect=dialect)
         results = {
             text: shown(rows[task_id]) if task_id in rows else unknown_task(text)
             for text, task_id in zip(task_ids, known, strict=True)
         }
-        self.reply({"response": "batch", "results": results})
+        content = msgspec.json.encode({"response": "batch", "results": results})
+        tag = tag_of(content)
+        is_whole = all(task_id in rows for task_id in known)
+        self.context.answers.keep(
+            question, tag, revision, frozenset(row.endpoint_id for row in rows.values()) if is_whole else None
+        )
+        if self.request.headers.get("If-None-Match") == tag:
+            self.reply_unchanged(tag)
+            return
+        self.set_header("ETag", tag)
+        await self.finish(content)
 
 
 class TaskGroup(ApiHandler):

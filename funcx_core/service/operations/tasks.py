@@ -237,6 +237,11 @@ class Tasks:
 
     # --- what became of them -----------------------------------------------------------------------------------
 
+    @property
+    def revision(self) -> int:
+        """The number of the last change to what is told of tasks; see `Store.revision`."""
+        return self._store.revision
+
     async def many(self, user: User, task_ids: Sequence[TaskId], *, brief: bool = False) -> dict[TaskId, TaskRow]:
         """Return those of the tasks that are the user's; if `brief`, without their values."""
         found = await self._store.tasks(user.user_id, task_ids, brief=brief)

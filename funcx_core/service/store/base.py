@@ -221,6 +221,19 @@ class Store(LeaseStore, ABC):
     ) -> dict[TaskId, TaskRow]:
         """Return those of the tasks that exist and are of this owner; if `brief`, with empty values, which are not read."""
 
+    @property
+    @abstractmethod
+    def revision(self) -> int:
+        """A number that rises with every change to what `tasks` and the calls of `maps` tell, at the latest when its caller hears of it."""
+
+    @abstractmethod
+    def has_changed(self, since: int, endpoint_ids: Collection[EndpointId] | None) -> bool:
+        """Whether tasks of these endpoints may have changed since `revision` was `since`; of any endpoint, if it is None.
+
+        No row is read for it. It may say so of tasks that have not changed, never the other way round; what was not there
+        may appear at any endpoint.
+        """
+
     @abstractmethod
     async def results(
         self, owner_id: UserId, task_ids: Sequence[TaskId], *, at_most_bytes: int

@@ -199,6 +199,8 @@ class Dependencies:
         rows = transaction.connection.execute(_ended_edges, {"upstreams": list(upstreams)}).all()
         edges = [Edge(row.submit_id, TaskId(row.upstream), row.state or DELETED, row.size) for row in rows]
         verdict = judge(edges)
+        if edges:
+            self._writes.revisions.will_change_everywhere(transaction)
         released = self._release(transaction, verdict)
         ended: list[HeldEnd] = []
         is_whole = verdict.looked_at == len(edges) < EDGES_AT_ONCE

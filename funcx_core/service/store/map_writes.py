@@ -150,6 +150,7 @@ class MapWrites:
         changed = transaction.run(
             "UPDATE maps SET cancelled_at = ? WHERE map_id = ? AND owner_id = ?", (now, map_id, owner_id)
         )
+        self._tasks.revisions.will_change_everywhere(transaction)
         return changed.rowcount > 0
 
     def resume(
@@ -164,6 +165,7 @@ class MapWrites:
             return Resumed()
         number, endpoint_id, group_id, function_id, encoded = found
         transaction.run("UPDATE maps SET cancelled_at = NULL WHERE number = ?", (number,))
+        self._tasks.revisions.will_change_everywhere(transaction)
         parts: list[tuple[int, list[int]]] = []
         for start, size, positions, error in self._take_unfinished(transaction, number, failed=failed):
             parts += [(start, part) for part in _parts(positions, size, error)]
@@ -236,6 +238,7 @@ class MapWrites:
         transaction.run("DELETE FROM tasks WHERE position IN (SELECT position FROM map_ranges WHERE map = ?)", mine)
         transaction.run("DELETE FROM map_ranges WHERE map = ?", mine)
         transaction.run("DELETE FROM maps WHERE number = ?", mine)
+        self._tasks.revisions.will_change_everywhere(transaction)
         return True
 
 

@@ -284,7 +284,12 @@ class SqliteStore(Store):
 
     async def delete_endpoint(self, owner_id: UserId, endpoint_id: EndpointId) -> bool:
         """Delete an endpoint."""
-        return await self._writer.do(lambda tx: registry.delete_endpoint(tx.connection, owner_id, endpoint_id))
+
+        def delete(transaction: Transaction) -> bool:
+            self._writes.revisions.will_change(transaction, (endpoint_id,))
+            return registry.delete_endpoint(transaction.connection, owner_id, endpoint_id)
+
+        return await self._writer.do(delete)
 
     async def abandoned_endpoints(self) -> list[EndpointId]:
         """Return deleted endpoints that have open tasks."""
@@ -293,7 +298,12 @@ class SqliteStore(Store):
 
     async def all_offline(self) -> None:
         """Record that no endpoint is connected."""
-        await self._writer.do(lambda tx: registry.all_offline(tx.connection))
+
+        def mark(transaction: Transaction) -> None:
+            registry.all_offline(transaction.connection)
+            self._writes.revisions.will_change_everywhere(transaction)
+
+        await self._writer.do(mark)
 
     async def endpoint_by_key(self, public_key: str) -> EndpointId | None:
         """Return the endpoint with this key."""
@@ -305,9 +315,12 @@ class SqliteStore(Store):
     ) -> None:
         """Record that an endpoint was heard from or went away."""
         now = time.time()
-        await self._writer.do(
-            lambda tx: registry.endpoint_seen(tx.connection, endpoint_id, status, online=online, epoch=epoch, now=now)
-        )
+
+        def see(transaction: Transaction) -> None:
+            registry.endpoint_seen(transaction.connection, endpoint_id, status, online=online, epoch=epoch, now=now)
+            self._writes.revisions.will_see(transaction, endpoint_id, online=online, epoch=epoch)
+
+        await self._writer.do(see)
 
     @property
     def environments(self) -> EnvironmentCatalog:
@@ -352,6 +365,15 @@ class SqliteStore(Store):
         """Return tasks of this owner."""
         found: dict[TaskId, TaskRow] = await self._read(task_reads.task_rows, self._blobs, owner_id, task_ids, brief)
         return found
+
+    @property
+    def revision(self) -> int:
+        """Return the number of the last change to what is told of tasks."""
+        return self._writes.revisions.now
+
+    def has_changed(self, since: int, endpoint_ids: Collection[EndpointId] | None) -> bool:
+        """Whether tasks have changed since a revision."""
+        return self._writes.revisions.has_changed(since, endpoint_ids)
 
     async def results(
         self, owner_id: UserId, task_ids: Sequence[TaskId], *, at_most_bytes: int
@@ -409,7 +431,12 @@ class SqliteStore(Store):
         found: old_rows.OldTasks = await self._read(old_rows.old_tasks, before, after, at_most)
         if not found.positions:
             return 0, found.next
-        return await self._writer.do(lambda tx: old_rows.delete_tasks(tx, found.positions)), found.next
+
+        def delete(transaction: Transaction) -> int:
+            self._writes.revisions.will_change_everywhere(transaction)
+            return old_rows.delete_tasks(transaction, found.positions)
+
+        return await self._writer.do(delete), found.next
 
     async def delete_map(self, before: int) -> int:
         """Delete a map that ended."""

@@ -26,6 +26,7 @@ from funcx_core.protocol.task import (
 from funcx_core.service.store import schema
 from funcx_core.service.store.lanes import held, lane_of
 from funcx_core.service.store.records import NOTHING_SPECIAL, OpenTask, Receipt, Submission
+from funcx_core.service.store.revisions import Revisions
 from funcx_core.service.store.rows import chunks, flat, many_rows
 from funcx_core.service.store.upstreams import NO_UPSTREAMS, hold, look_up
 from funcx_core.service.store.writer import Transaction
@@ -72,6 +73,7 @@ class TaskWrites:
         self._next_submit = 1
         self._payload_blobs: dict[TaskId, str] = {}
         self.awaited: set[TaskId] = set()  # Those that others wait for. One too many does no harm.
+        self.revisions = Revisions()
         self.submitted = 0
         self.ended = dict.fromkeys(TERMINAL, 0)
 
@@ -111,6 +113,7 @@ class TaskWrites:
         inserted = sum(transaction.run(_insert(len(chunk)), flat(chunk)).rowcount for chunk in chunks(rows))
         self.submitted += inserted
         if inserted:
+            self.revisions.will_change(transaction, (endpoint_id,))
             transaction.run(
                 "INSERT INTO submits (submit_id, owner_id, endpoint_id, group_id, options, received_at,"
                 " first_position, size) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -162,6 +165,7 @@ class TaskWrites:
             rows.append(
                 (result.task_id, result.attempt, result.state, value, blob, error, encode(result.times), now)
             )  # fmt: skip
+        self.revisions.will_change(transaction, (endpoint_id,))
         ended = sum(transaction.run(_end(len(chunk)), flat(chunk, endpoint_id)).rowcount for chunk in chunks(rows))
         # Too late ones are rare, so these numbers are those of the results as a whole: a rollback counts twice.
         states = [result.state for result in results]
@@ -188,11 +192,13 @@ class TaskWrites:
         ]
         for chunk in chunks(rows):
             transaction.run(_move(len(chunk)), flat(chunk, endpoint_id))
+        self.revisions.will_change(transaction, (endpoint_id,))
 
     def begin_attempts(self, transaction: Transaction, leases: Sequence[Lease]) -> None:
         """Raise attempt numbers; see `LeaseStore.begin_attempts`."""
         for chunk in chunks([(lease.task_id, lease.attempt) for lease in leases]):
             transaction.run(_raise_attempt(len(chunk)), flat(chunk))
+        self.revisions.will_change_everywhere(transaction)
 
     def append_events(self, transaction: Transaction, endpoint_id: EndpointId, events: Sequence[TaskEvent]) -> None:
         """Append to logs; see `LeaseStore.append_events`."""
@@ -231,6 +237,7 @@ class TaskWrites:
         for ids in _pages([each.task_id for each in found]):
             change = sa.update(tasks).where(tasks.c.task_id.in_(ids)).values(state=TaskState.CANCELLING.value)
             transaction.connection.execute(change)
+        self.revisions.will_change(transaction, {each.endpoint_id for each in found})
         return found
 
 

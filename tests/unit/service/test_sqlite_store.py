@@ -20,6 +20,7 @@ from funcx_core.ids import TaskId
 from funcx_core.protocol.task import EventKind, TaskEvent, event_seq
 from funcx_core.service.store import SqliteStore, lanes, sqlite
 from tests.support.stored import ALICE, BOB, ENDPOINT, a_call, a_result, a_submission, calls
+from tests.unit.service.revision_contract import RevisionContract
 from tests.unit.service.store_contract import LARGE, StoreContract
 
 
@@ -57,6 +58,10 @@ def blobs(tmp_path: Path) -> list[Path]:
 
 class TestContract(StoreContract):
     """Every test of the contract."""
+
+
+class TestRevisions(RevisionContract):
+    """Every test of what the store says of changes."""
 
 
 async def test_the_files_are_private(store: SqliteStore, tmp_path: Path) -> None:

@@ -246,7 +246,7 @@ async def test_after_ten_minutes_without_a_click_it_pauses(picker, service):
     await opened(picker)
     assert picker.is_polling
     picker._clock.now = IDLE + 1
-    picker._poller._nudged.set()
+    picker._feed._poller._nudged.set()
     await until(lambda: not picker.is_polling)
     assert "Paused" in picker.view._notice.value
     picker.refresh_soon()
