@@ -113,7 +113,9 @@ class Agent:
             window=config.window,
             routing=routing(executor, is_local=is_local(self._provider), block_seconds=self._blocks.walltime),
         )
-        self._spool = Spool(folder.results, on_durable=self._durable_soon, on_full=self._full_soon)
+        self._spool = Spool(
+            folder.results, later=self._loop.call_later, on_durable=self._durable_soon, on_full=self._full_soon
+        )
         self._floor = Floor(
             self._context,
             address_for_managers(executor.address, is_local=is_local(self._provider)),

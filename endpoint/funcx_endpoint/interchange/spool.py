@@ -4,6 +4,9 @@ A spool is a folder of segments. A segment is a row of records, each ``<length><
 ever appended to. One thread writes: everything that came since its last write goes out in one write and one
 ``fdatasync``, so that a busy endpoint pays for few of them. When all results of a segment are acknowledged it is deleted.
 
+A result goes upstream before it comes here, and is held for a moment. If it is acknowledged within that, the thread never hears of
+it: it neither pays for a write nor competes with the round trip for the interpreter.
+
 A disk that is full stops nothing that runs: what cannot be written stays in memory and is tried again, and the
 interchange takes no new leases meanwhile.
 """
@@ -15,26 +18,24 @@ import logging
 import os
 import queue
 import threading
-import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from struct import Struct
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from funcx_core.errors import RemoteProtocolError
-from funcx_core.ids import TaskId
 from funcx_core.protocol.codec import Decoder, encode
 from funcx_core.protocol.endpoint import Results
 from funcx_core.protocol.task import Lease, TaskResult
+from funcx_endpoint.interchange.held_results import Entry, HeldResults, Key
 
 _log = logging.getLogger(__name__)
 
-GATHER_SECONDS: Final = 0.002
-"""A result goes upstream before it comes here. An acknowledgement within this time saves its way to the disk, and the
-thread does not compete with the round trip for the interpreter."""
+HOLD_SECONDS: Final = 0.002
+"""For how long a result waits for its acknowledgement before it is written."""
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
 SHORT_SEGMENT: Final = 1024 * 1024
 """A segment with nothing unacknowledged in it is replaced from this size on; a smaller one is used further."""
@@ -47,12 +48,11 @@ _HEAD: Final = Struct("<II")
 _decoder: Final[Decoder[Results]] = Decoder(Results)
 
 
-class Entry(msgspec.Struct, frozen=True):
-    """Results that become durable together. `token` is handed back when they are."""
+class Cancellable(Protocol):
+    """A call that is due."""
 
-    token: int
-    leases: list[tuple[TaskId, int]]
-    record: bytes
+    def cancel(self) -> None:
+        """It is not wanted any more."""
 
 
 class _Forget(msgspec.Struct, frozen=True):
@@ -67,24 +67,37 @@ class _Segment:
 
 
 class Spool:
-    """Writes results to a folder. All methods belong to one thread; the two callbacks come from the spool's own.
+    """Writes results to a folder. All methods belong to one thread; the two callbacks may come from the spool's own.
 
-    `on_durable` gets the tokens of entries that are on disk, or that were acknowledged before they could be written, in the order
-    in which they were appended.
-    `on_full` gets True when the disk takes no more, and False when it does again.
+    Args:
+        folder: where.
+        later: calls a function after so many seconds, on the thread to which the methods belong, as `loop.call_later` does.
+        on_durable: gets the tokens of entries that are on disk, or that were acknowledged before they could be written, in the
+            order in which they were appended.
+        on_full: gets True when the disk takes no more, and False when it does again.
     """
 
     def __init__(
-        self, folder: Path, *, on_durable: Callable[[list[int]], None], on_full: Callable[[bool], None]
+        self,
+        folder: Path,
+        *,
+        later: Callable[[float, Callable[[], None]], Cancellable],
+        on_durable: Callable[[list[int]], None],
+        on_full: Callable[[bool], None],
     ) -> None:
         self._folder = folder
+        self._later = later
         self._on_durable = on_durable
         self._on_full = on_full
-        self._queue: queue.SimpleQueue[Entry | _Forget | None] = queue.SimpleQueue()
+        self._held = HeldResults()
+        self._hand_over_due: Cancellable | None = None
+        self._handed_over = 0
+        self._queue: queue.SimpleQueue[list[Entry] | _Forget | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         # Below here: of the spool's thread, once it runs.
+        self._durable = 0  # Of the entries that were handed over; the other thread reads it.
         self._unwritten: list[Entry] = []
-        self._where: dict[tuple[TaskId, int], _Segment] = {}
+        self._where: dict[Key, _Segment] = {}
         self._current: _Segment | None = None
         self._file: int = -1
         self._number = 0
@@ -103,17 +116,34 @@ class Spool:
         return found
 
     def append(self, token: int, results: Sequence[TaskResult], record: bytes | None = None) -> None:
-        """Write `results`; `record` is their encoded `Results` message, if there is one already."""
-        leases = [(result.task_id, result.attempt) for result in results]
-        self._queue.put(Entry(token, leases, record or encode(Results(list(results)))))
+        """Write `results`, unless they are acknowledged in a moment; `record` is their encoded `Results` message, if there is one already."""
+        self._held.add(token, _keys(results), record or encode(Results(list(results))))
+        if self._hand_over_due is None:
+            self._hand_over_due = self._later(HOLD_SECONDS, self._hand_over)
 
     def forget(self, leases: list[Lease]) -> None:
         """The service has the results of these leases."""
-        self._queue.put(_Forget(leases))
+        others = self._held.forget(leases) if self._held else leases
+        if others:
+            self._queue.put(_Forget(others))
+        # Tokens go back in their order, so those behind an entry that the thread still has must wait for it.
+        if self._durable == self._handed_over and (done := self._held.take_done()):
+            self._on_durable(done)
+            if not self._held and self._hand_over_due is not None:
+                self._hand_over_due.cancel()  # Else it would take what comes next too early.
+                self._hand_over_due = None
+
+    def _hand_over(self) -> None:
+        """Let the thread write what is held."""
+        self._hand_over_due = None
+        if entries := self._held.take():
+            self._handed_over += len(entries)
+            self._queue.put(entries)
 
     def close(self) -> None:
         """Write what waits, if that is possible, and stop the thread. Files without unacknowledged results are deleted."""
         if self._thread.is_alive():
+            self._hand_over()
             self._queue.put(None)
             self._thread.join(timeout=10)
 
@@ -142,7 +172,7 @@ class Spool:
             path.replace(aside)
             _log.error("result file %s is damaged after %d bytes, kept as %s", path.name, segment.size, aside.name)
             if results:
-                self.append(NO_TOKEN, results)
+                self._rewrite(results)
             return results
         if not results:
             path.unlink()
@@ -151,6 +181,10 @@ class Spool:
         for result in results:
             self._where[result.task_id, result.attempt] = segment
         return results
+
+    def _rewrite(self, results: list[TaskResult]) -> None:
+        self._handed_over += 1
+        self._queue.put([Entry(NO_TOKEN, _keys(results), encode(Results(results)))])
 
     # --- the thread --------------------------------------------------------------------------------------------
 
@@ -165,17 +199,15 @@ class Spool:
                 break
         self._shut()
 
-    def _take(self, item: Entry | _Forget | None) -> bool:
-        """Take `item` and all that comes shortly behind it; False at the end."""
+    def _take(self, item: list[Entry] | _Forget | None) -> bool:
+        """Take `item` and all that waits behind it; False at the end."""
         running = True
-        if isinstance(item, Entry):
-            time.sleep(GATHER_SECONDS)
         while True:
             match item:
                 case None:
                     running = False
-                case Entry():
-                    self._unwritten.append(item)
+                case list():
+                    self._unwritten += item
                 case _Forget():
                     self._forget_leases(item.leases)
             try:
@@ -203,7 +235,13 @@ class Spool:
             for lease in entry.leases:
                 self._where[lease] = segment
         self._set_full(None)
-        self._on_durable([entry.token for entry in entries])
+        self._tell([entry.token for entry in entries])
+
+    def _tell(self, tokens: list[int]) -> None:
+        self._on_durable(tokens)
+        self._durable += len(
+            tokens
+        )  # Not before: what was held behind these may be told by the other thread from now on.
 
     def _segment(self) -> _Segment:
         current = self._current
@@ -242,7 +280,7 @@ class Spool:
         if early and self._unwritten:
             self._skip(early)
 
-    def _skip(self, acknowledged: set[tuple[TaskId, int]]) -> None:
+    def _skip(self, acknowledged: set[Key]) -> None:
         """What the service acknowledged before it could be written needs no disk."""
         kept: list[Entry] = []
         done: list[int] = []
@@ -254,7 +292,7 @@ class Spool:
                 done.append(entry.token)
         self._unwritten = kept
         if done:
-            self._on_durable(done)
+            self._tell(done)
         if not kept:
             self._set_full(None)
 
@@ -289,6 +327,10 @@ class Spool:
 
 class _TornError(Exception):
     """The file ends within a record."""
+
+
+def _keys(results: Iterable[TaskResult]) -> list[Key]:
+    return [(result.task_id, result.attempt) for result in results]
 
 
 def _framed(record: bytes) -> bytes:

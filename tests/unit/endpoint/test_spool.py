@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -37,6 +38,26 @@ def result(name, value=b"pb\nv"):
     return TaskResult(name, 1, TaskState.SUCCESS, value)
 
 
+class Due:
+    """Calls that are due, in place of a loop's."""
+
+    def __init__(self):
+        self.actions = []
+
+    def later(self, _seconds, action):
+        self.actions.append(action)
+        return SimpleNamespace(cancel=lambda: self.actions.remove(action))
+
+    def come(self):
+        for action in self.actions[:]:
+            self.actions.remove(action)
+            action()
+
+
+def at_once(_seconds, action):
+    action()
+
+
 @pytest.fixture
 def watcher():
     return Watcher()
@@ -46,8 +67,8 @@ def watcher():
 def a_spool(tmp_path, watcher):
     made = []
 
-    def make():
-        spool = Spool(tmp_path / "results", on_durable=watcher.durable, on_full=watcher.is_full)
+    def make(later=at_once):
+        spool = Spool(tmp_path / "results", later=later, on_durable=watcher.durable, on_full=watcher.is_full)
         made.append(spool)
         return spool
 
@@ -190,3 +211,52 @@ async def test_many_results_cost_few_writes(a_spool, watcher, monkeypatch):
         spool.append(number, [result(f"t{number}")])
     await asyncio.to_thread(watcher.wait, lambda: len(watcher.tokens) == 2000)
     assert len(writes) < 500
+
+
+def test_what_is_acknowledged_in_a_moment_is_never_written(a_spool, watcher):
+    due = Due()
+    spool = a_spool(later=due.later)
+    spool.open()
+    spool.append(1, [result("a"), result("b")])
+    spool.append(2, [result("c")])
+    spool.forget([Lease("c", 1)])
+    assert watcher.tokens == []  # What stands behind an entry that waits is done after it.
+    spool.forget([Lease("a", 1), Lease("b", 1)])
+    assert watcher.tokens == [1, 2]
+    assert due.actions == []  # What comes next has a moment of its own.
+    spool.append(3, [result("d")])
+    assert len(due.actions) == 1
+    spool.close()
+    assert watcher.tokens == [1, 2, 3]
+    assert names(a_spool().open()) == ["d"]
+
+
+def test_tokens_of_held_results_wait_for_those_that_are_being_written(a_spool, watcher, monkeypatch):
+    may_write, real = threading.Event(), os.fdatasync
+    monkeypatch.setattr(module.os, "fdatasync", lambda handle: (may_write.wait(10), real(handle)))
+    due = Due()
+    spool = a_spool(later=due.later)
+    spool.open()
+    spool.append(1, [result("a")])
+    due.come()
+    spool.append(2, [result("b")])
+    spool.forget([Lease("b", 1)])
+    assert watcher.tokens == []
+    due.come()
+    may_write.set()
+    watcher.wait(lambda: watcher.tokens == [1, 2])
+    spool.close()
+    assert names(a_spool().open()) == ["a"]
+
+
+def test_of_an_entry_that_is_acknowledged_in_part_the_rest_is_written(a_spool, watcher, tmp_path):
+    due = Due()
+    spool = a_spool(later=due.later)
+    spool.open()
+    spool.append(1, [result("a"), result("b")])
+    spool.forget([Lease("a", 1), Lease("a", 2)])
+    due.come()
+    watcher.wait(lambda: watcher.tokens == [1])
+    spool.forget([Lease("b", 1)])
+    spool.close()
+    assert files(tmp_path) == []
