@@ -25,6 +25,7 @@ from funcx_core.protocol.task import (
 )
 from funcx_core.service.store import schema
 from funcx_core.service.store.lanes import held, lane_of
+from funcx_core.service.store.log_bounds import LogBounds
 from funcx_core.service.store.records import NOTHING_SPECIAL, OpenTask, Receipt, Submission
 from funcx_core.service.store.revisions import Revisions
 from funcx_core.service.store.rows import chunks, flat, many_rows
@@ -33,8 +34,6 @@ from funcx_core.service.store.writer import Transaction
 
 INLINE_LIMIT: Final = 64 * 1024
 """Payloads and results over this many bytes are kept as files."""
-MAX_EVENTS: Final = 5_000
-MAX_EVENT_BYTES: Final = 4 * 1024 * 1024
 IN_LIMIT: Final = 500
 """Ids looked up by one statement."""
 
@@ -72,6 +71,7 @@ class TaskWrites:
         self._next_position = 1
         self._next_submit = 1
         self._payload_blobs: dict[TaskId, str] = {}
+        self._logs = LogBounds()
         self.awaited: set[TaskId] = set()  # Those that others wait for. One too many does no harm.
         self.revisions = Revisions()
         self.submitted = 0
@@ -171,6 +171,7 @@ class TaskWrites:
         states = [result.state for result in results]
         for state in TERMINAL:
             self.ended[state] += states.count(state)
+        self._logs.forget(result.task_id for result in results)
         if blobs and ended < len(rows):
             _drop_unnamed(transaction, blobs)
         if self._payload_blobs:
@@ -218,8 +219,7 @@ class TaskWrites:
             transaction.run(_append(len(chunk)), flat(chunk))
         for progressed in {str(event.task_id) for event in events if event.kind is EventKind.PROGRESS} & open_ones:
             _forget_old_progress(transaction, progressed)
-        for task_id in open_ones:
-            _bound_log(transaction, task_id)
+        self._logs.appended(transaction, (event for event in events if event.task_id in open_ones))
 
     # --- cancel ------------------------------------------------------------------------------------------------
 
@@ -321,22 +321,3 @@ def _forget_old_progress(transaction: Transaction, task_id: str) -> None:
         f"AND seq < (SELECT max(seq) FROM task_events WHERE {of_task})",
         (task_id, task_id, task_id),
     )
-
-
-def _bound_log(transaction: Transaction, task_id: str) -> None:
-    """Drop the oldest entries of a log that grew too long."""
-    count, size = transaction.run(
-        "SELECT count(*), coalesce(sum(length(body)), 0) FROM task_events WHERE task_id = ?", (task_id,)
-    ).fetchone()
-    if count <= MAX_EVENTS and size <= MAX_EVENT_BYTES:
-        return
-    newest_first = transaction.run(
-        "SELECT seq, length(body) FROM task_events WHERE task_id = ? ORDER BY seq DESC LIMIT ?", (task_id, MAX_EVENTS)
-    )
-    keep_from, left = None, MAX_EVENT_BYTES
-    for seq, length in newest_first.fetchall():
-        left -= length
-        if left < 0 and keep_from is not None:
-            break
-        keep_from = seq
-    transaction.run("DELETE FROM task_events WHERE task_id = ? AND seq < ?", (task_id, keep_from))
