@@ -18,6 +18,7 @@ import click
 from funcx_core import __version__, logs
 from funcx_core.errors import FuncxError
 from funcx_core.fail_fast import CRASH_EXIT, end_with_threads
+from funcx_core.garbage import pass_over_what_is_there
 from funcx_core.home import home, write_private
 from funcx_core.service import config_file
 from funcx_core.service.app import Service, mint_token
@@ -186,6 +187,7 @@ async def _serve(config: ServiceConfig, source: Settings, ready_file: Path | Non
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, stop)
     async with Service(config, home()) as service:
+        pass_over_what_is_there()
         loop.add_signal_handler(signal.SIGHUP, _reload, service, source)
         if ready_file is not None:
             write_private(ready_file, service.address.encode() + b"\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import logging
 import os
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from funcx_core import logs
 from funcx_core.errors import Conflict, FuncxError
 from funcx_core.fail_fast import CRASH_EXIT, end_with_callbacks, end_with_threads
+from funcx_core.garbage import pass_over_what_is_there
 from funcx_core.transport.loop import run
 from funcx_core.transport.zmq import KeyPair
 from funcx_endpoint.config import Config
@@ -27,8 +27,6 @@ from funcx_endpoint.interchange.readiness import NOT_DETACHED, Readiness
 from funcx_endpoint.processes import ENDPOINT_DIR_VARIABLE
 
 _log = logging.getLogger("funcx_endpoint.interchange")
-
-GC_THRESHOLD = 20_000
 
 
 def main() -> int:
@@ -87,9 +85,7 @@ async def _run(folder: EndpointFolder, readiness: Readiness, level: logs.Level, 
     if not (config.detach_endpoint or readiness.is_final):
         readiness.failed("", NOT_DETACHED)
         return
-    # What was imported stays; looking through it again for garbage costs half a microsecond a task.
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD)
+    pass_over_what_is_there()
     keys = KeyPair.load_or_create(folder.keys)
     endpoint_id = folder.ensure_endpoint_id()
     agent = Agent(

@@ -13,6 +13,7 @@ from pathlib import Path
 from msgspec import structs
 
 from funcx_core.fail_fast import CRASH_EXIT, end_with_callbacks, end_with_threads
+from funcx_core.garbage import pass_over_what_is_there
 from funcx_core.ids import BlockId, ManagerId
 from funcx_core.logs import configure
 from funcx_core.transport.loop import run
@@ -43,6 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 async def _run(manager: ManagerProcess) -> None:
     end_with_callbacks(asyncio.get_running_loop())
+    pass_over_what_is_there()
     await manager.run()
 
 
