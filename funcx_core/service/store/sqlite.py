@@ -38,6 +38,7 @@ from funcx_core.service.store.base import Store
 from funcx_core.service.store.blob_catalog import BlobCatalog
 from funcx_core.service.store.blob_records import Stage
 from funcx_core.service.store.blobs import BlobFolder
+from funcx_core.service.store.checkpoints import LONG_LOG, Checkpoints
 from funcx_core.service.store.container_catalog import ContainerCatalog
 from funcx_core.service.store.dependencies import Dependencies
 from funcx_core.service.store.environment_catalog import EnvironmentCatalog
@@ -77,7 +78,7 @@ _PRAGMAS: Final = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA cache_size = -65536",
-    "PRAGMA wal_autocheckpoint = 4000",
+    f"PRAGMA wal_autocheckpoint = {LONG_LOG}",
     "PRAGMA temp_store = MEMORY",
 )
 
@@ -100,7 +101,8 @@ class SqliteStore(Store):
         self._blobs = BlobFolder(folder / "blobs")
         self._engine = _engine(self._path, writer=True)
         self._read_engine = _engine(self._path, writer=False)
-        self._writer = GroupCommit(self._engine, self._blobs)
+        self._checkpoints = Checkpoints(self._path)
+        self._writer = GroupCommit(self._engine, self._blobs, self._checkpoints.note_commit)
         self._writes = TaskWrites()
         self._accounts = SqliteAccounts(self._writer, self._read)
         self._map_writes = MapWrites(self._writes)
@@ -158,12 +160,14 @@ class SqliteStore(Store):
         """Make or check the database, then start the threads."""
         await asyncio.get_running_loop().run_in_executor(None, self._prepare)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
+        self._checkpoints.open()
         self._writer.open()
         self._dependencies.open()
 
     async def close(self) -> None:
         """Finish every write, then let go of the file."""
         await self._writer.close()
+        await asyncio.get_running_loop().run_in_executor(None, self._checkpoints.close)
         readers, self._readers = self._readers, None
         if readers is not None:
             await asyncio.get_running_loop().run_in_executor(None, readers.shutdown)

@@ -92,12 +92,14 @@ class _Waiting(NamedTuple):
 class GroupCommit:
     """Owns the writing connection. Everything but `_work` belongs to the loop on which `open` was called.
 
-    `operations` and `times` tell what was done since the start; loop and thread take turns in writing them.
+    `on_commit` is called after each commit, by whoever made it. `operations` and `times` tell what was done since the start; loop
+    and thread take turns in writing them.
     """
 
-    def __init__(self, engine: sa.Engine, blobs: BlobFolder) -> None:
+    def __init__(self, engine: sa.Engine, blobs: BlobFolder, on_commit: Callable[[], None]) -> None:
         self._engine = engine
         self._blobs = blobs
+        self._on_commit = on_commit
         self._waiting: list[_Waiting] = []
         self._groups: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -238,6 +240,7 @@ class GroupCommit:
             transaction.rollback()
             self._blobs.rollback()
             raise
+        self._on_commit()
         for name in transaction.doomed:
             self._blobs.remove(name)
         for action in transaction.afterwards:
