@@ -35,13 +35,16 @@ def areas(n):
 
 square = lambda v: v**2
 table = pd.DataFrame({'a': [1, 2]})"""
-NEEDED = "import ipykernel, pandas, funcx_jupyter.extension"
+NEEDED = "import sys, ipykernel, pandas, funcx_jupyter.extension; assert '%d.%d' % sys.version_info[:2] == {!r}"
 
 
 @pytest.fixture(params=["3.12", "3.13"])
 def notebook(fabric, request):
     python = str(ROOT / f".venv-{request.param}" / "bin" / "python")
-    if not Path(python).exists() or subprocess.run([python, "-c", NEEDED], check=False, cwd="/").returncode:
+    if (
+        not Path(python).exists()
+        or subprocess.run([python, "-c", NEEDED.format(request.param)], check=False, cwd="/").returncode
+    ):
         pytest.skip(f"no Python {request.param} with what notebooks need: `make test-pythons`")
     with kernel(fabric.environment(PYTHONPATH=os.environ.get("PYTHONPATH", "")), python=python) as running:
         running.run("%load_ext funcx_jupyter")
