@@ -155,7 +155,7 @@ def _text(source: str) -> CellText:
     text = textwrap.dedent(source).strip("\n")
     filename = f"<funcx cell {next(_numbers)}>"
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
-    return CellText(visible=text, body=text, first_line=1, filename=filename)
+    return CellText(visible=text, body=text, first_line=1, filename=filename, numbers=numbers_here())
 
 
 def run_of(text: CellText, options: CellOptions, variables: dict[str, Any]) -> CellRun:
@@ -180,6 +180,17 @@ def screen(*, quiet: bool) -> LineScreen:
     from funcx_jupyter.screens import running_screen  # noqa: PLC0415 - as above
 
     return running_screen(get_ipython(), quiet=quiet)
+
+
+def numbers_here() -> dict[str, int]:
+    """Return N of ``In[N]`` of each cell by the name of its file; nothing outside of a notebook with the extension."""
+    if notebook_session() is None:
+        return {}
+    from IPython import get_ipython  # noqa: PLC0415 - the extension is loaded, so it is there
+
+    from funcx_jupyter.shell import numbers_of_cells  # noqa: PLC0415 - as above
+
+    return numbers_of_cells(get_ipython())
 
 
 def map_screen(*, quiet: bool) -> BackgroundScreen:

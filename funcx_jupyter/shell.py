@@ -49,6 +49,7 @@ def cell_text(shell: Any, line: str, body: str, *, code: str | None = None) -> C
         filename=filename,
         silent=code is None and bool(DisplayHook.semicolon_at_end_of_expression(body)),
         flags=shell.compile.flags & FUTURE,
+        numbers=numbers_of_cells(shell),
     )
 
 
@@ -64,7 +65,14 @@ def line_text(shell: Any, line: str, code: str, *, silent: bool) -> CellText:
         visible, row = f"%funcx {line}", 1  # The line is elsewhere: in a function of another cell, in a script.
     number = _running_cell_number(shell)
     filename = shell.compile.cache(visible, number, raw_code=visible)
-    return CellText(visible=visible, body=code, first_line=row, filename=filename, silent=silent)
+    return CellText(
+        visible=visible,
+        body=code,
+        first_line=row,
+        filename=filename,
+        silent=silent,
+        numbers=numbers_of_cells(shell),
+    )
 
 
 def _visible_text(shell: Any, line: str, body: str) -> str:
@@ -81,12 +89,18 @@ def _running_cell_number(shell: Any) -> int:
     frame = _running_frame(shell)
     if frame is None:
         return int(shell.execution_count)
-    return int(shell.compile._filename_map[frame.f_code.co_filename])  # noqa: SLF001 - see below
+    return numbers_of_cells(shell)[frame.f_code.co_filename]
+
+
+def numbers_of_cells(shell: Any) -> dict[str, int]:
+    """Return N of ``In[N]`` of each cell, by the name of the file in which the shell compiles it."""
+    numbers: dict[str, int] = shell.compile._filename_map  # noqa: SLF001 - IPython's own record, there is no public one
+    return numbers
 
 
 def _running_frame(shell: Any) -> FrameType | None:
     """Return the innermost frame of a cell; None in a cell that is only a magic, which has no frame yet."""
-    names = shell.compile._filename_map  # noqa: SLF001 - IPython's own record, there is no public one
+    names = numbers_of_cells(shell)
     frame: FrameType | None = sys._getframe()  # noqa: SLF001 - documented for debuggers, which is what this serves
     while frame is not None and frame.f_code.co_filename not in names:
         frame = frame.f_back

@@ -98,7 +98,11 @@ class Remotely:
         variables = {**frame.f_globals, **frame.f_locals}
         shown = "\n" * (self._block.first - 1) + self._block.body
         text = CellText(
-            visible=shown, body=self._block.body, first_line=self._block.first, filename=frame.f_code.co_filename
+            visible=shown,
+            body=self._block.body,
+            first_line=self._block.first,
+            filename=frame.f_code.co_filename,
+            numbers=library.numbers_here(),
         )
         run = library.run_of(text, self._options, variables)
         finished = run.run(variables, library.place(), library.screen(quiet=self._quiet))

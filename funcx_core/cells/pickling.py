@@ -73,6 +73,11 @@ class CellPickler(pickle.Pickler):
         assert isinstance(self._stream, io.BytesIO)  # noqa: S101 - whoever gave a stream has it
         return self._stream.getvalue()
 
+    @property
+    def files(self) -> set[str]:
+        """Names of the notebook's cells of which code was written."""
+        return {name for name, text in self._texts.items() if text is not None}
+
     def reducer_override(self, thing: Any) -> Any:
         """Decide about functions, classes and modules; leave everything else to pickle."""
         if isinstance(thing, FunctionType):

@@ -75,6 +75,7 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         source: plain Python whose line numbers are those of the visible cell.
         filename: the name under which the notebook knows the cell; frames of tracebacks carry it.
         text: the cell as the user sees it, for source lines in tracebacks.
+        places: what people call the files of cells whose code is here: ``Cell In[3]``.
         modules: imports to repeat.
         names: captured variables, in the order of their pickles in `values`.
         values: what `CellPickler` wrote.
@@ -100,6 +101,7 @@ class CellSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     source: str
     filename: str
     text: str = ""
+    places: dict[str, str] = {}
     modules: list[ModuleAlias] = []
     names: list[str] = []
     values: bytes = b""

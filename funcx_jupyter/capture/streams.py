@@ -88,6 +88,7 @@ class Packed:
         sizes: bytes of each variable.
         uses: the parts that have bytes of a variable.
         modules: modules that the variables need.
+        files: names of the cells whose code is in the variables.
     """
 
     names: list[str] = field(default_factory=list)
@@ -97,6 +98,7 @@ class Packed:
     sizes: dict[str, int] = field(default_factory=dict)
     uses: dict[str, set[str]] = field(default_factory=dict)
     modules: set[str] = field(default_factory=set)
+    files: set[str] = field(default_factory=set)
 
     def keep(self, content: bytes) -> Piece:
         """Return the piece that stands for other bytes that go with the cell; long ones are a part."""
@@ -211,6 +213,7 @@ class _Writer:
         packed.sizes.update(zip(self.names, self.sizes, strict=True))
         packed.uses.update((name, set()) for name in self.names)
         packed.modules |= self.pickler.modules
+        packed.files |= self.pickler.files
 
     def put_into(self, packed: Packed, most: int, *, by_variable: bool) -> None:
         """Make it a stream.
@@ -242,6 +245,7 @@ class _Writer:
             packed.uses[name] = uses[number if by_variable else 0]
         packed.streams.append(Stream(self.names, pickles, pieces, places))
         packed.modules |= self.pickler.modules
+        packed.files |= self.pickler.files
 
     def _take(self, buffer: pickle.PickleBuffer) -> bool:
         """Keep a large buffer out of the stream. Whether it is to be written into it, that is what pickle asks."""

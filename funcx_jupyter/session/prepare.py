@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -33,6 +33,7 @@ class CellText(msgspec.Struct, frozen=True, kw_only=True):
         filename: the name under which the shell knows the cell.
         silent: it ends with a semicolon.
         flags: the compiler's flags of features that an earlier cell has imported from `__future__`.
+        numbers: N of ``In[N]`` of each cell, by the name under which the shell knows it.
     """
 
     visible: str
@@ -41,6 +42,7 @@ class CellText(msgspec.Struct, frozen=True, kw_only=True):
     filename: str
     silent: bool = False
     flags: int = 0
+    numbers: Mapping[str, int] = {}
 
     @property
     def source(self) -> str:
@@ -86,10 +88,12 @@ def prepare(
     refs = choose_outputs(options.refs, names, option="--ref")
     captured = pack(uses, notebook, exclude=options.exclude)
     local = _local_modules(tree, captured, options.exclude)
+    files = sorted({text.filename, *captured.packed.files})
     spec = CellSpec(
         source=text.source,
         filename=text.filename,
         text=text.visible,
+        places={name: f"Cell In[{text.numbers[name]}]" for name in files if name in text.numbers},
         modules=captured.modules,
         names=captured.packed.names,
         values=captured.packed.pickles,

@@ -155,7 +155,7 @@ def content_hash(spec: CellSpec, endpoint_id: str, parts: Mapping[str, Part] = M
         endpoint_id: where.
         parts: what is sent beside it, see `Packed`.
     """
-    encoded = encode(msgspec.structs.replace(spec, filename="", text="", blobs=[]))
+    encoded = encode(msgspec.structs.replace(spec, filename="", text="", places={}, blobs=[]))
     for name, part in parts.items():
         pickles = part.blocks[0]
         if isinstance(pickles, bytes) and (plain := _without_kernel(pickles)) != pickles:

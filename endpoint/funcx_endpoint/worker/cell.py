@@ -25,6 +25,7 @@ from funcx_endpoint.worker import circumstances
 from funcx_endpoint.worker.capture import bars
 from funcx_endpoint.worker.cell_logging import own_logging
 from funcx_endpoint.worker.cell_outputs import outcome_of
+from funcx_endpoint.worker.cell_warnings import warnings_named
 from funcx_endpoint.worker.keeping import finder
 from funcx_endpoint.worker.place import place
 from funcx_endpoint.worker.questions import nobody_answers
@@ -58,7 +59,13 @@ def run_cell(encoded: bytes) -> bytes:
     module.__dict__.update(exit=sys.exit, quit=sys.exit)  # As in a notebook; IPython takes them from the builtins.
     arrivals = arrivals_of(module)
     shell = shell_of_cells()
-    with as_main(module), nobody_answers(), shell.running(module, spec.figures), own_logging():
+    with (
+        as_main(module),
+        nobody_answers(),
+        shell.running(module, spec.figures),
+        own_logging(),
+        warnings_named(spec.places),
+    ):
         bring_in(spec, arrivals)
         before = Fingerprints(module.__dict__, spec.watched)
         try:

@@ -24,6 +24,7 @@ from funcx_endpoint.worker.capture import bars, diverted, running_task
 from funcx_endpoint.worker.cell import arrivals_of, check_requirements, shell_of_cells
 from funcx_endpoint.worker.cell_logging import own_logging
 from funcx_endpoint.worker.cell_outputs import pickle_outputs
+from funcx_endpoint.worker.cell_warnings import warnings_named
 from funcx_endpoint.worker.questions import nobody_answers
 from funcx_endpoint.worker.whereabouts import whereabouts
 
@@ -133,7 +134,13 @@ class ElementRunner:
         module.__dict__.update(exit=sys.exit, quit=sys.exit)
         arrivals = arrivals_of(module)
         shell = shell_of_cells()
-        with as_main(module), nobody_answers(), shell.running(module, spec.figures), own_logging():
+        with (
+            as_main(module),
+            nobody_answers(),
+            shell.running(module, spec.figures),
+            own_logging(),
+            warnings_named(spec.places),
+        ):
             bring_in(spec, arrivals)
             module.__dict__[self._variable] = load_element(packed, arrivals)
             try:

@@ -49,6 +49,14 @@ def test_what_an_element_prints_and_shows_goes_home_with_its_outcome():
     )
 
 
+def test_a_warning_of_an_element_names_the_cell():
+    check(
+        "run = cell('import warnings\\nwarnings.warn(f\"look {n}\")', places={'<cell>': 'Cell In[3]'})\n"
+        "(told,) = run(7).pieces\n"
+        "assert told.body.startswith(b'Cell In[3], line 2: UserWarning: look 7\\n'), told\n"
+    )
+
+
 def test_output_has_a_bound_for_the_element_and_for_its_range():
     check(
         "run = cell('print(\"x\" * 99_999)')\n"
