@@ -7,7 +7,7 @@ import asyncio
 import inspect
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
@@ -102,10 +102,12 @@ class CellCode(NamedTuple):
         return None if self.last is None else _run(self.last, namespace)
 
 
-def compile_cell(spec: CellSpec) -> CellCode:
-    """Return the cell, ready to run; tracebacks have its lines from now on."""
+def compile_cell(spec: CellSpec, watch: Callable[[ast.Module], ast.Module] | None = None) -> CellCode:
+    """Return the cell, ready to run; tracebacks have its lines from now on. `watch` may change its statements."""
     remember_text(spec.filename, spec.text or spec.source)
     tree = ast.parse(spec.source, spec.filename)
+    if watch is not None:
+        tree = watch(tree)
     last = tree.body[-1] if tree.body else None
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | spec.flags | future_flags(tree)
     if not isinstance(last, ast.Expr):

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from funcx_core.cells import seeds
 from funcx_core.cells.changes import Fingerprints
 from funcx_core.cells.rebuild import Arrivals, forget_those_gone, goes_home_by_name
 from funcx_core.cells.running import as_main, bring_in, compile_cell, new_main
@@ -65,11 +66,13 @@ def run_cell(encoded: bytes) -> bytes:
         shell.running(module, spec.figures),
         own_logging(),
         warnings_named(spec.places),
+        seeds.noting(),
     ):
         bring_in(spec, arrivals)
         before = Fingerprints(module.__dict__, spec.watched)
         try:
-            value = compile_cell(spec).run(module.__dict__)
+            watch = seeds.watched if seeds.may_have_seeds(spec.source) else None
+            value = compile_cell(spec, watch).run(module.__dict__)
         except Exception as error:
             circumstances.note(error, whereabouts(spec, arrivals))
             if (home_name := arrivals.home_name(type(error))) is not None:

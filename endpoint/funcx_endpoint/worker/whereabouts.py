@@ -8,6 +8,7 @@ import platform
 from typing import Any
 
 from funcx_core.cells.rebuild import Arrivals
+from funcx_core.cells.seeds import with_noted
 from funcx_core.cells.spec import CellSpec
 from funcx_endpoint.manager.node.environment import processor
 from funcx_endpoint.worker.packages import packages_of
@@ -24,8 +25,13 @@ def whereabouts(spec: CellSpec, arrivals: Arrivals) -> dict[str, Any]:
         "processor": _processor(),
         "devices": next((os.environ[name] for name in _DEVICES if os.environ.get(name)), ""),
         "packages": packages_of(arrivals.namespace.values(), (alias.module for alias in spec.modules)),
-        "origin": spec.origin,
+        "origin": _origin(spec),
     }
+
+
+def _origin(spec: CellSpec) -> dict[str, str]:
+    known = with_noted(spec.origin.get("seed", ""))
+    return {**spec.origin, "seed": known} if known else spec.origin
 
 
 @functools.cache

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 
 import pytest
 
+from funcx_core.cells.seeds import may_have_seeds, noting, seeds_of, watched, with_noted
 from funcx_core.cells.spec import CellOutcome, CellSpec
 from funcx_jupyter.display.header import Header
 from funcx_jupyter.origin.commit import commit_of, head_of
-from funcx_jupyter.origin.facts import origin_of, seeds_of, told
+from funcx_jupyter.origin.facts import origin_of, told
 
 
 def git(folder, *words):
@@ -77,3 +79,61 @@ def test_where_a_result_comes_from_is_folded_up_under_its_line():
     assert "<div>sha256: code aaaaaaaaaaaa</div><div>seed: seed=3</div>" in header.as_html()
     assert "nid1" not in header.as_text()
     assert "details" not in Header(endpoint="theta", task_id="t").as_html()
+
+
+SEEDS = """
+import random
+from types import SimpleNamespace as Rng
+np = Rng(random=Rng(default_rng=lambda seed: seed))
+year, seed = 2024, 7
+random.seed(year)
+rng = np.random.default_rng(year + 1)
+def later(seed):
+    random.seed(seed)
+later(seed)
+[random.Random(number) for number in range(2)]
+model = dict(random_state=np.random.default_rng(5))
+random.seed(None), random.seed("x" + "y"), random.seed(2**300)
+"""
+
+
+def run_watched(source):
+    namespace = {}
+    exec(compile(watched(ast.parse(source)), "<cell>", "exec"), namespace)
+    return namespace
+
+
+def test_seeds_that_only_the_run_tells():
+    with noting():
+        namespace = run_watched(SEEDS)
+        assert with_noted("np.random.default_rng(5)").split(", ") == [
+            "np.random.default_rng(5)",
+            "random.seed(2024)",
+            "np.random.default_rng(2025)",
+            "seed=7",
+            "random.Random(0)",
+            "random.Random(1)",
+            "random_state=5",
+        ]
+    assert namespace["rng"] == 2025
+    assert with_noted("random.seed(4)") == "random.seed(4)"
+
+
+def test_of_many_seeds_the_first_are_told():
+    with noting():
+        run_watched("import random\nfor n in range(100): random.seed(n)")
+        assert with_noted("").split(", ") == [f"random.seed({n})" for n in range(8)]
+
+
+def test_what_may_outlive_the_cell_stays_what_its_author_wrote():
+    source = "def f(n):\n    random.seed(n)\ng = lambda n: random.seed(n)\nclass C:\n    m = random.seed(n)"
+    assert ast.dump(watched(ast.parse(source))) == ast.dump(ast.parse(source))
+
+
+def test_a_seed_that_raises_is_told_where_it_stands():
+    source = "import random\n\nrandom.seed(\n    missing)"
+    with noting(), pytest.raises(NameError) as caught:
+        run_watched(source)
+    assert caught.tb.tb_next.tb_next.tb_lineno == 4
+    assert may_have_seeds(source)
+    assert not may_have_seeds("x = np.arange(4)")
