@@ -185,6 +185,7 @@ class CellOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         platform: operating system, release and architecture there, in words.
         processor: name of the processor there.
         devices: numbers of the accelerators that the cell was given; empty for none.
+        image: what names the image of the container that it ran in, and no other; empty for none, or if nobody knows.
         origin: `CellSpec.origin`, so that it stays with the result; in `seed` also those that only the run tells.
         packages: what the cell used that does not come with Python: version of each package, by the name it is imported as; empty
             where the package does not say.
@@ -205,6 +206,7 @@ class CellOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     platform: str = ""
     processor: str = ""
     devices: str = ""
+    image: str = ""
     packages: dict[str, str] = {}
     origin: dict[str, str] = {}
 

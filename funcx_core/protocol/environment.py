@@ -11,6 +11,9 @@ MOST_NAMES: Final = 5000
 MOST_ENVIRONMENTS: Final = 8
 """Different kinds of nodes that one endpoint reports; a further one replaces the oldest."""
 
+MOST_IMAGES: Final = 16
+"""Images of containers that are reported of one environment."""
+
 
 class Accelerator(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
     """One accelerator of a node. `memory_bytes` and `driver` are 0 and empty where nothing tells them."""
@@ -36,6 +39,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         packages: version of every installed distribution, by normalized name (lower case, ``-`` for ``_`` and ``.``).
         modules: names that can be imported there and do not come with Python itself, such as ``sklearn``.
         container: the image in which the tasks run; empty for none.
+        images: what names the image and no other, such as ``sha256:…``, of each that workers have run in; the last `MOST_IMAGES`.
     """
 
     python_version: str
@@ -50,3 +54,4 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     packages: dict[str, str] = {}
     modules: list[str] = []
     container: str = ""
+    images: dict[str, str] = {}

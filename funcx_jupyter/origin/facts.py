@@ -48,7 +48,7 @@ def told(outcome: CellOutcome) -> tuple[tuple[str, str], ...]:
         ("accelerators", outcome.devices),
         ("packages", ", ".join(" ".join(pair).strip() for pair in sorted(outcome.packages.items()))),
         ("sha256", " · ".join(hashes)),
-        ("container", own.get("container", "")),
+        ("container", " · ".join(filter(None, (own.get("container"), outcome.image)))),
         ("seed", own.get("seed", "")),
         ("commit", own.get("commit", "")),
     ]

@@ -118,6 +118,7 @@ def _described(environment: Environment) -> str:
         memory,
         *([gpus] if gpus else []),
         *([f"container {environment.container}"] if environment.container else []),
+        *(f"{image} is {identity}" for image, identity in environment.images.items()),
         environment.platform,
     ]
     return "  " + " · ".join(part for part in parts if part)

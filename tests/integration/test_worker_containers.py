@@ -60,6 +60,12 @@ def much() -> bytes:
     return b"x" * 50_000
 
 
+def known_image() -> str:
+    from funcx_endpoint.worker.image import image
+
+    return image()
+
+
 def environment() -> dict[str, str]:
     return dict(os.environ)
 
@@ -179,6 +185,7 @@ async def test_a_worker_with_process_ids_of_its_own_is_like_any_other_and_dies_w
     variables = await interchange.run(environment)
     assert variables["HOME"].startswith(str(tmp_path))
     assert "FUNCX_TOKEN" not in variables
+    assert await interchange.run(known_image) == "registry.test/the-image@sha256:f00d"
     await is_like_any_other(interchange)
     await a_running_task(interchange)
     found = with_arguments(b"funcx_endpoint.worker\0/tmp/funcx-")

@@ -79,6 +79,9 @@ if words[0] == "kill":
     os.kill(int(known.read_text()), signal.SIGKILL)
     known.rename(f"{{known}}.killed")
     sys.exit()
+if words[:2] == ["image", "inspect"]:
+    print("sha256:c0ffee", '["registry.test/the-image@sha256:f00d"]')
+    sys.exit()
 pairs = list(zip(words, words[1:]))
 environment = dict(word.split("=", 1) for option, word in pairs if option == "--env")
 name, folder = (next(word for option, word in pairs if option == wanted) for wanted in ("--name", "--workdir"))

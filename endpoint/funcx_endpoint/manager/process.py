@@ -303,6 +303,10 @@ class ManagerProcess:
         if seq is not None:
             self._uplink.send_event(TaskEvent(task_id, seq, kind, at, body))
 
+    def runs_image(self, image: str, identity: str) -> None:
+        """The image that a worker's container was made from is this one."""
+        self._environment.runs_image(image, identity)
+
     def is_busy(self) -> bool:
         """Whether any task runs."""
         return bool(self._machine.running)

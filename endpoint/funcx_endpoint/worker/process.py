@@ -39,7 +39,7 @@ from funcx_core.protocol.worker import (
 )
 from funcx_endpoint.kept import KeptFolder
 from funcx_endpoint.large import KEPT, LargeFolder
-from funcx_endpoint.worker import place, records
+from funcx_endpoint.worker import image, place, records
 from funcx_endpoint.worker.capture import Capture
 from funcx_endpoint.worker.handover import settings_from
 from funcx_endpoint.worker.interrupts import Interrupts
@@ -105,6 +105,7 @@ class Worker:
         self._capture.install()
         running_task.install(self._running_task)
         place.install(self._place)
+        image.install(self._settings.image)
         os.register_at_fork(after_in_child=self._after_fork)
         self._send(Ready(os.getpid(), sys.version.split()[0]))
         while (record := records.receive(self._tasks)) is not None:

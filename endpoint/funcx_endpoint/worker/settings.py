@@ -28,6 +28,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         max_growth: bytes of memory by which it may grow before it does; None for any.
         processors: numbers of those that the worker is bound to; none for no binding.
         sandbox_dir: where each task gets a folder of its own to run in; empty if all run in `working_dir`.
+        image: what names the image of the container that it runs in; empty for none, or if nobody knows.
     """
 
     manager: int
@@ -48,6 +49,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_growth: int | None = None
     processors: list[int] = []
     sandbox_dir: str = ""
+    image: str = ""
 
     def with_descriptors(self, tasks: int, control: int, results: int, page: int) -> WorkerSettings:
         """Return the same with the descriptors' numbers in another process."""

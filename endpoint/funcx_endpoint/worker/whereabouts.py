@@ -11,6 +11,7 @@ from funcx_core.cells.rebuild import Arrivals
 from funcx_core.cells.seeds import with_noted
 from funcx_core.cells.spec import CellSpec
 from funcx_endpoint.manager.node.environment import processor
+from funcx_endpoint.worker.image import image
 from funcx_endpoint.worker.packages import packages_of
 
 _DEVICES = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")
@@ -24,6 +25,7 @@ def whereabouts(spec: CellSpec, arrivals: Arrivals) -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": _processor(),
         "devices": next((os.environ[name] for name in _DEVICES if os.environ.get(name)), ""),
+        "image": image(),
         "packages": packages_of(arrivals.namespace.values(), (alias.module for alias in spec.modules)),
         "origin": _origin(spec),
     }

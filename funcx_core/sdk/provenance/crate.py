@@ -139,6 +139,7 @@ def _software(record: Provenance) -> list[Entity]:
         )
         for name, version in sorted(where.packages.items())
     ]
+    container = _container(record)
     endpoint = {
         "@id": "#endpoint",
         "@type": "SoftwareApplication",
@@ -147,7 +148,7 @@ def _software(record: Provenance) -> list[Entity]:
         "softwareVersion": where.version,
         "operatingSystem": where.platform,
         "processorRequirements": sorted({one.processor for one in where.environments if one.processor}),
-        "softwareRequirements": [{"@id": one["@id"]} for one in used],
+        "softwareRequirements": [{"@id": one["@id"]} for one in (*container, *used)],
         "description": " ".join(
             filter(
                 None,
@@ -164,7 +165,21 @@ def _software(record: Provenance) -> list[Entity]:
         "name": "funcX workbench",
         "softwareVersion": record.author.software.get("funcx-workbench", ""),
     }
-    return [_without_empty(endpoint), _without_empty(own), *used]
+    return [_without_empty(endpoint), _without_empty(own), *container, *used]
+
+
+def _container(record: Provenance) -> list[Entity]:
+    where = record.where
+    if not (where.container or where.image):
+        return []
+    image = {
+        "@id": "#container",
+        "@type": "SoftwareApplication",
+        "name": f"Container {where.container or where.image}",
+        "identifier": where.image,
+        "sha256": where.image.rpartition("sha256:")[2] if "sha256:" in where.image else "",
+    }
+    return [_without_empty(image)]
 
 
 def _files(record: Provenance, files: dict[str, str]) -> list[Entity]:

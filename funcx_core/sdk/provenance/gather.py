@@ -263,6 +263,12 @@ def _where(
             "the Python that ran it: the endpoint has reported "
             + ("several kinds of nodes." if environments else "none.")
         )
+    container = str(
+        (outcome and outcome.origin.get("container")) or about.get("container_uuid") or (only.container if only else "")
+    )
+    image = "" if outcome is None else outcome.image
+    if container and not image:
+        unknown.append("which image the container was made from: cells tell it, where the runtime has a name for it.")
     return Where(
         endpoint_id=endpoint_id,
         endpoint=str(row.get("name") or ""),
@@ -272,11 +278,8 @@ def _where(
         platform=(outcome and outcome.platform) or (only.platform if only else ""),
         processor=(outcome and outcome.processor) or (only.processor if only else ""),
         accelerators=_accelerators(outcome, only),
-        container=str(
-            (outcome and outcome.origin.get("container"))
-            or about.get("container_uuid")
-            or (only.container if only else "")
-        ),
+        container=container,
+        image=image,
         packages={} if outcome is None else outcome.packages,
         environments=environments,
     )

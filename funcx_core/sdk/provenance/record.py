@@ -52,6 +52,7 @@ class Where(msgspec.Struct, frozen=True, kw_only=True):
         python_version, platform: there; empty if they are not known.
         processor, accelerators: of the node; empty if they are not known.
         container: the registered container that the function asks for; empty for none.
+        image: what names the image of the container that it ran in, and no other: ``sha256:…``; empty if it is not known.
         packages: versions of the packages that the code used, by the name they are imported as.
         environments: the kinds of nodes that the endpoint has reported; the task ran on one of them.
     """
@@ -65,6 +66,7 @@ class Where(msgspec.Struct, frozen=True, kw_only=True):
     processor: str = ""
     accelerators: str = ""
     container: str = ""
+    image: str = ""
     packages: dict[str, str] = {}
     environments: list[Environment] = []
 

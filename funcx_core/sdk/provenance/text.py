@@ -20,7 +20,7 @@ def as_text(record: Provenance) -> str:
         ("python", " ".join(filter(None, (where.python_version, where.platform)))),
         ("processor", " · ".join(filter(None, (where.processor, where.accelerators)))),
         ("packages", ", ".join(" ".join(pair).strip() for pair in sorted(where.packages.items()))),
-        ("container", where.container),
+        ("container", " · ".join(filter(None, (where.container, where.image)))),
         ("started", record.times.started or ""),
         ("ended", record.times.ended or ""),
         ("by", " at ".join(filter(None, (author.user, author.hostname)))),

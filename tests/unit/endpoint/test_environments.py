@@ -27,3 +27,15 @@ def test_only_so_many_kinds_are_kept() -> None:
     for cores in range(1, MOST_ENVIRONMENTS + 3):
         known.note(Environment(python_version="3.11.7", cores=cores))
     assert [one.cores for one in known.known] == list(range(3, MOST_ENVIRONMENTS + 3))
+
+
+def test_images_that_nodes_of_one_kind_tell_of_are_put_together() -> None:
+    known = Environments()
+    node = Environment(python_version="3.11.7")
+    first, second = (Environment(python_version="3.11.7", images={name: f"sha256:{name}"}) for name in "ab")
+    assert [known.note(one) for one in (node, first, second, first, node)] == [True, True, True, False, False]
+    assert known.known == [
+        Environment(python_version="3.11.7", images={"a": "sha256:a", "b": "sha256:b"}),
+    ]
+    assert known.note(Environment(python_version="3.11.7", images={"a": "sha256:new"}))
+    assert known.known[0].images == {"b": "sha256:b", "a": "sha256:new"}

@@ -405,11 +405,12 @@ def test_a_task_is_its_value_in_cells_and_nowhere_else(run):
 
 
 def test_another_python_is_said_once(run, connection):
-    connection.reported = [Environment(python_version="3.8.1", modules=["numpy"])]
+    connection.reported = [Environment(python_version="3.8.1", modules=["numpy"], images={"ann/tools": "sha256:1a"})]
     assert "local has Python 3.8, this kernel" in run("%%funcx\n1").out
     assert "has Python 3.8" not in run("%%funcx\n1").out
     told = run("%funcx env").out
     assert "CPython 3.8.1 · 0 packages" in told
+    assert "ann/tools is sha256:1a" in told
     assert "msgspec" in run("%funcx env local --diff").out
 
 

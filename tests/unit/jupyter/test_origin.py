@@ -78,6 +78,8 @@ def test_where_a_result_comes_from_is_folded_up_under_its_line():
     )
     assert "<div>sha256: code aaaaaaaaaaaa</div><div>seed: seed=3</div>" in header.as_html()
     assert "nid1" not in header.as_text()
+    boxed = told(CellOutcome(origin={"container": "1111"}, image="sha256:c0ffee"))
+    assert boxed == (("container", "1111 · sha256:c0ffee"),)
     assert "details" not in Header(endpoint="theta", task_id="t").as_html()
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 
+import pytest
+
+from funcx_core.protocol.manager import ManagerEnvironment
 from funcx_endpoint.manager.node.environment import _amd, _intel, environment, modules, packages
+from funcx_endpoint.manager.node.environment_report import EnvironmentReport
 
 
 def lay_out(folder: Path, *names: str) -> str:
@@ -64,3 +69,18 @@ def test_accelerators_are_told_by_their_drivers(tmp_path: Path) -> None:
         (device / "device").write_text("0x0bd5\n")
     (intel,) = _intel(tmp_path / "drm")
     assert intel.name == "Intel 0x0bd5"
+
+
+async def test_an_image_is_told_with_the_node_and_only_as_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("funcx_endpoint.manager.node.environment_report.SETTLING", 0)
+    said: asyncio.Queue[ManagerEnvironment] = asyncio.Queue()
+    report = EnvironmentReport(said.put_nowait)
+    report.runs_image("ann/tools", "sha256:1a")
+    report.tell()
+    first = (await asyncio.wait_for(said.get(), 30)).environment
+    report.runs_image("ann/tools", "sha256:1a")
+    report.runs_image("ann/tools", "sha256:2b")
+    second = (await asyncio.wait_for(said.get(), 30)).environment
+    report.close()
+    assert (first.images, second.images) == ({"ann/tools": "sha256:1a"}, {"ann/tools": "sha256:2b"})
+    assert said.empty()

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import uuid
+from pathlib import Path
+
 import pytest
 
 from funcx_core.errors import ConfigError
 from funcx_endpoint.executors.high_throughput import HighThroughputExecutor
+from funcx_endpoint.manager.containers.image_identity import identity_of
 from funcx_endpoint.manager.containers.kinds import ContainerSettings
-from funcx_endpoint.manager.containers.runtimes import KINDS, Launch, command, host_environment, kill_command, runs
+from funcx_endpoint.manager.containers.runtimes import (
+    KINDS,
+    Launch,
+    command,
+    host_environment,
+    identity_in,
+    inspect_command,
+    kill_command,
+    runs,
+)
 
 WORKER = ["python3", "-P", "-m", "funcx_endpoint.worker", "/tmp/funcx-1/manager"]
 
@@ -140,3 +153,54 @@ def test_settings_as_they_are_documented() -> None:
 def test_settings_that_say_nothing_that_can_be_done(settings: dict[str, object], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         HighThroughputExecutor(**settings)  # type: ignore[arg-type]
+
+
+# --- which image it was ------------------------------------------------------------------------------------------
+
+
+def test_runtimes_with_a_store_of_images_are_asked_which_one_a_name_stands_for() -> None:
+    line = ["docker", "image", "inspect", "--format", "{{.Id}} {{json .RepoDigests}}", "ann/tools:1"]
+    assert inspect_command("docker", "docker://ann/tools:1") == line
+    assert inspect_command("podman", "ann/tools:1") == ["podman", *line[1:]]
+    assert inspect_command("podman", "/a/root/tree") is None
+    assert inspect_command("charliecloud", "/a/root/tree") is None
+    assert inspect_command("apptainer", "/images/tools.sif") is None
+
+
+@pytest.mark.parametrize(
+    ("said", "identity"),
+    [
+        ('sha256:1a ["ann/tools@sha256:2b","other/tools@sha256:2b"]\n', "ann/tools@sha256:2b"),
+        ("sha256:1a []\n", "sha256:1a"),
+        ('1a ["localhost/tools@sha256:2b"]\n', "sha256:1a"),
+        ("1a null\n", "sha256:1a"),
+        ("1a\n", "sha256:1a"),
+        ("", ""),
+    ],
+)
+def test_an_image_is_named_as_others_can_have_it_or_by_its_id(said: str, identity: str) -> None:
+    assert identity_in(said) == identity
+
+
+def test_a_file_with_an_image_is_named_by_the_id_in_its_header(tmp_path: Path) -> None:
+    own = uuid.UUID("0eae46df-1975-e44c-888b-8b9915f87f52")
+    image = tmp_path / "tools.sif"
+    image.write_bytes(
+        b"#!/usr/bin/env run-singularity\n".ljust(32, b"\0") + b"SIF_MAGIC\0" + b"01\0" + b"02\0" + own.bytes + b"x"
+    )
+    assert identity_of("apptainer", str(image)) == f"sif:{own}"
+    image.write_bytes(image.read_bytes()[:60])
+    assert identity_of("apptainer", str(image)) == ""
+    assert identity_of("singularity", "docker://ann/tools") == ""
+    assert identity_of("charliecloud", str(image)) == ""
+
+
+def test_a_runtime_that_does_not_answer_leaves_the_image_unknown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert identity_of("docker", "ann/tools") == ""
+    program = tmp_path / "docker"
+    program.write_text("#!/bin/sh\necho sha256:1a\nexit 1\n")
+    program.chmod(0o755)
+    assert identity_of("docker", "ann/tools") == ""

@@ -14,6 +14,7 @@ import msgspec
 
 from funcx_core.protocol.task import ContainerImage
 from funcx_endpoint.manager.containers import runtimes
+from funcx_endpoint.manager.containers.image_identity import identity_of
 from funcx_endpoint.manager.containers.kinds import ContainerSettings
 from funcx_endpoint.worker.handover import Handover
 
@@ -44,6 +45,15 @@ class Enclosure:
     def has_own_processes(self) -> bool:
         """Whether its processes end with it."""
         return runtimes.has_own_processes(self._settings.kind)
+
+    @property
+    def image(self) -> str:
+        """Where the runtime finds what it runs in."""
+        return self._image.location
+
+    def image_identity(self) -> str:
+        """Return what names the image and no other; see `identity_of`. Not for the loop."""
+        return identity_of(self._settings.kind, self._image.location)
 
     def inside(self, path: Path) -> str:
         """Return what a folder that is bound into the container, or one below it, is called there."""

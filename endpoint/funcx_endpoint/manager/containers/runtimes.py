@@ -6,6 +6,7 @@ bound into the container (see `funcx_endpoint.worker.handover`); so what the ima
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -86,6 +87,34 @@ def command(kind: str, launch: Launch) -> list[str]:
 def kill_command(kind: str, name: str) -> list[str] | None:
     """Return the command line that ends a container whose processes are not below its client; None where they are."""
     return [kind, "kill", name] if has_own_processes(kind) else None
+
+
+def inspect_command(kind: str, image: str) -> list[str] | None:
+    """Return the command line that tells which image a name stands for on this node; None where there is none."""
+    if kind not in {"docker", "podman"} or image.startswith("/"):
+        return None
+    return [kind, "image", "inspect", "--format", "{{.Id}} {{json .RepoDigests}}", image.removeprefix(_REMOTE_IMAGE)]
+
+
+def identity_in(said: str) -> str:
+    """Return what names an image and no other, from what `inspect_command` said: ``name@sha256:…``, by which others can have it, too.
+
+    An image that was never in a registry has its id, ``sha256:…``.
+    """
+    image, _, digests = said.strip().partition(" ")
+    try:
+        known = json.loads(digests)
+    except ValueError:
+        known = None
+    elsewhere = [str(one) for one in known or () if not str(one).startswith("localhost/")]
+    if elsewhere:
+        return elsewhere[0]
+    return image if not image or image.startswith("sha256:") else f"sha256:{image}"
+
+
+def has_image_files(kind: str) -> bool:
+    """Whether its images are files that have an id of their own."""
+    return kind in {"singularity", "apptainer"}
 
 
 def has_own_processes(kind: str) -> bool:

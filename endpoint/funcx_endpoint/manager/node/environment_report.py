@@ -9,7 +9,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from funcx_core.protocol.environment import Environment
+import msgspec
+
+from funcx_core.protocol.environment import MOST_IMAGES, Environment
 from funcx_core.protocol.manager import ManagerEnvironment
 from funcx_endpoint.manager.node.environment import environment
 from funcx_endpoint.manager.node.memory import memory_bytes
@@ -29,11 +31,21 @@ class EnvironmentReport:
         self._found: Environment | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_over = False
+        self._images: dict[str, str] = {}
+
+    def runs_image(self, image: str, identity: str) -> None:
+        """A worker runs in this image, which `identity` names; said if it is news."""
+        if self._images.get(image) == identity:
+            return
+        others = [(name, known) for name, known in self._images.items() if name != image]
+        self._images = dict([*others, (image, identity)][-MOST_IMAGES:])
+        if self._found is not None:
+            self.tell()
 
     def tell(self) -> None:
         """A session has begun."""
         if self._found is not None:
-            self._say(ManagerEnvironment(self._found))
+            self._say(ManagerEnvironment(msgspec.structs.replace(self._found, images=self._images)))
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(SETTLING, self._start)
 
@@ -55,4 +67,4 @@ class EnvironmentReport:
             _log.warning("what there is on this node cannot be told: %s", error)
             return
         self._found = looking.result()
-        self._say(ManagerEnvironment(self._found))
+        self.tell()

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -67,6 +68,9 @@ class Foreman(Protocol):
     def showed(self, task_id: TaskId, kind: EventKind, at: int, body: bytes) -> None:
         """A task printed or showed something."""
 
+    def runs_image(self, image: str, identity: str) -> None:
+        """The image that a worker's container was made from is this one."""
+
     def is_busy(self) -> bool:
         """Whether any task runs."""
 
@@ -123,8 +127,17 @@ class Crew:
     def _hand_over(self, worker: WorkerProcess) -> None:
         assert worker.enclosure is not None  # noqa: S101 - only those with one are listened for
         self._loop.remove_reader(worker.enclosure.handover.fileno())
+        asked = self._loop.run_in_executor(None, worker.enclosure.image_identity)
+        asked.add_done_callback(partial(self._let_in, worker, worker.enclosure.image))
+
+    def _let_in(self, worker: WorkerProcess, image: str, asked: asyncio.Future[str]) -> None:
+        if asked.cancelled() or self._workers.get(worker.index) is not worker:
+            return  # It has ended meanwhile.
+        identity = asked.result()
+        if identity:
+            self._foreman.runs_image(image, identity)
         try:
-            worker.hand_over()
+            worker.hand_over(identity)
         except OSError as error:
             worker.stderr_tail += f"The worker was not let in: {error}\n".encode()
             worker.kill()

@@ -130,15 +130,15 @@ class WorkerProcess:
         variables = {**_own_variables(own), **self._variables()}
         return self.enclosure.start(self._folder, variables, own, self._outputs[0], self._outputs[1])
 
-    def hand_over(self) -> None:
-        """Give the worker in a container what is its, now that it is there.
+    def hand_over(self, image: str) -> None:
+        """Give the worker in a container what is its, now that it is there. `image`: what names the container's image; may be empty.
 
         Raises:
             OSError: it is gone again, or is none of ours.
         """
         assert self.enclosure is not None  # noqa: S101 - who hands over has a container
         inside = self.enclosure.inside
-        settings = self._worker_settings(0, inside(self._folder), inside(self._large))
+        settings = self._worker_settings(0, inside(self._folder), inside(self._large), image)
         pid = self.enclosure.handover.give(settings, self._descriptors(), self._outputs)
         if not pid:
             raise ProcessLookupError(
@@ -171,7 +171,7 @@ class WorkerProcess:
         ends = (self._undelivered, self._their_control, self._their_results)
         return [*(end.fileno() for end in ends), self._page_descriptor]
 
-    def _worker_settings(self, manager: int, folder: str, large: str) -> WorkerSettings:
+    def _worker_settings(self, manager: int, folder: str, large: str, image: str = "") -> WorkerSettings:
         tasks, control, results, page = self._descriptors()
         shared = self._settings
         is_single_use = shared.containers is not None and shared.containers.is_single_use and self._image is not None
@@ -194,6 +194,7 @@ class WorkerProcess:
             max_growth=shared.max_growth,
             processors=self._processors(),
             sandbox_dir=str(Path(folder).parent) if shared.run_in_sandbox else "",
+            image=image,
         )
 
     def _processors(self) -> list[int]:

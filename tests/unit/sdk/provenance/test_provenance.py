@@ -197,6 +197,20 @@ def test_the_crate_is_read_by_others(tmp_path):
     assert metadata.name == "ro-crate-metadata.json"
 
 
+def test_the_image_of_a_container_is_told_or_named_as_unknown(tmp_path):
+    boxed = msgspec.structs.replace(CELL, origin={"container": "1111"}, image="ann/tools@sha256:f00d")
+    record = gather(Service(encode(boxed), function="funcx_cell"), TASK)
+    assert "container  1111 · ann/tools@sha256:f00d" in repr(record)
+    assert not any("image" in each for each in record.unknown)
+    record.to_ro_crate(tmp_path)
+    crate = ROCrate(tmp_path)
+    image = crate.dereference("#container")
+    assert (image["identifier"], image["sha256"]) == ("ann/tools@sha256:f00d", "f00d")
+    assert "#container" in {one.id for one in crate.dereference("#endpoint")["softwareRequirements"]}
+    unnamed = gather(Service(encode(msgspec.structs.replace(boxed, image="")), function="funcx_cell"), TASK)
+    assert any(each.startswith("which image the container was made from") for each in unnamed.unknown)
+
+
 def test_the_crate_keeps_the_rules_of_its_specification(tmp_path):
     _, metadata = a_crate(tmp_path)
     graph = {entity["@id"]: entity for entity in json.loads(metadata.read_text())["@graph"]}
