@@ -28,6 +28,8 @@ from funcx_jupyter.session.outcome import changed_there, describe_back, describe
 
 SHORTEST: Final = 0.1
 """Seconds between two changes of one block, at least."""
+GATHERED: Final = SHORTEST / 4
+"""Seconds between two looks at what has come, at least."""
 CHARACTERS_PER_SECOND: Final = 500_000
 """What is put up of one block, at most: a large one changes less often."""
 IDLE: Final = 0.5
@@ -198,6 +200,7 @@ class Background:
 
     def _run(self) -> None:
         while True:
+            begun = time.monotonic()
             self.news.clear()
             with self._lock:
                 live = list(self._live)
@@ -209,6 +212,7 @@ class Background:
                     self._thread = None
                     return
             at = min((at for _, at in due if at is not None), default=0.0)
-            # Tasks that print all the time are gathered up, the others are seen at once.
             self.news.wait(max(0.0, at - time.monotonic()))
-            time.sleep(SHORTEST / 4)
+            # What comes all the time is gathered up, what comes after a while is seen at once.
+            if (early := begun + GATHERED - time.monotonic()) > 0:
+                time.sleep(early)

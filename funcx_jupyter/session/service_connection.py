@@ -18,7 +18,8 @@ from funcx_core.protocol.codec import encode
 from funcx_core.protocol.environment import Environment
 from funcx_core.protocol.task import Function, TaskOptions, TaskState
 from funcx_core.sdk.futures import FuncXFuture, TaskListener
-from funcx_core.sdk.settings import Settings, load_settings
+from funcx_core.sdk.settings import Settings
+from funcx_core.sdk.settings_watch import current_settings
 from funcx_core.sdk.stream import Route, TaskStream
 from funcx_core.sdk.transfer import Transfer
 from funcx_core.sdk.web import WebClient
@@ -58,14 +59,14 @@ class ServiceConnection:
             NotConnectedError: if none is.
         """
         try:
-            return cls(load_settings())
+            return cls(current_settings())
         except NotConfigured:
             raise NotConnectedError(NOT_CONNECTED) from None
 
     def is_current(self) -> bool:
         """Whether this is still the configured service: `funcx up` may have started another one since."""
         try:
-            return load_settings() == self.settings
+            return current_settings() == self.settings
         except FuncxError:
             return True
 

@@ -12,7 +12,8 @@ from funcx_core.errors import NotFound, UsageError
 from funcx_core.ids import TaskId, parse_id
 from funcx_core.protocol.task import TaskState
 from funcx_core.sdk.repeated_question import RepeatedQuestion
-from funcx_core.sdk.settings import Settings, load_settings
+from funcx_core.sdk.settings import Settings
+from funcx_core.sdk.settings_watch import current_settings
 from funcx_core.sdk.web import WebClient
 from funcx_jupyter.display import words
 from funcx_jupyter.session.endpoints import Endpoint, endpoint_of
@@ -61,7 +62,7 @@ class WebService:
     """
 
     def __init__(
-        self, settings: Callable[[], Settings] = load_settings, clock: Callable[[], float] = time.monotonic
+        self, settings: Callable[[], Settings] = current_settings, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._settings = settings
         self._clock = clock
