@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from funcx_core.progress.bar import progress
+    from funcx_jupyter.cellmaps.refs import MapRef
     from funcx_jupyter.library import cell, on, remote, start
     from funcx_jupyter.session.remote_ref import RemoteRef
     from funcx_jupyter.widgets.front import EndpointPicker, TaskMonitor, TaskView, Timeline
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EndpointPicker",
+    "MapRef",
     "RemoteRef",
     "TaskMonitor",
     "TaskView",
@@ -28,6 +30,7 @@ __all__ = [
     "unload_ipython_extension",
 ]
 _HOMES = {
+    "MapRef": "funcx_jupyter.cellmaps.refs",
     "RemoteRef": "funcx_jupyter.session.remote_ref",
     "cell": "funcx_jupyter.library",
     "on": "funcx_jupyter.library",

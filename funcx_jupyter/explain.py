@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from funcx_core.protocol.codec import encode
+from funcx_jupyter.capture.elsewhere import RemoteUse
 from funcx_jupyter.capture.values import Captured
 from funcx_jupyter.cellmaps.plan import MapPlan
 from funcx_jupyter.display import words
@@ -42,8 +45,8 @@ def of_cell(session: Session, endpoint: Endpoint, prepared: PreparedCell, option
 
 def of_map(session: Session, endpoint: Endpoint, plan: MapPlan, options: CellOptions) -> Text:
     """Return what the cell would take with it, and what each of its elements would."""
-    check_place(plan.cell.captured.remote, endpoint)
-    spec = plan.cell.spec
+    check_place([*plan.cell.captured.remote, *plan.remote], endpoint)
+    spec, cached = plan.cell.spec, _present(session, plan.cell.captured)
     host, python = endpoint.hostname or "host unknown", endpoint.python_version or "?"
     chunk = plan.chunksize(options.chunk, session.connection.limits().max_payload - ROOM_FOR_CODE)
     count = len(plan.elements)
@@ -55,17 +58,26 @@ def of_map(session: Session, endpoint: Endpoint, plan: MapPlan, options: CellOpt
     largest = f", the largest {words.size(plan.largest)}" if plan.largest else ""
     return _lines(
         f"Would run on {endpoint.name} ({host}, Python {python}), once for each of {count:,} elements of `{plan.variable}`.",
-        ("in", describe_inputs(plan.cell.captured, verbose=True) or "nothing"),
+        ("in", describe_inputs(plan.cell.captured, cached, verbose=True) or "nothing"),
         ("imports", ", ".join(alias.module for alias in spec.modules) or "none"),
-        ("out", ", ".join(f"{name} (a list)" for name in spec.outputs) or "nothing"),
+        ("out", _lists(spec.outputs, spec.keep, endpoint.name) or "nothing"),
+        *_upstream(session, options, plan.cell, plan.remote),
         ("size", f"{words.size(plan.cell.size)} once, elements {words.size(plan.size)}{largest}"),
+        *_staged(session, plan.cell.captured, cached),
         ("tasks", ranges),
         *_demands(session, endpoint, options),
     )
 
 
-def _upstream(session: Session, options: CellOptions, prepared: PreparedCell) -> list[tuple[str, str]]:
-    waits_for = upstream_of(session, options.after, prepared.captured.remote)
+def _lists(outputs: Iterable[str], refs: Iterable[str], endpoint: str) -> str:
+    back = [f"{name} (a list)" for name in outputs]
+    return ", ".join([*back, *(f"{name} (one of each element, on {endpoint})" for name in refs)])
+
+
+def _upstream(
+    session: Session, options: CellOptions, prepared: PreparedCell, also: Sequence[RemoteUse] = ()
+) -> list[tuple[str, str]]:
+    waits_for = upstream_of(session, options.after, [*prepared.captured.remote, *also])
     return [("after", ", ".join(called(session, waits_for).values()))] if waits_for else []
 
 

@@ -6,6 +6,7 @@ the argument of one call.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any, Final, NamedTuple
 
@@ -13,6 +14,7 @@ import msgspec
 
 from funcx_core.cells.pickling import CellPickler
 from funcx_core.cells.rebuild import Arrivals, from_home, load_values
+from funcx_core.cells.spec import KeptFacts
 from funcx_core.protocol.codec import Decoder
 from funcx_core.protocol.task import EventKind
 
@@ -100,11 +102,44 @@ def load_element(packed: Any, arrivals: Arrivals) -> Any:
     return element
 
 
+def name_there(variable: str, place: int) -> str:
+    """Return what the variable of one element is called where it stays. `place`: of the element among those of its task."""
+    return f"{variable}__{place}"
+
+
+def variable_of(name: str) -> str:
+    """Return the variable of what `name_there` has named."""
+    return name.rpartition("__")[0]
+
+
 class Piece(msgspec.Struct, frozen=True, array_like=True):
     """Something that an element printed or showed. `body` is that of an event of this kind."""
 
     kind: EventKind
     body: bytes
+
+
+PIECES: Final = "pieces"
+"""Where the details of the error of an element have what it had printed and shown, as `write_pieces` wrote it."""
+HIDDEN: Final = "pieces_hidden"
+"""Where they have the bytes of that for which there was no room."""
+
+
+def write_pieces(pieces: Iterable[Piece]) -> list[list[str]]:
+    """Return the pieces as texts: details of errors travel as JSON, too."""
+    return [[piece.kind.value, piece.body.decode(errors="replace")] for piece in pieces]
+
+
+def read_pieces(details: Mapping[str, Any]) -> tuple[list[Piece], int]:
+    """Return what an element had printed and shown that failed with these details, and the bytes of it that stayed behind."""
+    try:
+        told = msgspec.convert(
+            (details.get(PIECES, []), details.get(HIDDEN, 0)), tuple[list[tuple[EventKind, str]], int]
+        )
+    except msgspec.ValidationError:
+        return [], 0
+    written, hidden = told
+    return [Piece(kind, body.encode(errors="replace")) for kind, body in written], hidden
 
 
 class ElementOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -116,6 +151,7 @@ class ElementOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         value: the pickle of the last expression's value; None if there is none, or it stayed behind.
         text: the value in characters, if it stayed behind.
         left_behind: why it did.
+        kept: what stays where it ran, each under its `name_there`.
         pieces: what it printed and showed, as far as there is room for it.
         hidden: bytes of that for which there was none.
         hostname: where it ran.
@@ -126,6 +162,7 @@ class ElementOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     value: bytes | None = None
     text: str = ""
     left_behind: str = ""
+    kept: list[KeptFacts] = []
     pieces: list[Piece] = []
     hidden: int = 0
     hostname: str = ""

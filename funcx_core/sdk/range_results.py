@@ -38,6 +38,11 @@ class Failed:
         name = error.type_name.rpartition(".")[2]
         return f"{name}: {error.message}".rstrip(": ") if name else error.message
 
+    @property
+    def details(self) -> dict[str, Any]:
+        """Further plain facts, see `TaskError.details`."""
+        return dict(getattr(self._error, "details", None) or {})
+
     def exception(self) -> BaseException:
         """Return why."""
         if isinstance(self._error, BaseException):

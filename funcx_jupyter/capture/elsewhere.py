@@ -3,7 +3,7 @@
 >>> with collecting() as uses:
 ...     pickler.add({"best": model})  # `model` is elsewhere: its reference is written
 >>> uses
-[RemoteUse(...)]
+{(task_id, 'model'): RemoteUse(...)}
 """
 
 from __future__ import annotations
@@ -46,13 +46,14 @@ class RemoteUse(msgspec.Struct, frozen=True, kw_only=True):
     what: str = "a reference to a value"
 
 
-_uses: ContextVar[list[RemoteUse] | None] = ContextVar("remote_uses", default=None)
+Uses = dict[tuple[TaskId, str], RemoteUse]
+_uses: ContextVar[Uses | None] = ContextVar("remote_uses", default=None)
 
 
 @contextmanager
-def collecting() -> Iterator[list[RemoteUse]]:
-    """Within this, what is elsewhere can be pickled for a cell; the list has what was."""
-    found: list[RemoteUse] = []
+def collecting() -> Iterator[Uses]:
+    """Within this, what is elsewhere can be pickled for a cell; the dict has what was, by task and name there."""
+    found: Uses = {}
     token = _uses.set(found)
     try:
         yield found
@@ -61,7 +62,17 @@ def collecting() -> Iterator[list[RemoteUse]]:
 
 
 class Elsewhere:
-    """Base of what stands for a value on an endpoint."""
+    """Base of what stands for values on an endpoint.
+
+    Attributes:
+        endpoint: the name of where they are.
+    """
+
+    endpoint: str
+
+
+class ElsewhereValue(Elsewhere):
+    """Base of what stands for one."""
 
     def remote_use(self) -> RemoteUse:
         """Return what a cell needs to know to find the value."""
@@ -71,6 +82,5 @@ class Elsewhere:
         use, uses = self.remote_use(), _uses.get()
         if uses is None:
             raise NotAValue(f"{use.called} is {use.what}, not the value itself. `{use.fetch}` is the value.")
-        if use not in uses:
-            uses.append(use)
+        uses[use.task_id, use.name] = use
         return from_kept, (use.task_id, use.name)

@@ -143,7 +143,7 @@ def pack(uses_of_cell: Iterable[NameUse], notebook: Notebook, *, exclude: Iterab
     """
     with collecting() as uses:
         captured = _pack(uses_of_cell, notebook, frozenset(exclude))
-    captured.remote = uses
+    captured.remote = list(uses.values())
     return captured
 
 
@@ -188,7 +188,7 @@ def _pack_one(name: str, place: str, notebook: Notebook, packer: Packer) -> None
 
 
 def _described(name: str, value: Any, packed: Packed) -> CapturedValue:
-    place = value.remote_use().endpoint if isinstance(value, Elsewhere) else ""
+    place = value.endpoint if isinstance(value, Elsewhere) else ""
     return CapturedValue(name, packed.sizes[name], _kind(value), place, frozenset(packed.uses[name]))
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from funcx_jupyter.capture.elsewhere import ElsewhereValue
 from funcx_jupyter.errors import CaptureError, shown_in_one_line
 
 MOST_UNSIZED: Final = 1_000_000
@@ -78,6 +79,8 @@ def list_elements(found: Any, clause: MapClause) -> list[Any] | range:
 
 def label(variable: str, element: Any) -> str:
     """Return an element as people know it: ``seed=3``."""
+    if isinstance(element, ElsewhereValue):
+        return f"{variable}={element.remote_use().called}"
     try:
         text = " ".join(repr(element).split())
     except Exception:  # noqa: BLE001 - the user's class may do anything

@@ -22,7 +22,7 @@ class Outcomes(Protocol):
     def values(self) -> list[Any] | None:
         """Return the values in order, None at the places of elements that have none."""
 
-    def collected(self) -> dict[str, list[Any]]:
+    def collected(self) -> dict[str, Any]:
         """Return the outputs by name, each in order, None at the places of elements that have none."""
 
 
@@ -80,7 +80,7 @@ class CellMapInterrupted(CellInterrupted):
         return self._outcomes.collected()
 
 
-def in_words(size: int, lines: Sequence[str], first: str, short: str) -> str:
+def in_words(size: int, lines: Sequence[str], first: str, short: str, *, has_output: bool = False) -> str:
     """Return what failed, by type.
 
     Args:
@@ -88,14 +88,16 @@ def in_words(size: int, lines: Sequence[str], first: str, short: str) -> str:
         lines: of each element without a value, why, such as ``ValueError: x is negative``.
         first: the first of those elements, by name.
         short: the map, in four letters.
+        has_output: whether they have printed or shown something.
     """
     types = Counter(line.partition(":")[0] for line in lines)
     told = [f"{count:,} {name}" for name, count in types.most_common(_MOST_TYPES)]
     more = len(types) - _MOST_TYPES
     grouped = ", ".join([*told, f"{more} other types"] if more > 0 else told)
+    logs = f" `%funcx logs {short}` has what they printed." if has_output else ""
     return (
         f"{len(lines):,} of {size:,} elements failed: {grouped}. The first is {first}: {lines[0]}. "
-        f"`%funcx rerun {short} --failed` runs them again; `%funcx result {short}` has the values of the others."
+        f"`%funcx rerun {short} --failed` runs them again; `%funcx result {short}` has the values of the others.{logs}"
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from funcx_core.cells.elements import ElementOutcome, element_decoder
+from funcx_core.cells.elements import ElementOutcome, Piece, element_decoder, read_pieces, variable_of
 from funcx_core.cells.rebuild import Arrivals, load_values
+from funcx_core.cells.spec import KeptFacts
 from funcx_core.errors import DependencyError, DeserializationError, RemoteProtocolError, RemoteTaskError, error_class
 from funcx_core.ids import TaskId
 from funcx_core.sdk.grids.grid import Grid
@@ -17,8 +18,14 @@ from funcx_core.sdk.grids.record import GridRecord
 from funcx_core.sdk.maps import FuncXMap
 from funcx_jupyter.cellmaps.clause import label
 from funcx_jupyter.cellmaps.output import MapOutput
+from funcx_jupyter.cellmaps.refs import MapRef
 from funcx_jupyter.display import words
+from funcx_jupyter.session.journal import Submission
 from funcx_jupyter.session.outcome import LeftBehind
+from funcx_jupyter.session.remote_ref import KeptAt, RemoteRef
+
+if TYPE_CHECKING:
+    from funcx_jupyter.session.state import Session
 
 _LAST: str = "the value of the last expression"
 
@@ -27,36 +34,38 @@ class CellGrid(Grid):
     """A grid whose function is a cell. Its results are `ElementOutcome`s, which it opens.
 
     Args:
+        session: of the kernel.
         calls: the map.
-        variable: what is bound to the element.
+        submission: what was sent.
         elements: in order.
-        outputs: variables that come back.
-        endpoint: name of the endpoint.
         namespace: where notebook code lives.
-        is_trusted: whether the endpoint may run code here; if not, plain data is taken and nothing else.
 
     Attributes:
+        variable: what is bound to the element.
+        outputs: variables that come back.
+        refs: variables that stay where they are.
         output: what the elements printed and showed.
     """
 
-    def __init__(  # noqa: PLR0917 - all of them are what a map of a cell has
+    def __init__(
         self,
+        session: Session,
         calls: FuncXMap,
-        variable: str,
+        submission: Submission,
         elements: Sequence[Any],
-        outputs: Sequence[str],
-        endpoint: str,
         namespace: dict[str, Any],
-        *,
-        is_trusted: bool,
     ) -> None:
-        super().__init__(calls, GridRecord(Points((variable,), (elements,), ZIP)), endpoint)  # type: ignore[arg-type]
-        self.variable = variable
+        points = Points((submission.map_of,), (elements,), ZIP)  # type: ignore[arg-type]
+        super().__init__(calls, GridRecord(points), submission.endpoint)
+        self.variable = submission.map_of
         self.elements = elements
-        self.outputs = list(outputs)
+        self.outputs = list(submission.outputs)
+        self.refs = list(submission.refs)
         self.output = MapOutput(self.name_of, f"%funcx logs {words.short_id(self.grid_id)}")
         self._namespace = namespace
-        self._is_trusted = is_trusted
+        self._session = session
+        self._endpoint_id = submission.endpoint_id
+        self._is_trusted = session.connection.trusts(submission.endpoint_id)
         self._opened: dict[int, tuple[Any, dict[str, Any]]] = {}
         self._opening = threading.Lock()
 
@@ -70,7 +79,7 @@ class CellGrid(Grid):
             found = self.outcome(number)
             if found.failed is not None:
                 if found.failed.code != DependencyError.code:  # Said once of all.
-                    self.output.fail(number, self.line_of(number))
+                    self.output.fail(number, self.line_of(number), *read_pieces(found.failed.details))
             elif (ended := self.element(number)) is not None:
                 self.output.add(number, ended.pieces, ended.hidden)
 
@@ -93,12 +102,43 @@ class CellGrid(Grid):
         found = [self._of(number)[0] for number in range(len(self))]
         return None if all(value is None for value in found) else found
 
-    def collected(self) -> dict[str, list[Any]]:
-        """Return the outputs by name, each in order, None at the places of elements that have none. Raises as `values` does."""
-        found = [self._of(number)[1] for number in range(len(self))]
-        return {name: [each.get(name) for each in found] for name in self.outputs}
+    def collected(self) -> dict[str, Any]:
+        """Return the outputs by name, each in order, None at the places of elements that have none. Raises as `values` does.
 
-    def collected_by_end(self) -> dict[str, list[Any]]:
+        What stayed where it was is there, too: as a `MapRef` if all elements have left it, else as a list of references.
+        """
+        found = [self._of(number)[1] for number in range(len(self))]
+        return {name: [each.get(name) for each in found] for name in self.outputs} | self._references()
+
+    def _references(self) -> dict[str, Any]:
+        if not self.refs:
+            return {}
+        found = [self._references_of(number) for number in range(len(self))]
+        return {name: self._gathered(name, [each.get(name) for each in found]) for name in self.refs}
+
+    def _gathered(self, name: str, refs: list[RemoteRef | None]) -> MapRef | list[RemoteRef | None]:
+        there = [ref for ref in refs if ref is not None]
+        whole = MapRef(self._session, name, self.endpoint, there, self._namespace)
+        return whole if len(there) == len(refs) else refs
+
+    def _references_of(self, number: int) -> dict[str, RemoteRef]:
+        ended, run = self.element(number), self.outcome(number).run
+        if ended is None or run is None:
+            return {}
+        return {
+            name: RemoteRef(
+                self._session, self._place_of(f"{name}[{number}]", facts, run.task_id), self._namespace, facts
+            )
+            for facts in ended.kept
+            if (name := variable_of(facts.name))
+        }
+
+    def _place_of(self, called: str, facts: KeptFacts, task_id: TaskId) -> KeptAt:
+        return KeptAt(
+            name=facts.name, called=called, task_id=task_id, endpoint_id=self._endpoint_id, endpoint=self.endpoint
+        )
+
+    def collected_by_end(self) -> dict[str, Any]:
         """Return that of a map that has ended, when all of it is here."""
         self.wait(show=False)
         return self.collected()
@@ -111,6 +151,23 @@ class CellGrid(Grid):
             for place, size in enumerate(ended.sizes if ended is not None else ()):
                 totals[place] += size
         return totals
+
+    def told_back(self) -> str:
+        """Return what came back and what stayed, in words: ``path 1.6 MB, model 3.1 GB (on theta)``."""
+        back = [f"{name} {words.size(size)}" for name, size in zip(self.outputs, self.sizes(), strict=True)]
+        totals = dict.fromkeys(self.refs, 0)
+        for number in range(len(self)) if totals else ():
+            ended = self.element(number)
+            for facts in ended.kept if ended is not None else ():
+                totals[variable_of(facts.name)] += facts.size
+        return ", ".join([*back, *(f"{name} {words.size(size)} (on {self.endpoint})" for name, size in totals.items())])
+
+    def shown_by(self, number: int) -> list[Piece]:
+        """Return what an element printed and showed, whether it has succeeded or failed."""
+        if (failed := self.outcome(number).failed) is not None:
+            return read_pieces(failed.details)[0]
+        ended = self.element(number)
+        return [] if ended is None else ended.pieces
 
     def failed(self) -> list[tuple[Any, BaseException]]:
         """Return the elements that have no value, each with why."""

@@ -32,14 +32,26 @@ class MapOutput:
         self._failures: dict[int, str] = {}
         self._room = MOST_KEPT
         self._unkept: set[int] = set()
-        self._hidden = 0
+        self._hidden: dict[int, int] = {}
         self.version = 0
         """Raised by whatever changes what is shown."""
 
     def add(self, number: int, pieces: list[Piece], hidden: int) -> None:
         """An element has ended with a value. `hidden`: bytes of its output that stayed behind."""
         self._failures.pop(number, None)
-        self._hidden += hidden
+        self._keep(number, pieces, hidden)
+
+    def fail(self, number: int, line: str, pieces: list[Piece], hidden: int) -> None:
+        """An element has ended without a value, and why; this is what it had printed and shown by then."""
+        self._failures[number] = line
+        self._keep(number, pieces, hidden)
+        self.version += 1
+
+    def _keep(self, number: int, pieces: list[Piece], hidden: int) -> None:
+        for piece in self._pieces.pop(number, ()):  # Of an earlier run.
+            self._room += len(piece.body)
+        self._unkept.discard(number)
+        self._hidden[number] = hidden
         size = sum(len(piece.body) for piece in pieces)
         if size > self._room:
             self._unkept.add(number)
@@ -49,16 +61,12 @@ class MapOutput:
         if pieces or hidden:
             self.version += 1
 
-    def fail(self, number: int, line: str) -> None:
-        """An element has ended without a value, and why."""
-        self._failures[number] = line
-        self.version += 1
-
     def as_bundle(self) -> dict[str, str]:
         """Return the output in both forms."""
         block = Block(self._more)
         failing = set(sorted(self._failures)[:MOST_FAILURES])
-        for number in sorted(self._pieces.keys() | failing):
+        # Of failures beyond those that are named, nothing is shown: `more` has all of them.
+        for number in sorted((self._pieces.keys() - self._failures.keys()) | failing):
             name = self._name_of(number)
             put(block, name, self._pieces.get(number, ()))
             if number in failing:
@@ -72,8 +80,8 @@ class MapOutput:
             yield f"… {failures:,} more failed"
         if self._unkept:
             yield f"… {len(self._unkept):,} more printed — `{self._more}`"
-        if self._hidden:
-            yield f"… {self._hidden:,} bytes of output of single elements hidden"
+        if hidden := sum(self._hidden.values()):
+            yield f"… {hidden:,} bytes of output of single elements hidden"
 
 
 def put(block: Block, name: str, pieces: Iterable[Piece]) -> None:

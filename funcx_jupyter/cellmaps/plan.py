@@ -106,7 +106,9 @@ def plan_map(
     for each in [packed] if isinstance(packed, range) else packed:
         digest.update(each.data if isinstance(each, PackedElement) else repr(each).encode())
         digest.update(b"\0")
-    return MapPlan(cell, variable, elements, packed, max(sizes, default=0), sum(sizes), digest.hexdigest(), remote)
+    return MapPlan(
+        cell, variable, elements, packed, max(sizes, default=0), sum(sizes), digest.hexdigest(), list(remote.values())
+    )
 
 
 def _size(packed: Any) -> int:
@@ -140,12 +142,14 @@ class About(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         variable: that is bound to the element.
         outputs: variables that come back.
+        refs: variables that stay where they are.
         elements: compressed pickle of their list; empty if there was no room for it.
         seconds: the time limit of one element.
     """
 
     variable: str
     outputs: list[str] = []
+    refs: list[str] = []
     elements: bytes = b""
     seconds: float | None = None
 
@@ -155,7 +159,10 @@ _decoder: Final[Decoder[About]] = Decoder(About)
 
 def write_about(plan: MapPlan, namespace: dict[str, Any], seconds: float | None) -> bytes:
     """Return what is kept about a map."""
-    about = About(variable=plan.variable, outputs=plan.cell.spec.outputs, seconds=seconds)
+    spec = plan.cell.spec
+    about = About(variable=plan.variable, outputs=spec.outputs, refs=spec.keep, seconds=seconds)
+    if plan.remote:  # Another kernel could not have them as they are: their numbers have to do.
+        return encode(about)
     pickler = CellPickler(Arrivals(namespace))
     pickler.add(plan.elements)
     whole = encode(msgspec.structs.replace(about, elements=zlib.compress(pickler.getvalue())))

@@ -28,7 +28,7 @@ from funcx_jupyter.session.connection import MapOrder
 from funcx_jupyter.session.endpoints import Endpoint
 from funcx_jupyter.session.followed import Followed
 from funcx_jupyter.session.journal import Submission
-from funcx_jupyter.session.outcome import Finished
+from funcx_jupyter.session.outcome import Finished, describe_wanted
 from funcx_jupyter.session.preflight import check_cell, tell_of_modules, tell_running
 from funcx_jupyter.session.recall import CellPlace
 from funcx_jupyter.session.sending import Sending, demands, put_up
@@ -162,7 +162,7 @@ def header_of(submission: Submission, count: int, options: CellOptions, inputs: 
         name=submission.name,
         elapsed=max(0.0, time.time() - submission.at),
         inputs=inputs,
-        outputs=", ".join(submission.outputs),
+        outputs=describe_wanted(submission.outputs, submission.refs, submission.endpoint),
         verbose=options.verbose,
         demands=demands(options),
         elements=f"{count:,} elements of {submission.map_of}",
@@ -196,15 +196,7 @@ def open_map(
         called: what the tasks that it waits for are called here, by their ids.
         is_shown: its header line is on the screen already.
     """
-    grid = CellGrid(
-        calls,
-        submission.map_of,
-        elements,
-        submission.outputs,
-        submission.endpoint,
-        namespace,
-        is_trusted=session.connection.trusts(submission.endpoint_id),
-    )
+    grid = CellGrid(session, calls, submission, elements, namespace)
     grid.start()
     header = header_of(submission, len(elements), options, inputs)
     followed = Followed(
@@ -212,6 +204,7 @@ def open_map(
         endpoint=submission.endpoint,
         endpoint_id=submission.endpoint_id,
         outputs=submission.outputs,
+        refs=submission.refs,
         sent_at=submission.at,
         detaches=options.on_interrupt == DETACH,
         verbose=options.verbose,
@@ -247,7 +240,7 @@ def attach_map(
     """
     calls = session.connection.find_map(MapId(submission.task_id))
     about = read_about(calls.about())
-    found = msgspec.structs.replace(submission, map_of=about.variable, outputs=about.outputs)
+    found = msgspec.structs.replace(submission, map_of=about.variable, outputs=about.outputs, refs=about.refs)
     elements = elements_kept(about, len(calls), namespace)
     task = open_map(session, found, calls, namespace, screen, elements=elements, options=options)
     session.recognise(found)

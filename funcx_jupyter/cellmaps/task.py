@@ -159,7 +159,8 @@ class CellMapTask:
         first = presentable(found.exception(), self._task, self._screen)
         if isinstance(first, EndpointOffline | DependencyError):
             return first
-        message = in_words(len(self.grid), lines, self.grid.name_of(without[0]), short)
+        has_output = any(self.grid.shown_by(number) for number in without)
+        message = in_words(len(self.grid), lines, self.grid.name_of(without[0]), short, has_output=has_output)
         failure = with_traceback(CellMapFailed(message, task_id=self.task_id, outcomes=self.grid), first)
         failure.__cause__ = first
         return failure
@@ -188,13 +189,12 @@ class CellMapTask:
         return self.grid.retry()
 
     def logs(self) -> str:
-        """Return what the elements that have succeeded printed, each line under the name of its element."""
+        """Return what the elements that have ended printed, each line under the name of its element."""
         self.grid.collect()
         return "".join(
             labelled(self.grid.name_of(number), piece.body.decode(errors="replace"))
             for number in range(len(self.grid))
-            if (ended := self.grid.element(number)) is not None
-            for piece in ended.pieces
+            for piece in self.grid.shown_by(number)
             if piece.kind in PRINTED
         )
 

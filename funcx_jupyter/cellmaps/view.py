@@ -14,7 +14,6 @@ from funcx_core.protocol.task import TaskState
 from funcx_core.sdk.grids.outcomes import PointState
 from funcx_core.sdk.grids.shown import TextBar
 from funcx_jupyter.cellmaps.grid import CellGrid
-from funcx_jupyter.display import words
 from funcx_jupyter.display.header import Header
 from funcx_jupyter.grids import bar
 from funcx_jupyter.session.asynchronous import BackgroundScreen
@@ -96,9 +95,8 @@ class MapView:
     def _change(self, counts: Counter[PointState], *, is_final: bool) -> None:
         state = state_of(counts)
         outputs = self.header.outputs
-        if state is TaskState.SUCCESS and is_final and self._grid.outputs:
-            sizes = zip(self._grid.outputs, self._grid.sizes(), strict=True)
-            outputs = ", ".join(f"{name} {words.size(size)}" for name, size in sizes)
+        if state is TaskState.SUCCESS and is_final:
+            outputs = self._grid.told_back()
         note = self.stopping if not state.is_terminal else ""
         self.header = msgspec.structs.replace(
             self.header, state=state, elapsed=self.elapsed, note=note, outputs=outputs

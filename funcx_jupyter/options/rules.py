@@ -16,17 +16,13 @@ def fitting(options: CellOptions) -> CellOptions:
     Raises:
         MagicArgumentError: naming two that do not.
     """
-    if (reason := _of_map(options) or _of_trial(options)) is not None:
+    if (reason := _of_chunk(options) or _of_trial(options)) is not None:
         raise MagicArgumentError(f"Argument {reason} See `%%funcx?`.")
     return options
 
 
-def _of_map(options: CellOptions) -> str | None:
-    if options.map is None:
-        return None if options.chunk is None else "--chunk: it goes with --map only."
-    if options.refs:
-        return "--ref: what elements of --map make comes back with -o, as lists."
-    return None
+def _of_chunk(options: CellOptions) -> str | None:
+    return None if options.chunk is None or options.map is not None else "--chunk: it goes with --map only."
 
 
 def _of_trial(options: CellOptions) -> str | None:

@@ -13,7 +13,7 @@ from funcx_core.cells.spec import LAST_VALUE
 from funcx_core.ids import TaskId
 from funcx_core.protocol.task import TaskState
 from funcx_core.sdk.futures import FuncXFuture
-from funcx_jupyter.capture.elsewhere import Elsewhere, RemoteUse
+from funcx_jupyter.capture.elsewhere import ElsewhereValue, RemoteUse
 from funcx_jupyter.display import words
 from funcx_jupyter.errors import CellInterrupted
 from funcx_jupyter.session.followed import Followed
@@ -31,7 +31,7 @@ _PATIENCE: Final = 10.0
 """Seconds to wait for what is only to be shown."""
 
 
-class CellTask(Elsewhere):
+class CellTask(ElsewhereValue):
     """A cell that runs on an endpoint. It goes on whatever becomes of this object.
 
     >>> task.done()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from funcx_core.cells.elements import variable_of
 from funcx_core.cells.pickling import CellPickler
 from funcx_core.cells.rebuild import Arrivals, from_kept
 from funcx_core.cells.spec import CellSpec, KeptFacts, outcome_decoder
@@ -31,6 +34,7 @@ from funcx_jupyter.session.watch import Mailbox
 if TYPE_CHECKING:
     from funcx_jupyter.session.state import Session
 
+_of_element: Final = re.compile(r".+__\d+")
 VARIABLE: Final = "value"
 """What the value is called in these cells."""
 
@@ -85,15 +89,29 @@ def run(
     Raises:
         BaseException: what it raised, or why it cannot be run.
     """
+    bound = _Reference(use) if brings else None
+    return _run(session, use, source, namespace, outputs=outputs or [], bound=bound)
+
+
+def fetch_all(session: Session, uses: Sequence[RemoteUse], namespace: dict[str, Any]) -> list[Any]:
+    """Return values that are on one endpoint, in one go. They are there, and fit into one result. Raises as `fetch` does."""
+    bound = [_Reference(use) for use in uses]
+    return list(_run(session, uses[0], "", namespace, outputs=[VARIABLE], bound=bound).outputs[VARIABLE])
+
+
+def _run(
+    session: Session, use: RemoteUse, source: str, namespace: dict[str, Any], *, outputs: list[str], bound: Any
+) -> Finished:
+    """Run `source` where `use` says, with `VARIABLE` bound to something unless that is None."""
     connection = session.connection
     session.endpoint(use.endpoint_id)  # Offline, it is told now.
     limit = most_returned(connection.limits())
     spec = CellSpec(
         source=source,
         filename="<funcx>",
-        names=[VARIABLE] if brings else [],
-        values=_reference(use) if brings else b"",
-        outputs=outputs or [],
+        names=[] if bound is None else [VARIABLE],
+        values=b"" if bound is None else _pickled(bound),
+        outputs=outputs,
         value_limit=limit,
         result_limit=limit,
         brings=True,
@@ -105,7 +123,7 @@ def run(
     if error is not None:
         raise plainly(error, use)
     is_trusted = connection.trusts(use.endpoint_id)
-    return open_outcome(future.result(), outputs or [], namespace, is_trusted=is_trusted)
+    return open_outcome(future.result(), outputs, namespace, is_trusted=is_trusted)
 
 
 def facts_of(session: Session, at: Whose, namespace: dict[str, Any]) -> KeptFacts:
@@ -140,9 +158,9 @@ def _kept_by(session: Session, task_id: TaskId) -> list[KeptFacts]:
         raise shown_in_one_line(error) from None
 
 
-def _reference(use: RemoteUse) -> bytes:
+def _pickled(bound: Any) -> bytes:
     pickler = CellPickler(Arrivals({}))
-    pickler.add(_Reference(use))
+    pickler.add(bound)
     return pickler.getvalue()
 
 
@@ -195,5 +213,7 @@ def not_kept(error: TaskFailed, endpoint: str) -> str:
     hours = error.details.get("hours")
     kept = f"kept {hours:g} h after its last use" if hours else "it was not kept, or deleted"
     name = error.details["name"]
+    if _of_element.fullmatch(name):
+        return f"`{variable_of(name)}` of an element of a map is not on {endpoint} any more ({kept}). Run the map again to make it."
     called = "the value" if name == "_" else f"`{name}`"
     return f"{called[:1].upper()}{called[1:]} of {short} is not on {endpoint} any more ({kept}). `%funcx rerun {short}` makes it again."

@@ -10,7 +10,7 @@ import msgspec
 from funcx_core.cells.spec import LAST_VALUE, KeptFacts
 from funcx_core.ids import EndpointId, TaskId
 from funcx_core.protocol.task import TaskState
-from funcx_jupyter.capture.elsewhere import Elsewhere, RemoteUse
+from funcx_jupyter.capture.elsewhere import ElsewhereValue, RemoteUse
 from funcx_jupyter.display import words
 from funcx_jupyter.session import errand
 
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 
 
 class KeptAt(msgspec.Struct, frozen=True, kw_only=True):
-    """Which value: what the task of that id left on that endpoint under that name."""
+    """Which value: what the task of that id left on that endpoint under that name. `called`: what it is called here, if that differs."""
 
     name: str
+    called: str = ""
     task_id: TaskId
     endpoint_id: EndpointId
     endpoint: str
 
 
-class RemoteRef(Elsewhere):
+class RemoteRef(ElsewhereValue):
     """A value on an endpoint. Cells there use it by its name here, and it does not travel for that.
 
     >>> model.shape, len(model)     # known without having it
@@ -45,7 +46,7 @@ class RemoteRef(Elsewhere):
     """
 
     def __init__(self, session: Session, at: KeptAt, namespace: dict[str, Any], facts: KeptFacts | None = None) -> None:
-        self.name = at.name
+        self.name = at.called or at.name
         self.task_id = at.task_id
         self.endpoint = at.endpoint
         self._at = at
@@ -55,7 +56,7 @@ class RemoteRef(Elsewhere):
 
     def is_of(self, at: KeptAt) -> bool:
         """Whether this is that value."""
-        return (self.task_id, self.name) == (at.task_id, at.name)
+        return (self.task_id, self._at.name) == (at.task_id, at.name)
 
     def learn(self, facts: KeptFacts) -> None:
         """Its task has ended, and this is known now."""
@@ -122,15 +123,15 @@ class RemoteRef(Elsewhere):
 
     def delete(self) -> None:
         """Remove it from the endpoint. Cells that use it fail from then on."""
-        self._have_done(f"delete({self.task_id!r}, {self.name!r})")
+        self._have_done(f"delete({self.task_id!r}, {self._at.name!r})")
 
     def pin(self) -> None:
         """Keep it until it is unpinned or deleted."""
-        self._have_done(f"pin({self.task_id!r}, {self.name!r}, True)")
+        self._have_done(f"pin({self.task_id!r}, {self._at.name!r}, True)")
 
     def unpin(self) -> None:
         """Keep it for the usual time only."""
-        self._have_done(f"pin({self.task_id!r}, {self.name!r}, False)")
+        self._have_done(f"pin({self.task_id!r}, {self._at.name!r}, False)")
 
     def _have_done(self, call: str) -> None:
         function = call.partition("(")[0]
@@ -151,14 +152,21 @@ class RemoteRef(Elsewhere):
         return RemoteUse(
             called=shown,
             task_id=self.task_id,
-            name=self.name,
+            name=self._at.name,
             endpoint_id=self._at.endpoint_id,
             endpoint=self.endpoint,
             is_there=is_there,
             fetch=f"%funcx fetch {shown}" if self.name == LAST_VALUE else f"{self.name}.get()",
-            bring=f"value = %funcx fetch {shown}" if self.name == LAST_VALUE else f"{self.name} = {self.name}.get()",
+            bring=f"value = %funcx fetch {shown}"
+            if self.name == LAST_VALUE
+            else f"{self._new_name} = {self.name}.get()",
             what=f"a reference to a value on {self.endpoint}",
         )
+
+    @property
+    def _new_name(self) -> str:
+        """What the value itself is to be called: one of an element of a map is not assigned to its place."""
+        return self.name if self.name.isidentifier() else "value"
 
     def _told(self) -> str:
         if self._facts is None:

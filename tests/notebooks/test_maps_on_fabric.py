@@ -61,6 +61,9 @@ def test_failures_are_told_together_and_can_be_run_again(notebook):
     assert "2 of 4 elements failed: 1 ValueError, 1 KeyError. The first is k=2: ValueError: invalid literal" in text
     assert "----> 5     {}[k] if k == 4 else int('x')" in text
     assert "It had printed:\ntry 2" in text
+    assert "`%funcx logs " in text
+    assert "[k=2] try 2\n[k=2] ValueError: invalid" in shown(cell)
+    assert "[k=2] try 2" in notebook.run("%funcx logs runs").result["text/plain"]
     assert "[k=4] KeyError: 4" in shown(cell)
     assert notebook.run("'got' in globals()").result["text/plain"] == "False"
     assert notebook.run("import sys\n[(e, type(x).__name__) for e, x in sys.last_value.failed]").result[
@@ -173,15 +176,35 @@ def test_a_map_waits_for_what_it_uses_and_for_what_it_is_told(notebook):
 
 
 def test_a_map_is_not_run_if_what_it_waits_for_fails(notebook):
+    notebook.run("import os, tempfile\nmarks = tempfile.mkdtemp()")
     notebook.run("%%funcx -a -n broken\n1 / 0")
-    cell = notebook.run("%%funcx --map n=range(3) --after broken -n never\nopen(flag + str(n), 'w')")
+    cell = notebook.run("%%funcx --map n=range(3) --after broken -n never\nopen(f'{marks}/{n}', 'w').close()")
     name, text = cell.error
     assert name == "DependencyError"
     assert text.startswith("DependencyError: Not run: broken (")
     assert text.endswith("`1 / 0`), which it waited for, failed.")
     assert "[n=0]" not in shown(cell)
+    assert notebook.run("os.listdir(marks)").result["text/plain"] == "[]"
     assert notebook.run("%funcx rerun never --failed -a").kinds[0] == "header"
     assert notebook.run("%funcx wait never").result["text/plain"] == "never done"
+
+
+def test_what_elements_make_stays_where_it_is_and_is_used_there(notebook):
+    cell = notebook.run("%%funcx --map n=range(4) --chunk 2 --ref square -o n2\nsquare = [n] * n\nn2 = n * n")
+    assert "out: n2 " in cell.header
+    assert ", square " in cell.header
+    assert "(on local)" in cell.header
+    assert notebook.run("square").result["text/plain"].startswith("MapRef(square: 4 of list, ")
+    assert notebook.run("len(square), len(square[3]), n2").result["text/plain"] == "(4, 3, [0, 1, 4, 9])"
+    assert notebook.run("%%funcx\n[len(one) for one in square]").result["text/plain"] == "[0, 1, 2, 3]"
+    cell = notebook.run("%%funcx --map one=square[2:]\nprint('here')\nsum(one)")
+    assert cell.result["text/plain"] == "[4, 9]"
+    assert "[one=square[2]] here" in shown(cell)
+    assert notebook.run("square.head(3), square[3].get()").result["text/plain"] == "([[], [1], [2, 2]], [3, 3, 3])"
+    assert notebook.run("square.get() == [[n] * n for n in range(4)]").result["text/plain"] == "True"
+    notebook.run("square[3].delete()")
+    name, text = notebook.run("square.get()").error
+    assert (name, "`square` of an element of a map is not on local any more" in text) == ("ValueNotKept", True)
 
 
 def test_an_element_that_kills_its_worker_fails_alone(notebook):

@@ -10,7 +10,7 @@ import platform
 import sys
 from typing import Any, Final
 
-from funcx_core.cells.elements import ElementOutcome, Piece, load_element
+from funcx_core.cells.elements import HIDDEN, PIECES, ElementOutcome, Piece, load_element, write_pieces
 from funcx_core.cells.limit import limited
 from funcx_core.cells.pickling import can_travel
 from funcx_core.cells.rebuild import Arrivals, forget_those_gone, goes_home_by_name
@@ -23,7 +23,7 @@ from funcx_endpoint.worker import circumstances
 from funcx_endpoint.worker.capture import bars, diverted, running_task
 from funcx_endpoint.worker.cell import arrivals_of, check_requirements, shell_of_cells
 from funcx_endpoint.worker.cell_logging import own_logging
-from funcx_endpoint.worker.cell_outputs import pickle_outputs
+from funcx_endpoint.worker.cell_outputs import keep_of_element, pickle_outputs
 from funcx_endpoint.worker.cell_warnings import warnings_named
 from funcx_endpoint.worker.questions import nobody_answers
 from funcx_endpoint.worker.whereabouts import whereabouts
@@ -95,6 +95,21 @@ class Gathered:
         return b"".join(body for kind, body in self._pieces if kind in _TEXT).decode(errors="replace")
 
 
+class Shared:
+    """What the elements of one range share.
+
+    Attributes:
+        room: for what they show.
+        noted: how many of them brought the variables of their cell with their failure.
+        begun: how many have begun.
+    """
+
+    def __init__(self) -> None:
+        self.room = Room(RANGE_TEXT, RANGE_SHOWN)
+        self.noted = 0
+        self.begun = 0
+
+
 class ElementRunner:
     """Runs one cell for one element after the other; see `CellOfMap` for the arguments."""
 
@@ -107,26 +122,29 @@ class ElementRunner:
         self._seconds = seconds
         self._hostname = platform.node()
         self._range: TaskId | None = None
-        self._room = Room(0, 0)
-        self._noted = 0
+        self._shared = Shared()
 
     def run(self, packed: Any) -> bytes:
         """Run the cell for this element; returns an encoded `ElementOutcome`. Whatever the cell raises passes through."""
-        gathered = Gathered(self._shared_room())
+        shared = self._shared_by_range()
+        gathered = Gathered(shared.room)
+        shared.begun += 1
         try:
             with diverted(gathered.take):
-                return encode(self._run(packed, gathered))
+                return encode(self._run(packed, gathered, shared))
         except Exception as error:
             if (printed := gathered.text()).strip():
                 error.add_note(f"It had printed:\n{printed[-_TOLD:].rstrip()}")
+            if pieces := gathered.pieces():
+                circumstances.add(error, {PIECES: write_pieces(pieces), HIDDEN: gathered.hidden})
             raise
 
-    def _shared_room(self) -> Room:
+    def _shared_by_range(self) -> Shared:
         if (now := running_task()) != self._range or now is None:
-            self._range, self._room, self._noted = now, Room(RANGE_TEXT, RANGE_SHOWN), 0
-        return self._room
+            self._range, self._shared = now, Shared()
+        return self._shared
 
-    def _run(self, packed: Any, gathered: Gathered) -> ElementOutcome:
+    def _run(self, packed: Any, gathered: Gathered, shared: Shared) -> ElementOutcome:
         forget_those_gone()
         spec, module = self._spec, new_main(self._spec.filename)
         if (own_bars := bars()) is not None:
@@ -147,17 +165,17 @@ class ElementRunner:
                 with limited(self._seconds):
                     value = self._code.run(module.__dict__)
             except Exception as error:
-                if self._noted < MOST_NOTED:
-                    self._noted += 1
+                if shared.noted < MOST_NOTED:
+                    shared.noted += 1
                     circumstances.note(error, whereabouts(spec, arrivals))
                 if (home_name := arrivals.home_name(type(error))) is not None:
                     goes_home_by_name(type(error), home_name)
                 raise
             finally:
                 shell.finish_figures()
-            return self._outcome(arrivals, value, gathered)
+            return self._outcome(arrivals, value, gathered, shared.begun - 1)
 
-    def _outcome(self, arrivals: Arrivals, value: Any, gathered: Gathered) -> ElementOutcome:
+    def _outcome(self, arrivals: Arrivals, value: Any, gathered: Gathered, place: int) -> ElementOutcome:
         spec = self._spec
         for name in spec.outputs if spec.as_there_are else ():
             if not can_travel(name, arrivals):
@@ -173,6 +191,7 @@ class ElementRunner:
             value=pickled,
             text=repr(value)[:_REPR] if why_not else "",
             left_behind=why_not,
+            kept=keep_of_element(spec, arrivals, place),
             pieces=gathered.pieces(),
             hidden=gathered.hidden,
             hostname=self._hostname,

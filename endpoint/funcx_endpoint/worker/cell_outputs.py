@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from funcx_core.cells.bounded import Bounded, NoRoom
+from funcx_core.cells.elements import name_there
 from funcx_core.cells.pickling import CellPickler
 from funcx_core.cells.rebuild import Arrivals
 from funcx_core.cells.running import TOO_LARGE, pickled_last_value
@@ -19,6 +20,10 @@ from funcx_endpoint.worker.whereabouts import whereabouts
 
 _TOLD: Final = 64 * 1024
 """Bytes that are left for what is told of a cell."""
+_BRIEF: Final = 200
+"""Characters of what a value of one element looks like."""
+_FEW: Final = 20
+"""Columns of it that are told."""
 _ADVICE: Final = "Send back a part of it, or save it to a file and send back the path."
 
 
@@ -75,6 +80,42 @@ def pickle_outputs(spec: CellSpec, arrivals: Arrivals) -> tuple[list[int], bytes
     return sent.sizes, sent.values
 
 
+def keep_of_element(spec: CellSpec, arrivals: Arrivals, number: int) -> list[KeptFacts]:
+    """Keep what is to stay of one element of a map, and return briefly what is to be known of it.
+
+    Args:
+        spec: the cell.
+        arrivals: where it has run.
+        number: of the element among those of its task.
+
+    Raises:
+        ValueNotKept, ResultNotSerializable: a variable cannot be kept. None of this element is, then.
+    """
+    kept: list[KeptFacts] = []
+    try:
+        for name in spec.keep:
+            kept.append(_kept(name, arrivals, as_name=name_there(name, number)))
+    except BaseException:
+        _forget(kept)
+        raise
+    return [_briefly(facts) for facts in kept]
+
+
+def _kept(name: str, arrivals: Arrivals, *, as_name: str = "") -> KeptFacts:
+    if (here := place()) is None:
+        raise ValueNotKept(
+            f"`{name}` cannot be kept: this endpoint keeps no values.", details={"why": "off", "name": name}
+        )
+    return keeping.keep(here, as_name or name, arrivals.namespace[name], arrivals)
+
+
+def _briefly(facts: KeptFacts) -> KeptFacts:
+    """Return less of it: there may be a thousand elements in the result of one task."""
+    text = "" if facts.shown is None else str(facts.shown.data.get("text/plain", ""))
+    shown = Bundle({"text/plain": text if len(text) <= _BRIEF else f"{text[:_BRIEF]}…"})
+    return msgspec.structs.replace(facts, columns=facts.columns[:_FEW], shown=shown)
+
+
 def _check_assigned(spec: CellSpec, arrivals: Arrivals) -> None:
     for option, names in (("-o", spec.outputs), ("--ref", spec.keep)):
         missing = [name for name in names if name not in arrivals.namespace]
@@ -93,11 +134,7 @@ def _outputs(spec: CellSpec, arrivals: Arrivals, kept: list[KeptFacts], left: di
     """Keep what is to stay, and what is too large to be sent; leave what cannot be sent, if that may be; return the rest."""
     here = place()
     for name in spec.keep:
-        if here is None:
-            raise ValueNotKept(
-                f"`{name}` cannot be kept: this endpoint keeps no values.", details={"why": "off", "name": name}
-            )
-        kept.append(keeping.keep(here, name, arrivals.namespace[name], arrivals))
+        kept.append(_kept(name, arrivals))
     limit = _limit(spec, here)
     wanted = list(spec.outputs)
     while True:

@@ -46,6 +46,12 @@ def note(error: BaseException, ran: dict[str, Any]) -> None:
     _noted = (error, facts)
 
 
+def add(error: BaseException, facts: dict[str, Any]) -> None:
+    """Let these facts go home with this exception, beside what was noted of it."""
+    global _noted  # noqa: PLW0603 - one cell at a time
+    _noted = (error, {**of(error), **facts})
+
+
 def of(error: BaseException) -> dict[str, Any]:
     """Return what was noted of this exception, once; nothing if it is no cell's."""
     global _noted

@@ -8,7 +8,16 @@ from collections import Counter, namedtuple
 
 import pytest
 
-from funcx_core.cells.elements import PackedElement, Piece, load_element, pack_element
+from funcx_core.cells.elements import (
+    HIDDEN,
+    PIECES,
+    PackedElement,
+    Piece,
+    load_element,
+    pack_element,
+    read_pieces,
+    write_pieces,
+)
 from funcx_core.cells.rebuild import Arrivals
 from funcx_core.cells.spec import FigureStyle
 from funcx_core.protocol.task import EventKind, TaskState
@@ -161,12 +170,29 @@ class TestOutput:
     def test_failures_are_named_and_go_when_they_have_been_mended(self):
         shown = MapOutput("n={}".format, "more")
         for number in range(30):
-            shown.fail(number, "ValueError: x")
+            shown.fail(number, "ValueError: x", [], 0)
         lines = shown.as_bundle()["text/plain"].splitlines()
         assert (lines[0], lines[-1], len(lines)) == ("[n=0] ValueError: x", "… 10 more failed", 21)
         for number in range(30):
             shown.add(number, [], 0)
         assert shown.as_bundle()["text/plain"] == ""
+
+    def test_what_failed_elements_had_shown_stands_above_their_failures_once(self):
+        shown = MapOutput("n={}".format, "more")
+        for _ in range(2):  # It is run again, and fails again.
+            shown.fail(1, "ValueError: x", [printed("about to\n")], 3)
+        assert shown.as_bundle()["text/plain"] == (
+            "[n=1] about to\n[n=1] ValueError: x\n… 3 bytes of output of single elements hidden"
+        )
+        shown.add(1, [printed("fine\n")], 0)
+        assert shown.as_bundle()["text/plain"] == "[n=1] fine"
+
+    def test_what_an_element_had_shown_travels_with_its_error(self):
+        pieces = [printed("a\xff\n"), Piece(EventKind.DISPLAY, b'{"data": {}}')]
+        details = json.loads(json.dumps({PIECES: write_pieces(pieces), HIDDEN: 7}))
+        assert read_pieces(details) == (pieces, 7)
+        assert read_pieces({}) == ([], 0)
+        assert read_pieces({PIECES: "nonsense"}) == ([], 0)
 
 
 def test_failures_are_grouped_by_type():
@@ -175,6 +201,7 @@ def test_failures_are_grouped_by_type():
         "8 of 10 elements failed: 2 ValueError, 1 KeyError, 1 E0, 1 E1, 1 E2, 2 other types. The first is seed=3: ValueError: a. "
         "`%funcx rerun 3f2a --failed` runs them again; `%funcx result 3f2a` has the values of the others."
     )
+    assert in_words(10, lines, "seed=3", "3f2a", has_output=True).endswith(" `%funcx logs 3f2a` has what they printed.")
 
 
 @pytest.mark.parametrize(

@@ -106,3 +106,40 @@ def test_only_the_first_failures_of_a_range_bring_their_variables():
         "worker.end(); worker.begin(TaskId('range-2'))\n"
         "assert facts(1)['locals'] == {'own': '1'}\n"
     )
+
+
+def test_what_a_failed_element_had_shown_goes_home_with_its_exception():
+    check(
+        "from funcx_core.cells.elements import read_pieces\n"
+        "from funcx_endpoint.worker import circumstances\n"
+        "run = cell('print(n)\\ndisplay(n)\\nn / 0')\n"
+        "for n in range(cell_map.MOST_NOTED + 1):\n"
+        "    try:\n        run(n)\n"
+        "    except ZeroDivisionError as error:\n        details = circumstances.of(error)\n"
+        "    pieces, hidden = read_pieces(details)\n"
+        "    assert [piece.kind.value for piece in pieces] == ['stdout', 'display'] and pieces[0].body == b'%d\\n' % n, n\n"
+        "assert 'locals' not in details\n"
+    )
+
+
+def test_what_stays_has_a_name_for_each_element_of_the_task():
+    check(
+        "import uuid, tempfile\n"
+        "from pathlib import Path\n"
+        "from funcx_core.errors import ValueNotKept\n"
+        "from funcx_endpoint.kept import KeptFolder\n"
+        "from funcx_endpoint.worker import place\n"
+        "try:\n    cell('x = n', keep=['x'])(1)\n"
+        "except ValueNotKept as error:\n    assert 'this endpoint keeps no values' in str(error)\n"
+        "else:\n    raise SystemExit(1)\n"
+        "folder = KeptFolder(Path(tempfile.mkdtemp()) / 'kept', lifetime=3600, limit=1 << 20)\n"
+        "folder.open()\n"
+        "task = str(uuid.uuid4())\n"
+        "place.install(lambda: place.Place(folder, 'owner', task, 1 << 20))\n"
+        "run = cell('x = list(range(n * 1000))', keep=['x'])\n"
+        "outcomes = [run(n) for n in (1, 2)]\n"
+        "(first,), (second,) = [outcome.kept for outcome in outcomes]\n"
+        "assert (first.name, second.name, second.length) == ('x__0', 'x__1', 2000), (first, second)\n"
+        "assert len(second.shown.data['text/plain']) <= 201\n"
+        "assert folder.size(place.place().key('x__1')) == second.size\n"
+    )
