@@ -276,7 +276,7 @@ class FuncXExecutor(Executor):
         """Take no more tasks. May be called again, to wait or to cancel after all.
 
         Args:
-            wait: return only when all tasks have ended.
+            wait: return only when all tasks have ended; a callback of a future does not wait.
             cancel_futures: cancel those that are not known to run.
         """
         self._is_shut_down = True
@@ -284,7 +284,7 @@ class FuncXExecutor(Executor):
             return
         if cancel_futures:
             self._stream.cancel_pending()
-        if wait:
+        if wait and not self._stream.is_own_thread:
             self._stream.drain()
             self._stream.close()
         else:

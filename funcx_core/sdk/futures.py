@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     import asyncio
 
 _ENDED: Final = frozenset({CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED})
+NO_WAITING: Final = (
+    "A callback of a future cannot wait for another one: results come by the thread that runs it. Give the other future a callback, "
+    "too, or wait on a thread of your own."
+)
 _lock = threading.Lock()
 logger = logging.getLogger("funcx")
 
@@ -46,8 +50,8 @@ class Canceller(Protocol):
     def cancel(self, task_ids: list[TaskId], *, force: bool = False) -> None:
         """Ask for the end of these tasks."""
 
-    def check_process(self) -> None:
-        """Raise `RuntimeError` in a forked child: what the parent waits for does not arrive there."""
+    def check_waiting(self) -> None:
+        """Raise `RuntimeError` where waiting would never end: in a forked child, and on the thread that ends futures."""
 
     @property
     def transfer(self) -> Transfer:
@@ -315,8 +319,8 @@ class FuncXFuture(Future[Any]):
 
     def _wait_for_end(self, timeout: float | None) -> None:
         if self._state not in _ENDED:
-            if self._canceller is not None:
-                self._canceller.check_process()
+            if self._canceller is not None and timeout != 0:
+                self._canceller.check_waiting()
             with self._condition:
                 self._condition.wait_for(self.done, timeout)
         if self._state != FINISHED:

@@ -29,7 +29,7 @@ from funcx_core.protocol.maps import RangeCall
 from funcx_core.protocol.task import Call, Function
 from funcx_core.sdk import stream_exit
 from funcx_core.sdk.conditions import Conditions, Settable
-from funcx_core.sdk.futures import FuncXFuture, TaskListener
+from funcx_core.sdk.futures import NO_WAITING, FuncXFuture, TaskListener
 from funcx_core.sdk.large import upload_arguments
 from funcx_core.sdk.ledger import MOST_CALLS, Ledger, MapRoute, Route
 from funcx_core.sdk.settings import Settings
@@ -95,6 +95,11 @@ class TaskStream:
     def is_connected(self) -> bool:
         """Whether the stream is connected now."""
         return self._thread is not None and self._thread.is_connected
+
+    @property
+    def is_own_thread(self) -> bool:
+        """Whether the caller is on the stream's thread, which runs the callbacks of futures."""
+        return self._thread is threading.current_thread()
 
     @property
     def acknowledged(self) -> int:
@@ -191,7 +196,7 @@ class TaskStream:
 
         A callback on the stream's thread does not wait: it is what the acknowledgement would have to wait for.
         """
-        if self._thread is threading.current_thread():
+        if self.is_own_thread:
             return self._ledger.is_flushed
         return self._wait_until(lambda: self._ledger.is_flushed, timeout)
 
@@ -201,7 +206,13 @@ class TaskStream:
             self._wait_until(lambda: len(self._queue) <= most // 2, None)
 
     def drain(self, timeout: float | None = None) -> bool:
-        """Wait until no task is open. False if one is after `timeout` seconds."""
+        """Wait until no task is open. False if one is after `timeout` seconds.
+
+        In a forked child none is: they are the parent's. Raises `RuntimeError` on the stream's thread, which would wait for itself.
+        """
+        if self.is_forked:
+            return True
+        self.check_waiting()
         return self._wait_until(lambda: self._ledger.is_idle, timeout)
 
     def close(self, timeout: float = stream_exit.EXIT_TIMEOUT) -> None:
@@ -238,6 +249,16 @@ class TaskStream:
                 "This process was forked, and the stream of tasks stayed with its parent: results arrive there. Make a new "
                 "FuncXExecutor here; reload_tasks() with the same task_group_id finds the parent's tasks."
             )
+
+    def check_waiting(self) -> None:
+        """Raise where nothing that is waited for would ever come.
+
+        Raises:
+            RuntimeError: this is a forked child, or the thread that ends futures, which runs their callbacks.
+        """
+        self.check_process()
+        if self.is_own_thread:
+            raise RuntimeError(NO_WAITING)
 
     def future_of(self, task_id: TaskId) -> FuncXFuture | None:
         """Return the future of a task that is open here."""
@@ -296,6 +317,7 @@ class TaskStream:
             thread.post(lambda: action(thread))
 
     def _wait_until(self, condition: Callable[[], bool], timeout: float | None) -> bool:
+        self.check_process()
         if self._thread is None:
             return condition()
         reached = threading.Event()

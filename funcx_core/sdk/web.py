@@ -22,12 +22,14 @@ import msgspec
 from funcx_core import __version__
 from funcx_core.errors import FuncxError, RemoteProtocolError, ServiceUnavailable, TryAgainLater
 from funcx_core.sdk.certificates import raise_if_untrusted
+from funcx_core.sdk.other_scheme import raise_if_other_scheme
 from funcx_core.sdk.settings import Settings
 from funcx_core.sdk.wire_errors import error_from_response
 from funcx_core.transport.retry import Backoff
 
 _TRIES: Final = 6
 _LONGEST_WAIT: Final = 30.0
+_CONNECT_TIMEOUT: Final = 10.0
 _FIRST_FAILURE: Final = 300
 _UNCHANGED: Final = 304
 _UNAUTHORIZED: Final = 401
@@ -188,12 +190,20 @@ class _ConnectionPool:
                 return self._exchange(connection, method, url, content, more)
             except (OSError, http.client.HTTPException):
                 pass  # The service closes connections that were idle for long: that is no failed try.
-        connection = self._make(self._host, timeout=self._timeout)
         try:
-            return self._exchange(connection, method, url, content, more)
+            return self._exchange(self._connected(), method, url, content, more)
         except (OSError, http.client.HTTPException) as error:
             raise_if_untrusted(self._address, error)
+            raise_if_other_scheme(self._address, error)
             raise ServiceUnavailable(f"Cannot reach {self._address} ({str(error) or type(error).__name__})") from error
+
+    def _connected(self) -> http.client.HTTPConnection:
+        # An answer may take its time; that somebody is there shows soon.
+        connection = self._make(self._host, timeout=min(self._timeout, _CONNECT_TIMEOUT))
+        connection.connect()
+        connection.timeout = self._timeout
+        connection.sock.settimeout(self._timeout)
+        return connection
 
     def close(self) -> None:
         """Close what is idle."""

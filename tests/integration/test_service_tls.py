@@ -6,9 +6,11 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
+import threading
 import urllib.request
 from pathlib import Path
 
@@ -43,6 +45,10 @@ def test_a_task_runs_over_https_and_an_unknown_authority_is_told(
         with FuncXExecutor(fabric.endpoint_id, funcx_client=client) as executor:
             assert executor.submit(pow, 2, 5).result(30) == 32
 
+        in_plain = fabric.address.replace("https:", "http:")
+        with pytest.raises(ConfigError, match=f"speaks HTTPS. Use {fabric.address}."):
+            FuncXClient(funcx_service_address=in_plain, token=fabric.token).get_endpoints()
+
         monkeypatch.setenv("SSL_CERT_FILE", os.devnull)
         with pytest.raises(ConfigError, match="SSL_CERT_FILE"):
             FuncXClient(funcx_service_address=fabric.address, token=fabric.token).get_endpoints()
@@ -53,6 +59,27 @@ def test_a_task_runs_over_https_and_an_unknown_authority_is_told(
         trusting_the_new_one = ssl.create_default_context(cafile=str(tmp_path / "authority.pem"))
         eventually(lambda: answers(fabric.address, trusting_the_new_one), "the renewed certificate is used")
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+
+
+def test_a_service_without_https_is_told_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("funcx_core.sdk.web._CONNECT_TIMEOUT", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        place = f"127.0.0.1:{listening.getsockname()[1]}"
+        threading.Thread(target=waits_for_the_end_of_headers, args=(listening,), daemon=True).start()
+        with pytest.raises(ConfigError, match=f"speaks plain HTTP, not HTTPS. Use http://{place}/v2."):
+            FuncXClient(funcx_service_address=f"https://{place}/v2", token="t").get_endpoints()
+
+
+def waits_for_the_end_of_headers(listening: socket.socket) -> None:
+    kept = []
+    while True:
+        try:
+            connection, _ = listening.accept()
+        except OSError:
+            return
+        kept.append(connection)
+        if connection.recv(4096).endswith(b"\r\n\r\n"):
+            connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
 
 
 def answers(address: str, tls: ssl.SSLContext) -> bool:

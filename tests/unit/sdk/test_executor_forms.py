@@ -6,7 +6,7 @@ import asyncio
 import gc
 import subprocess
 import sys
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from pathlib import Path
 
 import pytest
@@ -197,6 +197,20 @@ def test_a_future_is_awaited(executor):
     assert asyncio.run(main()) == (42, 2)
 
 
+def test_a_callback_that_would_wait_for_ever_is_told_so(executor):
+    told = Future()
+
+    def wait_for_another(_):
+        try:
+            executor.submit(double, 2).result(10)
+        except RuntimeError as error:
+            executor.shutdown()  # returns at once
+            told.set_result(str(error))
+
+    executor.submit(double, 1).add_done_callback(wait_for_another)
+    assert "Give the other future a callback" in told.result(5)
+
+
 FORKS = """
 import os, sys, warnings
 warnings.simplefilter("ignore")
@@ -206,6 +220,10 @@ client = FuncXClient(funcx_service_address=sys.argv[1], token=sys.argv[2])
 executor = FuncXExecutor("theta", funcx_client=client)
 executor.submit(abs, -1).result(20)
 held = executor._stream.watch(executor.task_group_id, [new_task_id()])[0]
+if os.fork() == 0:
+    executor.shutdown()  # What is open is the parent's.
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
 pid = os.fork()
 if pid == 0:
     try:

@@ -41,7 +41,7 @@ class Canceller:
     def cancel(self, task_ids, *, force=False):
         self.asked.append((task_ids, force))
 
-    def check_process(self):
+    def check_waiting(self):
         pass
 
 

@@ -38,7 +38,7 @@ from funcx_core.protocol.endpoint import (
     tasks_from_endpoint,
 )
 from funcx_core.protocol.task import Function, Task
-from funcx_core.sdk.futures import FuncXFuture
+from funcx_core.sdk.futures import NO_WAITING, FuncXFuture
 from funcx_core.sdk.ledger import Route
 from funcx_core.sdk.settings import Settings
 from funcx_core.sdk.transfer import Transfer
@@ -163,14 +163,16 @@ class Standalone:
         futures = self._futures.copy().items()
         self.cancel([task_id for task_id, future in futures if future.cancel_here()])
 
-    def check_process(self) -> None:
-        """Raise unless this is the process that made the executor.
+    def check_waiting(self) -> None:
+        """Raise where nothing that is waited for would ever come.
 
         Raises:
-            RuntimeError: this is a forked child. Its tasks belong to the parent.
+            RuntimeError: this is a forked child, whose tasks belong to the parent, or the thread that runs callbacks.
         """
         if self.is_forked:
             raise RuntimeError("This process was forked, and the executor's tasks stayed with its parent.")
+        if self.is_own_thread:
+            raise RuntimeError(NO_WAITING)
 
     @cached_property
     def transfer(self) -> Transfer:
@@ -222,7 +224,9 @@ class Standalone:
         return reached
 
     def drain(self) -> None:
-        """Wait until no task is open."""
+        """Wait until no task is open. In a forked child none is: they are the parent's."""
+        if self.is_forked:
+            return
         with self._changed:
             self._changed.wait_for(lambda: not self._futures)
 
