@@ -31,7 +31,9 @@ def raise_if_other_scheme(address: str, error: object) -> None:
         found = "https" if suspect and _shakes_hands(_place(address, 80)) else None
     if found is not None:
         said = "speaks HTTPS" if found == "https" else "speaks plain HTTP, not HTTPS"
-        raise ConfigError(f"What answers at {parts.netloc} {said}. Use {found}{address.removeprefix(parts.scheme)}.") from None
+        raise ConfigError(
+            f"What answers at {parts.netloc} {said}. Use {found}{address.removeprefix(parts.scheme)}."
+        ) from None
 
 
 def _place(address: str, port: int) -> tuple[str, int]:
@@ -53,7 +55,8 @@ def _answers_in_plain(name: str, place: tuple[str, int]) -> bool:
 def _shakes_hands(place: tuple[str, int]) -> bool:
     anybody = ssl.create_default_context()
     anybody.check_hostname = False
-    anybody.verify_mode = ssl.CERT_NONE  # Nothing is said to it; whether it is trusted is asked when its address is right.
+    # Nothing is said to it. Whether it is to be trusted is asked when its address is right.
+    anybody.verify_mode = ssl.CERT_NONE
     try:
         with socket.create_connection(place, _SECONDS) as connection, anybody.wrap_socket(connection):
             return True
