@@ -21,6 +21,8 @@ What ends a cell elsewhere is in `funcx_core.errors`, and can be imported from h
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -55,6 +57,7 @@ __all__ = [
     "TaskTimeout",
     "UnknownEndpoint",
     "WorkerLost",
+    "nothing_sent",
     "shown_in_one_line",
 ]
 
@@ -149,11 +152,22 @@ class AuthError(_OneLine, AuthRequired):
 
 
 class CellInterrupted(_OneLine, KeyboardInterrupt):
-    """The user interrupted the cell. `task_id` names the task that ran it."""
+    """The user interrupted the cell. `task_id` names the task that ran it; empty if it was not sent."""
 
-    def __init__(self, message: str, task_id: str) -> None:
+    def __init__(self, message: str, task_id: str = "") -> None:
         self.task_id = task_id
         super().__init__(message)
+
+
+@contextmanager
+def nothing_sent() -> Iterator[None]:
+    """Within this, ■ ends a cell that is being made ready, and that is all there is to say."""
+    try:
+        yield
+    except CellInterrupted:
+        raise
+    except KeyboardInterrupt:
+        raise CellInterrupted("Interrupted. The cell was not sent.") from None
 
 
 def shown_in_one_line(error: E) -> E:

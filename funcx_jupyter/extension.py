@@ -11,6 +11,7 @@ from funcx_jupyter.display.post_mortem import PostMortem
 from funcx_jupyter.errors import NoEndpointError
 from funcx_jupyter.magics import FuncxMagics
 from funcx_jupyter.session.endpoints import Endpoint
+from funcx_jupyter.session.service_connection import NOT_SUBMITTED
 from funcx_jupyter.session.state import Session
 
 _ATTRIBUTE = "_funcx_magics"
@@ -78,7 +79,7 @@ def greeting(session: Session) -> str:
         connection = session.connection
         endpoints = connection.endpoints()
     except FuncxError as error:
-        return f"{name} · {str(error).removesuffix(' Your cell was not submitted.')}"
+        return f"{name} · {str(error).removesuffix(NOT_SUBMITTED).rstrip()}"
     address = connection.address.removesuffix("/v2")
     return f"{name} · service {address} · {_online(endpoints)} · default: {_default(session, endpoints)}"
 

@@ -23,7 +23,7 @@ from funcx_jupyter.capture.values import Notebook
 from funcx_jupyter.cellmaps.plan import MapPlan, plan_map
 from funcx_jupyter.cellmaps.run import CellMapRun
 from funcx_jupyter.cellmaps.task import CellMapTask
-from funcx_jupyter.errors import shown_in_one_line
+from funcx_jupyter.errors import nothing_sent, shown_in_one_line
 from funcx_jupyter.options import parser
 from funcx_jupyter.options.cell import CellOptions
 from funcx_jupyter.options.line_form import Known, LineForm, read_line
@@ -165,7 +165,12 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
         notebook, code = shell.notebook_of(self.shell), None
         if chosen.is_shell:
             code, chosen = python_for(cell, chosen, notebook)
-        return self._prepared(shell.cell_text(self.shell, line, cell, code=code), chosen, notebook)
+        try:
+            text = shell.cell_text(self.shell, line, cell, code=code)
+        except SyntaxError as error:
+            shell.show_without_frames(self.shell, error)
+            raise
+        return self._prepared(text, chosen, notebook)
 
     def _prepared_line(
         self, line: str, asked: LineForm, chosen: CellOptions, notebook: Notebook
@@ -177,9 +182,10 @@ class FuncxMagics(_WithSettings):  # type: ignore[misc]
 
     def _prepared(self, text: CellText, chosen: CellOptions, notebook: Notebook) -> PreparedCell | MapPlan:
         try:
-            if chosen.map is None:
-                return prepare(text, chosen, notebook, shell.figure_style())
-            return plan_map(text, chosen, chosen.map, notebook, shell.figure_style())
+            with nothing_sent():
+                if chosen.map is None:
+                    return prepare(text, chosen, notebook, shell.figure_style())
+                return plan_map(text, chosen, chosen.map, notebook, shell.figure_style())
         except SyntaxError as error:
             shell.show_without_frames(self.shell, error)
             raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tokenize
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -47,10 +48,17 @@ def cell_text(shell: Any, line: str, body: str, *, code: str | None = None) -> C
         body=translated,
         first_line=above + 1 + body[:blank].count("\n"),
         filename=filename,
-        silent=code is None and bool(DisplayHook.semicolon_at_end_of_expression(body)),
+        silent=code is None and _ends_with_semicolon(body),
         flags=shell.compile.flags & FUTURE,
         numbers=numbers_of_cells(shell),
     )
+
+
+def _ends_with_semicolon(body: str) -> bool:
+    try:
+        return bool(DisplayHook.semicolon_at_end_of_expression(body))
+    except (tokenize.TokenError, SyntaxError):
+        return False  # It will not compile, and the compiler says better what is wrong.
 
 
 def line_text(shell: Any, line: str, code: str, *, silent: bool) -> CellText:
@@ -140,7 +148,9 @@ def figure_style() -> FigureStyle:
     """Return the notebook's settings for figures: those of its inline backend, and the style it gave matplotlib."""
     config = sys.modules.get("matplotlib_inline.config")
     if config is None:
-        return FigureStyle()  # Nobody has set anything; importing it would import matplotlib, a second of work.
+        return FigureStyle(
+            rc=_changed_rc()
+        )  # No figure was drawn here; importing it would import matplotlib, a second of work.
     backend = config.InlineBackend.instance()
     return FigureStyle(
         formats=tuple(sorted(backend.figure_formats)),
@@ -162,7 +172,17 @@ def _changed_rc() -> dict[str, Any]:
 
 
 def _plain(settings: Any) -> dict[str, Any]:
-    return {k: v for k, v in dict(settings).items() if isinstance(v, str | int | float | bool)}
+    """Return those settings that can be written down, as they are written in a style sheet."""
+    return {key: written for key, value in dict(settings).items() if (written := _written(value)) is not None}
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, list | tuple):
+        parts = [_written(part) for part in value]
+        return None if None in parts else parts
+    return repr(value) if type(value).__name__ == "Cycler" else None  # The colours of lines.
 
 
 def look_of(shell: Any) -> Callable[[Any], Bundle | None]:

@@ -126,14 +126,31 @@ def _parts(value: Any) -> Iterator[Any]:
 
 def _columns(table: Any) -> Iterator[Any]:
     # Not as pickles: reading a table may put its columns together in memory.
-    yield table.index.to_numpy()
+    yield from _cells(table.index)
     if table.ndim == 1:
-        yield table.to_numpy()
+        yield from _cells(table)
         return
     for name, column in table.items():
         yield str(name)
-        yield str(column.dtype)
-        yield column.to_numpy()
+        yield from _cells(column)
+
+
+def _cells(column: Any) -> Iterator[Any]:
+    """Yield what is in a column or an index of a table."""
+    levels = getattr(column, "levels", None)
+    if levels is not None:
+        for level, codes in zip(levels, column.codes, strict=True):
+            yield from _cells(level)
+            yield codes
+        return
+    yield str(column.dtype)
+    moments = getattr(column.array, "asi8", None)
+    values = column.to_numpy() if moments is None else moments
+    if moments is None and values.dtype.hasobject and column.dtype != values.dtype:
+        # Not numpy's: what such a column holds is made anew whenever it is read, so only its text stays the same.
+        yield [each if type(each) in _LEAVES else str(each) for each in values.tolist()]
+    else:
+        yield values
 
 
 def _attributes(value: Any) -> Iterator[Any]:

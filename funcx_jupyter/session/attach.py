@@ -65,13 +65,21 @@ class Attacher:
         return self._report([self._submission(name) for name in names], "tasks", replays_all=True)
 
     def everything(self) -> str:
-        """Do that for all tasks of this notebook that this kernel does not know yet: the last of each cell."""
+        """Do that for all tasks of this notebook that this kernel does not know yet, or has let go: the last of each cell."""
         known = self._session.known_submissions()
         newest = {one.cell or one.task_id: one for one in known}
-        found = [one for one in known if one in newest.values() and one.task_id not in self._session.tasks]
+        found = [one for one in known if one in newest.values() and (self._is_new(one) or self._is_let_go(one))]
         if not found:
             return "No tasks of this notebook wait to be attached. `%funcx attach TASK` shows any task of yours again."
         return self._report(found, "tasks of this notebook", replays_all=False)
+
+    def _is_new(self, submission: Submission) -> bool:
+        return submission.task_id not in self._session.tasks
+
+    def _is_let_go(self, submission: Submission) -> bool:
+        """Whether the user has detached from it, so that nobody has seen its end."""
+        is_followed = submission.map_of or submission.task_id in self._session.asynchronous
+        return not is_followed and self._session.recall.end_of(submission.task_id) is None
 
     def _report(self, found: list[Submission], what: str, *, replays_all: bool) -> str:
         states = self._session.connection.states([one.task_id for one in found if not one.map_of])

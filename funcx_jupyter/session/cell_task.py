@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _PATIENCE: Final = 10.0
 """Seconds to wait for what is only to be shown."""
+_TURN: Final = 0.2
+"""Seconds after which a pressed ■ is noticed by who awaits a task."""
 
 
 class CellTask(ElsewhereValue):
@@ -111,7 +113,10 @@ class CellTask(ElsewhereValue):
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what the cell raised, None if it succeeded, when it has ended. Raises as `result` does if it has not."""
-        error = self._future.exception(timeout)
+        try:
+            error = self._future.exception(timeout)
+        except KeyboardInterrupt:
+            raise self._let_go() from None
         return None if error is None else presentable(error, self._task, self._screen)
 
     def finished(self, timeout: float | None = None) -> Finished:
@@ -135,10 +140,24 @@ class CellTask(ElsewhereValue):
 
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
         self._future.add_done_callback(lambda _: _tell(loop, ended))
-        await ended.wait()
+        try:
+            while not ended.is_set():
+                with suppress(TimeoutError):  # A kernel notices ■ when its loop turns, and not while it rests.
+                    await asyncio.wait_for(ended.wait(), _TURN)
+        except asyncio.CancelledError as stopped:  # By ■, or by whoever runs this.
+            said = f"{self._let_go()}"
+            stopped._render_traceback_ = lambda: [f"CancelledError: {said}"]  # type: ignore[attr-defined]
+            raise
         if self._future.is_to_be_fetched:
             await asyncio.to_thread(self._future.exception)
         return self.result()
+
+    def _let_go(self) -> CellInterrupted:
+        """Return what the user is told who does not wait any longer."""
+        short = words.short_id(self.task_id)
+        return CellInterrupted(
+            f"Stopped waiting. Task {short} goes on; `%funcx cancel {short}` stops it.", self.task_id
+        )
 
     def wait_until_shown(self) -> None:
         """Wait for the end, and until all that the task has shown is on the screen."""
@@ -147,10 +166,7 @@ class CellTask(ElsewhereValue):
         except CancelledError:
             return
         except KeyboardInterrupt:
-            short = words.short_id(self.task_id)
-            raise CellInterrupted(
-                f"Stopped waiting. Task {short} goes on; `%funcx cancel {short}` stops it.", self.task_id
-            ) from None
+            raise self._let_go() from None
         if self._shown is not None:
             self._shown.wait(_PATIENCE)
         if self._confirm is not None:

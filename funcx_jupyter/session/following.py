@@ -86,13 +86,22 @@ class Following:
             CellInterrupted: the user stopped it.
             BaseException: what the cell raised, or one of our errors.
         """
-        self._screen.header(self._line.header, first=not self._is_shown, last=False)
-        self._watch()
+        try:
+            self._screen.header(self._line.header, first=not self._is_shown, last=False)
+            self._watch()
+        except CellInterrupted:
+            raise
+        except KeyboardInterrupt:  # Before it was waited for.
+            self._session.connection.cancel(self._task.task_id)
+            raise CellInterrupted(
+                f"Interrupted. Told {self._called} to stop; `%funcx attach {self._short}` shows how it ends.",
+                self._task.task_id,
+            ) from None
         error = self._future.exception()
         if error is not None:
             self._end()
             raise self._presentable(error)
-        finished = opened(self._session, self._task, self._future.result(), self._task.outputs, namespace)
+        finished = self._opened(namespace)
         self._end(outputs=describe_back(finished.sizes, finished.kept, self._task.endpoint), origin=finished.origin)
         namespace.update(finished.outputs)
         for line in told_too_large(finished.kept, self._task):
@@ -103,13 +112,32 @@ class Following:
             self._screen.notice(f"{reason} It was left there.")
         return finished
 
+    def _opened(self, namespace: dict[str, Any]) -> Finished:
+        try:
+            return opened(self._session, self._task, self._future.result(), self._task.outputs, namespace)
+        except KeyboardInterrupt:
+            self._end()
+            take = f"%funcx result {self._short}{' -o' if self._task.outputs else ''}"
+            raise CellInterrupted(
+                f"Interrupted when the task had succeeded, and what came back was being loaded. `{take}` loads it.",
+                self._task.task_id,
+            ) from None
+
+    @property
+    def _short(self) -> str:
+        return words.short_id(self._task.task_id)
+
+    @property
+    def _called(self) -> str:
+        return f"{self._short} on {self._task.endpoint}"
+
     def _watch(self) -> None:
         player = Player(
             self._screen.publisher,
             lambda: self._screen.header(self._line.header, first=True, last=False),
             self._screen.bars(),
             self._screen.before_text,
-            Hidden(Cap(f"%funcx logs {words.short_id(self._task.task_id)}"), self._screen.hidden),
+            Hidden(Cap(f"%funcx logs {self._short}"), self._screen.hidden),
         )
         cancel = self._session.connection.cancel
         indicator: Indicator = self._line
@@ -121,7 +149,7 @@ class Following:
             player,
             indicator,
             cancel=cancel,
-            called=f"{words.short_id(self._task.task_id)} on {self._task.endpoint}",
+            called=self._called,
             stream=self._task.stream,
             detaches=self._task.detaches,
         )

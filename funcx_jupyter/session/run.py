@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from funcx_core.cells.spec import CellSpec
+from funcx_core.errors import FuncxError
 from funcx_core.ids import new_task_id
 from funcx_core.protocol.task import TaskState
 from funcx_core.sdk.futures import FuncXFuture
 from funcx_jupyter.display.header import Header, describe_inputs
+from funcx_jupyter.errors import nothing_sent
 from funcx_jupyter.options.cell import DETACH, CellOptions
 from funcx_jupyter.origin.commit import commit_of
 from funcx_jupyter.origin.facts import origin_of
@@ -70,7 +73,15 @@ class CellRun:
         return handle
 
     def begin(self, place: CellPlace, screen: Screen, mailbox: Mailbox, stage: StagingLine) -> Watched:
-        """Send the cell, and return its task, which nothing shows yet but its staging."""
+        """Send the cell, and return its task, which nothing shows yet but its staging.
+
+        Raises:
+            CellInterrupted: the user has interrupted; nothing runs.
+        """
+        with nothing_sent():
+            return self._begin(place, screen, mailbox, stage)
+
+    def _begin(self, place: CellPlace, screen: Screen, mailbox: Mailbox, stage: StagingLine) -> Watched:
         self._session.recall.open(place.notebook)
         endpoint, prepared = self._sending.endpoint, self._sending.prepared
         check_cell(self._session, endpoint, prepared, self._options, screen)
@@ -106,7 +117,12 @@ class CellRun:
         connection = self._session.connection
         options = self._sending.task_options(place, walltime=self._options.walltime, after=self._sending.upstream())
         self._session.recall.sent(submission)  # Before it is sent: whatever happens from now on, the task can be found.
-        future = connection.submit(submission.endpoint_id, spec, options, mailbox, submission.task_id)
+        try:
+            future = connection.submit(submission.endpoint_id, spec, options, mailbox, submission.task_id)
+        except KeyboardInterrupt:
+            with suppress(FuncxError):  # It may have been sent, or not.
+                connection.cancel(submission.task_id)
+            raise
         # Run again, it waits for nothing: what it waited for has ended then, perhaps badly.
         sent = Sent(submission.endpoint_id, spec, msgspec.structs.replace(options, after=()))
         self._session.remember(

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from funcx_core.sdk.maps import FuncXMap
 
 NOT_CONNECTED: Final = "No funcX service is configured. Start one here with `%funcx start local`, or connect with `%funcx connect https://host`."
+NOT_SUBMITTED: Final = "Your cell was not submitted."
 
 
 class ServiceConnection:
@@ -270,7 +271,7 @@ def _not_submitted(message: str) -> str:
     """Return what a user of cells needs to know of a service that does not answer."""
     cause = message.removesuffix(" Is it running? `funcx status` tells.").replace("/v2 (", " (")
     cause = re.sub(r"\[Errno -?\d+\] (.)", lambda found: found[1].lower(), cause)
-    return f"{cause} Your cell was not submitted."
+    return f"{cause} {NOT_SUBMITTED}"
 
 
 def _connect_timeout() -> float:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from funcx_core.errors import TaskCancelled
 from funcx_core.ids import TaskId
 from funcx_core.protocol.task import TaskEvent, TaskState
 from funcx_core.sdk.futures import FuncXFuture
@@ -163,4 +164,13 @@ class Watcher:
             raise CellInterrupted(
                 f"Told {self._called} to stop; it has not confirmed it yet. {self._how()}", task_id
             ) from None
-        raise CellInterrupted("Interrupted. The task was stopped; its output so far is above.", task_id) from None
+        raise CellInterrupted(self._how_it_ended(), task_id) from None
+
+    def _how_it_ended(self) -> str:
+        error = self._future.exception()
+        if error is None:
+            short = self._called.partition(" ")[0]
+            return f"Interrupted, but the task went on to its end. `%funcx result {short}` has its value, with -o also its variables."
+        if isinstance(error, TaskCancelled) and "before it started" in str(error):
+            return "Interrupted. The task had not started, and was not run."
+        return "Interrupted. The task was stopped; its output so far is above."

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+from typing import Final
 
+from funcx_core.errors import ServiceUnavailable
 from funcx_core.sdk.settings import normal_address
 from funcx_jupyter.display.tables import Text
+from funcx_jupyter.errors import shown_in_one_line
 from funcx_jupyter.local_fabric import has_service, up
 from funcx_jupyter.session.endpoints import LOCAL
+from funcx_jupyter.session.service_connection import NOT_SUBMITTED
 from funcx_jupyter.verbs.desk import Desk
 from funcx_jupyter.verbs.lists import state_of
+
+_ADDRESS: Final = "FUNCX_SERVICE_ADDRESS"
 
 
 def use(desk: Desk, name: str) -> Text:
@@ -46,7 +52,18 @@ def restart(desk: Desk, name: str) -> Text:
 
 def connect(desk: Desk, address: str) -> Text:
     """Use the service at this address from now on, in this kernel."""
-    os.environ["FUNCX_SERVICE_ADDRESS"] = normal_address(address)
+    before = os.environ.get(_ADDRESS)
+    os.environ[_ADDRESS] = normal_address(address)
     desk.session.close()
-    names = ", ".join(row.name for row in desk.session.connection.endpoints() if row.is_online)
+    try:
+        names = ", ".join(row.name for row in desk.session.connection.endpoints() if row.is_online)
+    except ServiceUnavailable as error:
+        os.environ.pop(_ADDRESS)
+        if before is not None:
+            os.environ[_ADDRESS] = before
+        desk.session.close()
+        cause = str(error).removesuffix(NOT_SUBMITTED).rstrip()
+        raise shown_in_one_line(
+            ServiceUnavailable(f"{cause} This kernel uses the service that it used before.")
+        ) from None
     return Text(f"Connected to {desk.session.connection.address.removesuffix('/v2')}. Online: {names or 'nothing'}.")

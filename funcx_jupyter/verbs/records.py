@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from funcx_jupyter.display.tables import Text
+from funcx_jupyter.errors import MagicArgumentError
 from funcx_jupyter.provenance import known_here
 from funcx_jupyter.verbs.desk import Desk
 
@@ -16,8 +17,11 @@ def provenance(desk: Desk, name: str, *, json: str = "", ro_crate: str = "") -> 
 
     task_id = desk.session.find_task(name)
     record = gather(desk.session.connection.client, task_id, known=known_here(task_id, desk.session))
-    written = [record.save(Path(json).expanduser())] if json else []
-    written += [record.to_ro_crate(Path(ro_crate).expanduser())] if ro_crate else []
+    try:
+        written = [record.save(Path(json).expanduser())] if json else []
+        written += [record.to_ro_crate(Path(ro_crate).expanduser())] if ro_crate else []
+    except OSError as error:
+        raise MagicArgumentError(f"Cannot write {error.filename or json or ro_crate}: {error.strerror}.") from None
     return Text("\n".join(f"Wrote {path}." for path in written)) if written else record
 
 

@@ -121,5 +121,9 @@ def test_the_cell_may_say_that_an_interrupt_leaves_it_running(notebook):
     notebook.run("press(1.0)")
     cell = notebook.run("%%funcx --on-interrupt detach -n left\nimport time\ntime.sleep(2.5)\nprint('after')\n7")
     assert "which goes on. `%funcx attach" in cell.error[1]
+    everything = notebook.run("%funcx attach")
+    assert everything.text() == "after\n"
+    assert everything.result["text/plain"].endswith("left done.")
+    assert "left" not in notebook.run("%funcx attach").result["text/plain"]
     again = notebook.run("%funcx attach left")
     assert (again.text(), again.result["text/plain"]) == ("after\n", "7")

@@ -162,12 +162,11 @@ def _pickled(names: list[str], arrivals: Arrivals, limit: int) -> tuple[_Sent, s
             sizes.append(pickler.add(arrivals.namespace[name]))
         except NoRoom:
             return _Sent([], b""), name
-        except Exception as error:
-            # Pickling runs code of the user's classes, which may raise anything.
+        except Exception as error:  # noqa: BLE001 - pickling runs code of the classes of the user, which may raise anything
             kind = keeping.class_name(arrivals.namespace[name])
             raise ResultNotSerializable(
                 f"`{name}` ({kind}) cannot be sent back: {error}", details={"name": name}
-            ) from error
+            ) from None
     return _Sent(sizes, pickler.getvalue()), None
 
 

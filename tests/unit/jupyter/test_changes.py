@@ -169,3 +169,29 @@ def test_what_is_large_or_strange_is_left_alone(monkeypatch):
     assert fingerprint([object()] * 20) is None
     monkeypatch.setattr(changes, "MOST_BYTES", 100)
     assert fingerprint("x" * 200) is None
+
+
+DAYS = pd.date_range("2026-01-01", periods=3, tz="Europe/Berlin")
+TABLE = pd.DataFrame({"x": range(3)})
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        TABLE.assign(when=DAYS),
+        TABLE.assign(when=pd.period_range("2026", periods=3, freq="D")),
+        TABLE.assign(when=pd.interval_range(0, 3)),
+        TABLE.assign(when=pd.Categorical(DAYS)),
+        TABLE.assign(when=pd.array([1, None, 3], dtype="Int64")),
+        TABLE.set_index(DAYS),
+        TABLE.set_index(pd.MultiIndex.from_arrays([DAYS, list("abc")])),
+        TABLE.set_index(DAYS)["x"],
+    ],
+)
+def test_cells_that_are_made_anew_whenever_they_are_read_are_no_change(table):
+    namespace = {"v": table}
+    before = Fingerprints(namespace, ["v"])
+    assert len(before._before) == 1
+    assert before.changed(namespace) == []
+    table.iloc[0] = table.iloc[1]
+    assert before.changed(namespace) == ["v"]

@@ -42,6 +42,18 @@ def test_a_cell_prints_and_returns(run, shell):
     assert shell.user_ns["_"] == 21
 
 
+@pytest.mark.parametrize("body", ["print('a'", "x = [1,", 'x = """', "if x:\n        y\n    z"])
+def test_an_unfinished_cell_is_a_syntax_error_of_its_own(run, body):
+    ran = run(f"%%funcx\n{body}")
+    assert isinstance(ran.error, SyntaxError)
+    assert "magics.py" not in ran.out
+
+
+def test_what_cannot_come_back_is_said_once(run):
+    error = run("%%funcx -o lock\nimport threading\nlock = threading.Lock()").error
+    assert f"{error}" == "`lock` (_thread.lock) cannot be sent back: cannot pickle '_thread.lock' object"
+
+
 def test_a_semicolon_silences(run):
     assert run("%%funcx -q\n1 + 1;").out == ""
 
@@ -212,6 +224,45 @@ def test_an_interrupt_stops_the_task_and_keeps_what_was_printed(run, connection)
     assert isinstance(ran.error, KeyboardInterrupt)
     assert ran.out.startswith("begun\nlocal · ■ stopped after")
     assert connection.cancelled[-1] == ran.error.task_id
+
+
+def test_an_interrupt_of_what_ends_well_all_the_same_says_where_the_value_is(run, connection):
+    timer = threading.Timer(1.0, _thread.interrupt_main)
+    timer.start()
+    ran = run("%%funcx\nimport time\ntry:\n    time.sleep(30)\nexcept KeyboardInterrupt:\n    pass\n7")
+    timer.join()
+    assert isinstance(ran.error, CellInterrupted)
+    short = words.short_id(ran.error.task_id)
+    assert f"{ran.error}".startswith(
+        f"Interrupted, but the task went on to its end. `%funcx result {short}` has its value"
+    )
+    assert "local · ✓ " in ran.out
+
+
+def test_an_interrupt_before_anything_is_sent_says_so_in_one_line(run, connection, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    before = len(connection.specs)
+    with monkeypatch.context() as patch:
+        patch.setattr("funcx_jupyter.magics.prepare", interrupted)
+        ran = run("%%funcx\n1")
+    assert isinstance(ran.error, CellInterrupted)
+    assert ran.error._render_traceback_() == ["CellInterrupted: Interrupted. The cell was not sent."]
+    monkeypatch.setattr(connection, "limits", interrupted)
+    assert str(run("%%funcx\n1").error) == "Interrupted. The cell was not sent."
+    assert len(connection.specs) == before
+
+
+def test_an_interrupt_while_results_are_loaded_says_how_to_get_them(run, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("funcx_jupyter.session.following.opened", interrupted)
+    ran = run("%%funcx -o y\ny = 1")
+    assert isinstance(ran.error, CellInterrupted)
+    assert f"`%funcx result {words.short_id(ran.error.task_id)} -o` loads it." in f"{ran.error}"
+    assert "local · ✓ " in ran.out
 
 
 def test_a_second_interrupt_detaches(run, connection, monkeypatch):

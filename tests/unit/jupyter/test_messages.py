@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +20,7 @@ from funcx_jupyter.session.followed import Followed
 from funcx_jupyter.session.presentable import presentable
 from funcx_jupyter.session.service_connection import ServiceConnection
 from funcx_jupyter.session.sign_in import of_sign_in
+from funcx_jupyter.verbs import places, records
 
 TASK = Followed(task_id=TaskId("t"), endpoint="theta", endpoint_id=EndpointId("e"), sent_at=time.time(), walltime=600)
 
@@ -168,3 +171,34 @@ def test_how_a_task_ended(error, message):
     shown = presentable(error, TASK, PlainScreen())
     assert str(shown) == message
     assert shown._render_traceback_() == [f"{type(error).__name__}: {message}"]
+
+
+class _Refused:
+    address = "http://127.0.0.1:9/v2"
+
+    def endpoints(self):
+        raise ServiceUnavailable("Cannot reach http://127.0.0.1:9 (connection refused). Your cell was not submitted.")
+
+
+def test_a_service_that_cannot_be_reached_is_not_used_from_then_on(monkeypatch):
+    monkeypatch.setenv("FUNCX_SERVICE_ADDRESS", "http://127.0.0.1:5000/v2")
+    desk = SimpleNamespace(session=SimpleNamespace(connection=_Refused(), close=lambda: None))
+    with pytest.raises(ServiceUnavailable) as raised:
+        places.connect(desk, "http://127.0.0.1:9")
+    assert f"{raised.value}" == (
+        "Cannot reach http://127.0.0.1:9 (connection refused). This kernel uses the service that it used before."
+    )
+    assert os.environ["FUNCX_SERVICE_ADDRESS"] == "http://127.0.0.1:5000/v2"
+    monkeypatch.delenv("FUNCX_SERVICE_ADDRESS")
+    with pytest.raises(ServiceUnavailable):
+        places.connect(desk, "http://127.0.0.1:9")
+    assert "FUNCX_SERVICE_ADDRESS" not in os.environ
+
+
+def test_what_cannot_be_written_is_said_in_one_line(monkeypatch, tmp_path):
+    record = SimpleNamespace(save=lambda path: path.write_text("{}"))
+    monkeypatch.setattr("funcx_core.sdk.provenance.gather.gather", lambda *_, **__: record)
+    monkeypatch.setattr(records, "known_here", lambda *_: None)
+    session = SimpleNamespace(find_task=lambda name: name, connection=SimpleNamespace(client=None))
+    with pytest.raises(MagicArgumentError, match=r"Cannot write .*/none/x.json: No such file or directory\."):
+        records.provenance(SimpleNamespace(session=session), "t", json=f"{tmp_path}/none/x.json")
