@@ -21,6 +21,10 @@ from funcx_core.home import home, private_dir
 from funcx_core.ids import EndpointId, TaskId
 from funcx_core.protocol.codec import Decoder, encode
 from funcx_core.protocol.task import TaskOptions
+from funcx_jupyter.capture.elsewhere import RemoteUse
+from funcx_jupyter.display import words
+from funcx_jupyter.errors import RemoteValueElsewhere
+from funcx_jupyter.session.endpoints import Endpoint
 
 MOST_OF_ONE: Final = 4_000_000
 MOST_OF_ALL: Final = 256_000_000
@@ -34,16 +38,32 @@ VARIABLE: Final = "FUNCX_RECORD_INPUTS"
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """What a task was submitted with, so that it can be run again."""
+    """What a task was submitted with, so that it can be run again. `remote`: the values on endpoints that its inputs name."""
 
     endpoint_id: EndpointId
     spec: CellSpec
     options: TaskOptions
+    remote: list[RemoteUse] = []
 
     @property
     def size(self) -> int:
         """Bytes, about."""
         return len(self.spec.values) + len(self.spec.source)
+
+
+def check_can_move(sent: Sent, endpoint: Endpoint, task_id: TaskId) -> None:
+    """Refuse to run a cell on another endpoint than the values that its inputs name.
+
+    Raises:
+        RemoteValueElsewhere: says what to type.
+    """
+    for use in sent.remote:
+        if use.endpoint_id != endpoint.endpoint_id:
+            short = words.short_id(task_id)
+            raise RemoteValueElsewhere(
+                f"`{use.called}` is on {use.endpoint}, and the inputs of {short} name it there: `%funcx rerun {short} -e {use.endpoint}`. "
+                f"To run it on {endpoint.name}, type `{use.bring}` and run the cell itself there."
+            )
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):

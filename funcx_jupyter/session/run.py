@@ -124,7 +124,8 @@ class CellRun:
                 connection.cancel(submission.task_id)
             raise
         # Run again, it waits for nothing: what it waited for has ended then, perhaps badly.
-        sent = Sent(submission.endpoint_id, spec, msgspec.structs.replace(options, after=()))
+        independent = msgspec.structs.replace(options, after=())
+        sent = Sent(submission.endpoint_id, spec, independent, list(self._sending.prepared.captured.remote))
         self._session.remember(
             TaskRecord(
                 task_id=submission.task_id,

@@ -22,7 +22,7 @@ from funcx_jupyter.session.endpoints import Endpoint, choose, find, is_id, offli
 from funcx_jupyter.session.environment import Environments
 from funcx_jupyter.session.journal import Submission
 from funcx_jupyter.session.recall import Recall
-from funcx_jupyter.session.recorded import Recorded, Records, Sent
+from funcx_jupyter.session.recorded import Recorded, Records, Sent, check_can_move
 from funcx_jupyter.session.service_connection import ServiceConnection
 from funcx_jupyter.session.staging import Staging
 from funcx_jupyter.session.watch import Mailbox
@@ -258,13 +258,17 @@ class Session:
 
         Raises:
             UsageError: its inputs are not known here, or not any more.
+            RemoteValueElsewhere: they name values that are on another endpoint.
             FuncxError: it cannot be submitted now.
         """
         if reason := self.why_not_again(task_id):
             raise shown_in_one_line(UsageError(f"Task {words.short_id(task_id)} cannot be run again. {reason}"))
         old = self._sent(task_id)
         assert old.sent is not None  # noqa: S101 - there is no reason why not
-        sent = old.sent if endpoint is None else msgspec.structs.replace(old.sent, endpoint_id=endpoint.endpoint_id)
+        sent = old.sent
+        if endpoint is not None:
+            check_can_move(sent, endpoint, task_id)
+            sent = msgspec.structs.replace(sent, endpoint_id=endpoint.endpoint_id)
         connection = self.connection
         if sent.spec.blobs and not self.staging.is_there(connection.store, sent.spec.blobs):
             self._forget_inputs(old)

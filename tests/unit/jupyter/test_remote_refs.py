@@ -231,3 +231,17 @@ def test_what_waits_for_a_task_of_an_asynchronous_cell_learns_of_its_value(run):
     assert len(ref) == 2
     value(run, "big.result()")
     assert value(run, "model") is ref
+
+
+def test_a_cell_is_not_run_again_where_its_references_are_not(run, connection):
+    run(MODEL)
+    run("%%funcx -n total\nsum(model['weights'])")
+    sent = len(connection.specs)
+    error, _, out = run("%funcx rerun total -e theta")
+    assert isinstance(error, RemoteValueElsewhere)
+    assert "`model` is on local, and the inputs of " in str(error)
+    again = str(error).partition("`%funcx")[2].partition("`")[0]
+    assert "type `model = model.get()` and run the cell itself there" in str(error)
+    assert out.endswith(f"RemoteValueElsewhere: {error}\n")
+    assert len(connection.specs) == sent, "nothing was sent"
+    assert value(run, f"%funcx{again}") == 499500
