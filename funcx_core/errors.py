@@ -24,7 +24,7 @@
     │   │   └── NotPlainData            they hold more than data, and their maker is not trusted
     │   ├── BatchTooLarge             more tasks in one request than the service takes
     │   ├── PayloadTooLarge           MaxRequestSizeExceeded (*)
-    │   └── ChecksumMismatch, BlobQuotaExceeded
+    │   └── ChecksumMismatch, BlobQuotaExceeded, EndpointTooOld
     ├── RemoteProtocolError         the peer sent what the protocol does not allow
     │   └── VersionMismatch
     ├── TaskFailed                  the task ended without a value
@@ -408,6 +408,13 @@ class BlobQuotaExceeded(UsageError):
 
     code = "blob_quota_exceeded"
     http_status = 413
+
+
+class EndpointTooOld(UsageError):
+    """The endpoint is of a version that does not understand what it is to be sent."""
+
+    code = "endpoint_too_old"
+    http_status = 409
 
 
 # --- the peer's fault ------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from funcx_core import __version__
 from funcx_core.errors import AuthRequired, RemoteProtocolError, ResourceLocked, ServiceUnavailable, UsageError
 from funcx_core.ids import EndpointId
 from funcx_core.protocol.endpoint import EndpointRegistration
+from funcx_core.protocol.features import FEATURES
 from funcx_core.sdk.certificates import raise_if_untrusted
 from funcx_core.sdk.settings import Settings, broker_settings, load_settings
 from funcx_endpoint.config import Config
@@ -38,6 +39,7 @@ class Registrar:
             "endpoint_name": name,
             "endpoint_uuid": endpoint_id,
             "version": __version__,
+            "features": FEATURES,
             "public_key": public_key,
             "meta": {
                 **config.meta,

@@ -118,6 +118,15 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     after: tuple[TaskId, ...] = ()
     container: ContainerImage | None = None
 
+    def in_container_of(self, image: ContainerImage | None) -> TaskOptions:
+        """Return the options of a task whose function runs in `image` where the task names no container of its own.
+
+        Who looks for a place for the task must see it there.
+        """
+        if image is None or self.container is not None:
+            return self
+        return msgspec.structs.replace(self, container_id=ContainerId(image.container_id), container=image)
+
 
 DEFAULT_OPTIONS: Final = TaskOptions()
 INLINE: Final = TaskOptions(inline_result=True)

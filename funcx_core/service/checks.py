@@ -11,6 +11,7 @@ import msgspec
 from funcx_core.errors import BatchTooLarge, FuncxError, InvalidId, InvalidRequest, PayloadTooLarge
 from funcx_core.ids import TaskId
 from funcx_core.protocol.client import Limits, Submit
+from funcx_core.protocol.features import MOST_FEATURES, MOST_LETTERS
 from funcx_core.protocol.payload import content_size
 from funcx_core.protocol.resources import priority_fault
 from funcx_core.protocol.task import MOST_AFTER, Call, TaskOptions
@@ -108,6 +109,22 @@ def checked_entries(entries: Sequence[str]) -> list[str]:
     if len(entries) > MAX_ENTRIES:
         raise InvalidRequest(f"{len(entries):,} functions in one request; at most {MAX_ENTRIES:,} are allowed.")
     return [_checked_entry(entry) for entry in entries]
+
+
+def checked_features(features: Sequence[str]) -> Sequence[str]:
+    """Return what an endpoint says that it understands. What is not known here is kept: a later service may ask for it.
+
+    Raises:
+        InvalidRequest: they are too many, or no words.
+    """
+    if len(features) > MOST_FEATURES:
+        raise InvalidRequest(f"{len(features):,} features; at most {MOST_FEATURES} are allowed.")
+    for feature in features:
+        if not feature.isidentifier() or len(feature) > MOST_LETTERS:
+            raise InvalidRequest(
+                f"'{feature[:MOST_LETTERS]}' is no feature: a word of letters, digits and underscores is needed."
+            )
+    return features
 
 
 def _checked_entry(entry: str) -> str:

@@ -48,7 +48,7 @@ class FunctionPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
-    """An endpoint as it is listed. Times are Unix seconds; `locked_until` 0 if it is not locked."""
+    """An endpoint as it is listed. Times are Unix seconds; `locked_until` 0 if it is not locked; `features` null if they are not known."""
 
     uuid: str
     name: str
@@ -60,6 +60,7 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     last_seen: float
     version: str
+    features: list[str] | None
     meta: dict[str, Any]
     status: dict[str, Any]
 
@@ -143,6 +144,7 @@ def endpoint_view(endpoint: Endpoint, viewer: User) -> EndpointView:
         state=_state(endpoint),
         last_seen=endpoint.last_seen,
         version=endpoint.version,
+        features=None if endpoint.features is None else endpoint.features.split(),
         meta=_object(endpoint.meta) if owned else {},
         status=_details(endpoint),
     )

@@ -25,6 +25,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         workers: tasks that it runs at a time.
         idle_workers: workers with nothing to do.
         pending_tasks: tasks that wait on it.
+        version: of funcX there.
+        features: what it understands; None if that is not known.
     """
 
     endpoint_id: EndpointId
@@ -36,6 +38,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 0
     idle_workers: int = 0
     pending_tasks: int = 0
+    version: str = ""
+    features: frozenset[str] | None = None
 
 
 def endpoint_of(row: dict[str, Any], *, now: float) -> Endpoint:
@@ -52,6 +56,8 @@ def endpoint_of(row: dict[str, Any], *, now: float) -> Endpoint:
         workers=int(status.get("workers") or 0),
         idle_workers=int(status.get("idle_workers") or 0),
         pending_tasks=int(status.get("pending_tasks") or 0),
+        version=str(row.get("version") or ""),
+        features=None if row.get("features") is None else frozenset(row["features"]),
     )
 
 

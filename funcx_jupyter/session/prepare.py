@@ -160,8 +160,8 @@ def choose_outputs(asked: tuple[str, ...], names: CellNames, *, option: str = "-
     return asked
 
 
-def check_size(spec: CellSpec, captured: Captured, limit: int) -> None:
-    """Refuse inputs that the service would not take inside of a cell.
+def check_size(spec: CellSpec, captured: Captured, limit: int, why: str = "") -> None:
+    """Refuse inputs that the service would not take inside of a cell, where they have to be for the reason `why`.
 
     Raises:
         LargeInputError: naming the largest variable.
@@ -170,6 +170,8 @@ def check_size(spec: CellSpec, captured: Captured, limit: int) -> None:
     if total + ROOM_FOR_CODE <= limit or not captured.values:
         return
     largest = max(captured.values, key=lambda value: value.size)
+    if why:
+        raise LargeInputError(f"`{largest.name}` is {words.size(largest.size)}. {why}")
     raise LargeInputError(
         f"`{largest.name}` is {words.size(largest.size)}; all inputs of this cell are {words.size(total)}, and this service "
         f"takes at most {words.size(limit)}. Load it inside the cell, or exclude it with -x {largest.name}."

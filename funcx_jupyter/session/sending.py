@@ -14,6 +14,7 @@ import msgspec
 from funcx_core.cells.spec import CellSpec
 from funcx_core.ids import TaskId
 from funcx_core.protocol.codec import encode
+from funcx_core.protocol.features import STAGED_INPUTS, does_without
 from funcx_core.protocol.task import TaskOptions
 from funcx_jupyter.capture.elsewhere import RemoteUse
 from funcx_jupyter.capture.streams import Part
@@ -92,9 +93,10 @@ class Sending:
         """
         connection, spec, captured = self.session.connection, self.prepared.spec, self.prepared.captured
         limits = connection.limits()
-        if not captured.packed.parts or not limits.max_blob:
+        takes_none = self._why_endpoint_takes_none()
+        if not captured.packed.parts or not limits.max_blob or takes_none:
             spec = with_pieces_inside(spec, captured)
-            check_size(spec, captured, limit)
+            check_size(spec, captured, limit, takes_none)
             return spec, frozenset()
         try:
             staged = self.session.staging.stage(
@@ -110,6 +112,11 @@ class Sending:
             raise
         check_size(spec, captured, limit)
         return msgspec.structs.replace(spec, blobs=staged.blobs), staged.cached
+
+    def _why_endpoint_takes_none(self) -> str:
+        """Return why the endpoint takes no inputs from the store; nothing if it does."""
+        endpoint = self.endpoint
+        return does_without(endpoint.name, endpoint.version, STAGED_INPUTS, endpoint.features)
 
     def task_options(self, place: CellPlace, *, walltime: float | None, after: tuple[TaskId, ...]) -> TaskOptions:
         """Return the options of the task, or of each task of the map."""

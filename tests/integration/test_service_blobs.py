@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from funcx_core.ids import new_blob_id, new_task_id
+from funcx_core.ids import new_blob_id, new_endpoint_id, new_task_id
 from funcx_core.protocol.blob import BlobReference, with_blobs
 from funcx_core.protocol.client import Limits
+from funcx_core.protocol.features import FEATURES
 from funcx_core.protocol.task import TaskResult, TaskState
 from tests.support.s3server import s3_server
 from tests.support.webservice import TestedService, a_service
@@ -331,6 +332,29 @@ async def test_all_blobs_beside_a_payload_are_the_callers_or_the_task_is_refused
     assert await service.web.blobs.expire(time.time() + 2 * DAY) == 2
     _, _, code = await submit(service, with_blobs(b"00\nx", [theirs]).decode())
     assert code == 404
+
+
+@pytest.mark.parametrize("beside", [False, True])
+async def test_an_endpoint_that_does_not_know_references_is_sent_none(service: TestedService, beside: bool) -> None:
+    content = os.urandom(100)
+    blob_id = await uploaded(service, content)
+    mine = BlobReference(blob_id, len(content), sha256(content))
+    payload = with_blobs(b"00\nx", [mine]).decode() if beside else reference(blob_id, content)
+    endpoint_id, function_id = new_endpoint_id(), await service.a_function()
+    agent = {"endpoint_name": "theta", "endpoint_uuid": endpoint_id, "public_key": "A" * 40, "version": "0.0.9"}
+    await service.post("endpoints", agent)
+    body = {"tasks": [[function_id, endpoint_id, payload], [function_id, endpoint_id, "00\nx"]], "large_results": True}
+    first, second = json.loads((await service.request("POST", "submit", body)).body)["results"]
+    assert first["http_status_code"] == 409
+    assert first["reason"].startswith("Endpoint 'theta' runs funcX 0.0.9, which cannot take ")
+    assert "pip install -U" in first["reason"]
+    assert second["http_status_code"] == 200
+    await service.post("endpoints", {**agent, "features": [*FEATURES, "of_later_versions"]})
+    (listed,) = [row for row in await service.get("endpoints") if row["uuid"] == endpoint_id]
+    assert listed["features"] == [*FEATURES, "of_later_versions"]
+    (again, _) = json.loads((await service.request("POST", "submit", body)).body)["results"]
+    assert again["http_status_code"] == 200
+    await service.post("endpoints", {**agent, "features": ["no word"]}, code=400)
 
 
 async def test_a_result_belongs_to_who_submitted_the_task_and_lives_with_it(service: TestedService) -> None:

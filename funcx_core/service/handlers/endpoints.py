@@ -24,7 +24,7 @@ MOST_LOCKED: Final = 7 * 86_400.0
 
 
 class RegisterBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What endpoints send; `public_key` is ours.
+    """What endpoints send; `public_key` and `features`, what they understand, are ours.
 
     What is left out stays as it was; `group` is the name or id of a group of users, null for none, and
     `allowed_functions` null for all functions.
@@ -38,6 +38,7 @@ class RegisterBody(msgspec.Struct, frozen=True, kw_only=True):
     public: bool | UnsetType | None = UNSET
     group: str | UnsetType | None = UNSET
     allowed_functions: list[str] | UnsetType | None = UNSET
+    features: list[str] = []
 
 
 class Which(StrEnum):
@@ -93,6 +94,7 @@ class Registration(ApiHandler):
             public=body.public if body.public is UNSET else bool(body.public),
             group=body.group,
             allowed_functions=body.allowed_functions,
+            features=tuple(body.features) if body.public_key else None,  # Only agents have a key, and know.
         )
         self.reply(await self.context.operations.endpoints.register(self.user, request))
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from funcx_core.errors import EndpointNotFound
+from funcx_core.errors import EndpointNotFound, EndpointTooOld
 from funcx_core.ids import EndpointId, UserId
 from funcx_core.protocol.endpoint import EndpointRegistration
+from funcx_core.protocol.features import does_without
 from funcx_core.protocol.handoff import CancelRequested, EndpointClosed
 from funcx_core.service.access import may_manage
-from funcx_core.service.checks import check_endpoint_name, check_id, check_public_key, checked_entries
+from funcx_core.service.checks import check_endpoint_name, check_id, check_public_key, checked_entries, checked_features
 from funcx_core.service.dependents import Dependents
 from funcx_core.service.handoff import Handoff
 from funcx_core.service.operations.sharing import Sharing
@@ -45,6 +46,7 @@ class EndpointRequest(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         group: the name or id of a group to share it with; None for no group.
         allowed_functions: it runs only these; None for all.
+        features: what it understands; None if that is not said because no agent registers.
     """
 
     endpoint_id: EndpointId
@@ -55,6 +57,7 @@ class EndpointRequest(msgspec.Struct, frozen=True, kw_only=True):
     public: bool | UnsetType = UNSET
     group: str | UnsetType | None = UNSET
     allowed_functions: list[str] | UnsetType | None = UNSET
+    features: tuple[str, ...] | None = None
 
 
 class EndpointUpdate(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +119,7 @@ class Endpoints:
                 public_key=request.public_key,
                 version=request.version,
                 meta=request.meta,
+                features=None if request.features is None else " ".join(checked_features(request.features)),
                 created_at=time.time(),
             )
         )
@@ -258,6 +262,15 @@ class Endpoints:
         self._forget()
 
     # --- for submits -------------------------------------------------------------------------------------------
+
+    async def not_understood(self, endpoint_id: EndpointId, features: Iterable[str]) -> dict[str, EndpointTooOld]:
+        """Return which of these features an endpoint that the caller may use does not have, each with what to say of it."""
+        found = await self._store.endpoint(endpoint_id)
+        if found is None or found.features is None:
+            return {}
+        known = found.features.split()
+        faults = {feature: does_without(found.name, found.version, feature, known) for feature in features}
+        return {feature: EndpointTooOld(fault) for feature, fault in faults.items() if fault}
 
     async def usable_for(self, user: User, endpoint_id: EndpointId) -> frozenset[str] | None:
         """Return which functions this user may submit to this endpoint: ids and content hashes, or None for all.

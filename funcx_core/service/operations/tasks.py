@@ -16,9 +16,10 @@ from funcx_core.errors import (
     TaskGroupNotFound,
     TaskNotFound,
 )
-from funcx_core.ids import ContainerId, EndpointId, FunctionId, GroupId, TaskId
-from funcx_core.protocol.blob import BlobReference, names_blobs, references_of
+from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId
+from funcx_core.protocol.blob import BlobReference, is_reference, names_blobs, references_of
 from funcx_core.protocol.client import Limits, Rejection, Submit
+from funcx_core.protocol.features import LARGE_ARGUMENTS, STAGED_INPUTS
 from funcx_core.protocol.handoff import CancelRequested, More, Offer, Submitted, owner_tag
 from funcx_core.protocol.task import (
     DEFAULT_OPTIONS,
@@ -85,7 +86,7 @@ class Tasks:
             FuncxError: nothing at all was accepted.
         """
         submit, functions, calls, rejected = await self._examine(user, submit)
-        calls = await self._with_blobs(user, calls, rejected)
+        calls = await self._with_blobs(user, submit.endpoint_id, calls, rejected)
         if not calls:
             return rejected
         await self._quota.take(user.user_id, len(calls))
@@ -201,14 +202,22 @@ class Tasks:
                 accepted.append(call)
         return accepted
 
-    async def _with_blobs(self, user: User, calls: list[Call], rejected: list[Rejection]) -> list[Call]:
-        """Let calls use the blobs that they refer to; those that may not are rejected."""
+    async def _with_blobs(
+        self, user: User, endpoint_id: EndpointId, calls: list[Call], rejected: list[Rejection]
+    ) -> list[Call]:
+        """Let calls use the blobs that they refer to; those that may not, or that the endpoint would not understand, are rejected."""
         naming = [call for call in calls if names_blobs(call.payload)]
         if not naming:
             return calls
+        needed = {call.task_id: LARGE_ARGUMENTS if is_reference(call.payload) else STAGED_INPUTS for call in naming}
+        unknown = await self._endpoints.not_understood(endpoint_id, set(needed.values()))
         wanted: dict[TaskId, list[BlobReference]] = {}
-        refused: dict[TaskId, FuncxError] = {}
+        refused: dict[TaskId, FuncxError] = {
+            task_id: unknown[feature] for task_id, feature in needed.items() if feature in unknown
+        }
         for call in naming:
+            if call.task_id in refused:
+                continue
             try:
                 wanted[call.task_id] = references_of(call.payload)
             except RemoteProtocolError as error:
@@ -318,16 +327,12 @@ def _without_after(options: TaskOptions) -> TaskOptions:
 def _options_by_function(
     options: TaskOptions, functions: dict[FunctionId, Function]
 ) -> dict[FunctionId, TaskOptions | None]:
-    """Return the options of calls of each function; who looks for a place for them must see the container of their function."""
+    """Return the options of calls of each function."""
     common: TaskOptions | None = None if options == DEFAULT_OPTIONS else options
-    found: dict[FunctionId, TaskOptions | None] = dict.fromkeys(functions, common)
-    if options.container is None:
-        for function_id, function in functions.items():
-            if (image := function.container) is not None:
-                found[function_id] = msgspec.structs.replace(
-                    options, container_id=ContainerId(image.container_id), container=image
-                )
-    return found
+    return {
+        function_id: common if function.container is None else options.in_container_of(function.container)
+        for function_id, function in functions.items()
+    }
 
 
 def rejection(task_id: TaskId, error: FuncxError) -> Rejection:

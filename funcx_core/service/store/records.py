@@ -139,7 +139,10 @@ class FoundFunction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A registered endpoint. `epoch` is that of the agent that was heard last; times are Unix seconds, 0 for never."""
+    """A registered endpoint. `epoch` is that of the agent that was heard last; times are Unix seconds, 0 for never.
+
+    `features` are words with spaces between them: see `funcx_core.protocol.features`; None if it has not registered since it is asked.
+    """
 
     endpoint_id: EndpointId
     owner_id: UserId
@@ -156,6 +159,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     shared_with: GroupRef | None = None
     restricted: bool = False
     locked_until: float = 0.0
+    features: str | None = None
 
 
 class EndpointChange(msgspec.Struct, frozen=True, kw_only=True):

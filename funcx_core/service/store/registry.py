@@ -29,6 +29,11 @@ from funcx_core.service.store.schema import (
 
 _IMAGE: Final = (containers.c.kind, containers.c.location)
 _RUNS_IN: Final = functions.c.container_id == containers.c.container_id
+_images: Final = (
+    sa.select(functions.c.function_id, functions.c.container_id, *_IMAGE)
+    .join(containers, _RUNS_IN, isouter=True)
+    .where(functions.c.function_id.in_(sa.bindparam("ids", expanding=True)), functions.c.container_id.is_not(None))
+)
 _status = msgspec.msgpack.Decoder(EndpointStatus)
 
 
@@ -63,6 +68,13 @@ def add_function(connection: sa.Connection, stored: StoredFunction, source: str)
             f"Function id '{function.function_id}' is taken by another body, or was deleted. Register with a new id."
         )
     return False
+
+
+def images_of(connection: sa.Connection, function_ids: Collection[FunctionId]) -> dict[FunctionId, ContainerImage]:
+    """Return the containers of those of these functions that have one."""
+    rows = connection.execute(_images, {"ids": list(function_ids)})
+    found = {FunctionId(row.function_id): _image(row.container_id, row.kind, row.location) for row in rows}
+    return {function_id: image for function_id, image in found.items() if image is not None}
 
 
 def find_function(connection: sa.Connection, function_id: FunctionId) -> StoredFunction | None:
@@ -123,6 +135,7 @@ def save_endpoint(connection: sa.Connection, endpoint: Endpoint, now: float) -> 
         "public_key": endpoint.public_key,
         "version": endpoint.version,
         "meta": endpoint.meta,
+        "features": endpoint.features,
     }
     try:
         if found is None:

@@ -108,6 +108,7 @@ endpoints = sa.Table(
     sa.Column("shared_with", sa.Text),
     sa.Column("restricted", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("locked_until", sa.Float, nullable=False, server_default="0"),
+    sa.Column("features", sa.Text),
 )
 sa.Index(
     "endpoints_by_key",

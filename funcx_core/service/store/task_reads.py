@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, UserId
 from funcx_core.protocol.handoff import Offer, owner_tag
 from funcx_core.protocol.task import (
+    DEFAULT_OPTIONS,
+    ContainerImage,
     EventKind,
     Lease,
     Task,
@@ -24,6 +26,7 @@ from funcx_core.protocol.task import (
 from funcx_core.service.store import map_reads
 from funcx_core.service.store.blobs import BlobFolder
 from funcx_core.service.store.records import TaskRow
+from funcx_core.service.store.registry import images_of
 from funcx_core.service.store.schema import dependencies, events, submits, tasks
 
 PAGE: Final = 500
@@ -137,12 +140,13 @@ def offers(connection: sa.Connection, blobs: BlobFolder, task_ids: Sequence[Task
     found: dict[str, Offer] = {}
     for ids in _pages(task_ids, PAGE):
         rows = connection.execute(_offers, {"ids": ids}).all()
+        images = images_of(connection, {row.function_id for row in rows})
         elsewhere = [row[0] for row in rows if row[-2] is None and row[-1] is None]
         of_maps = map_reads.range_payloads(connection, blobs, elsewhere) if elsewhere else {}
         for *columns, payload, blob in rows:
             content = of_maps.get(columns[0], payload) if blob is None else blobs.read(blob)
             if content is not None:  # None: the task has ended since.
-                found[columns[0]] = _offer(columns, content)
+                found[columns[0]] = _offer(columns, content, images.get(columns[2]))
     return [found[task_id] for task_id in task_ids if task_id in found]
 
 
@@ -229,11 +233,13 @@ def _pages(ids: Sequence[TaskId], size: int) -> Iterable[Sequence[TaskId]]:
     return (ids[start : start + size] for start in range(0, len(ids), size))
 
 
-def _offer(columns: Sequence[Any], payload: bytes) -> Offer:
+def _offer(columns: Sequence[Any], payload: bytes, image: ContainerImage | None = None) -> Offer:
     task_id, attempt, function_id, options, owner_id, group_id, state, endpoint_id = columns
     decoded = None if options is None else _options.decode(options)
     if decoded is not None and decoded.after:
         decoded = msgspec.structs.replace(decoded, after=())
+    if image is not None:
+        decoded = (decoded or DEFAULT_OPTIONS).in_container_of(image)
     task = Task(task_id, attempt, function_id, payload, decoded, owner_tag(endpoint_id, owner_id))
     return Offer(task, owner_id, group_id, state == TaskState.CANCELLING)
 

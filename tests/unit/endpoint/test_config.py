@@ -7,6 +7,7 @@ import pytest
 
 from funcx_core.errors import ConfigError
 from funcx_core.ids import new_endpoint_id
+from funcx_core.protocol.features import FEATURES
 from funcx_endpoint import templates
 from funcx_endpoint.config import Config
 from funcx_endpoint.config_file import load_config
@@ -166,6 +167,7 @@ meta = {"name": "theta", "description": "a cluster", "organization": "a lab", "d
 def test_what_is_said_about_sharing_is_sent_and_nothing_else():
     def sent(**settings):
         registrar = Registrar(Config(**settings), endpoint_id=new_endpoint_id(), name="theta", public_key="k")
+        assert registrar._request["features"] == FEATURES
         return registrar._request.keys() & {"public", "group", "allowed_functions"}
 
     assert sent() == set()

@@ -559,3 +559,18 @@ def test_greetings(connection):
 def test_importing_needs_no_ipython():
     code = "import funcx_jupyter, sys; assert not {'IPython', 'ipywidgets', 'traitlets'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
+
+
+def test_an_endpoint_that_takes_no_staged_inputs_has_them_inside_the_cell(run, connection, shell, monkeypatch):
+    old = msgspec.structs.replace(LOCAL, features=frozenset(), version="0.0.9")
+    monkeypatch.setattr(connection, "rows", [old])
+    monkeypatch.setattr(connection, "accepts", Limits(max_payload=5_000_000))
+    run("text = 'x' * 2_000_000")
+    assert run("%%funcx local\nlen(text)").value == 2_000_000
+    assert connection.specs[-1].blobs == []
+    run("text = 'x' * 6_000_000")
+    error = run("%%funcx local\nlen(text)").error
+    assert isinstance(error, LargeInputError)
+    assert str(error).startswith(
+        "`text` is 6.0 MB. Endpoint 'local' runs funcX 0.0.9, which cannot take inputs that are staged"
+    )

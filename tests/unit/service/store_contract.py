@@ -71,6 +71,7 @@ LARGE = bytes(range(256)) * 1024  # four times what is kept in the database itse
 MUCH = 1 << 40
 TEAM = GroupRef("00000000-0000-4000-8000-00000000007e")
 CONTAINER = ContainerId("00000000-0000-4000-8000-0000000000c1")
+OTHER_FUNCTION = FunctionId("00000000-0000-4000-8000-0000000000f2")
 NO_GROUPS: frozenset[GroupRef] = frozenset()
 FAR_FUTURE = 1e11
 
@@ -511,6 +512,24 @@ class StoreContract:
         await store.submit(a_submission(special, options=options))
         first, second = await store.offers([plain.task_id, special.task_id])
         assert first.task.options is None
+        assert second.task.options == options
+
+    async def test_tasks_that_are_read_again_name_the_container_of_their_function(self, store: Store) -> None:
+        container = Container(
+            container_id=CONTAINER, owner_id=ALICE.user_id, name="c", description="", kind="docker", location="python:3"
+        )
+        await store.containers.add(container)
+        await store.add_function(
+            msgspec.structs.replace(a_function(function_id=OTHER_FUNCTION), container_id=CONTAINER)
+        )
+        own = ContainerImage("own", "docker", "own:1")
+        plain, special = a_call(function_id=OTHER_FUNCTION), a_call(function_id=OTHER_FUNCTION)
+        await store.submit(a_submission(plain))
+        options = TaskOptions(container_id=ContainerId("own"), container=own)
+        await store.submit(a_submission(special, options=options))
+        first, second = await store.offers([plain.task_id, special.task_id])
+        image = ContainerImage(CONTAINER, "docker", "python:3")
+        assert first.task.options == TaskOptions(container_id=CONTAINER, container=image)
         assert second.task.options == options
 
     async def test_the_same_submit_again_changes_nothing(self, store: Store) -> None:
