@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, WebSocketError, websocket_connect
 
@@ -13,6 +14,7 @@ from funcx_core.errors import AuthRequired, ConfigError, FuncxError, PermissionD
 from funcx_core.sdk.certificates import raise_if_untrusted, trusted
 from funcx_core.sdk.settings import Settings
 from funcx_core.sdk.web import user_agent
+from funcx_core.sdk.wire_errors import error_from_response
 
 _MOST_FRAME: Final = 256 * 1024 * 1024
 _PING_PERIOD: Final = 20.0
@@ -26,7 +28,7 @@ async def open_socket(settings: Settings, receive: Callable[[str | bytes | None]
         ServiceUnavailable: the service is not there; it may be later.
         AuthRequired, PermissionDenied, ConfigError: trying again will not help.
     """
-    if settings.authorizer is None:
+    if settings.authorizer is None and settings.saved is None:
         return await _open(settings, settings.headers, receive)
     try:
         return await _open(settings, await asyncio.to_thread(lambda: settings.headers), receive)
@@ -71,12 +73,24 @@ def _refused(settings: Settings, error: HTTPClientError) -> FuncxError:
     address = settings.service_address
     match error.code:
         case 401:
-            return AuthRequired(
-                f"The service at {address} does not accept your token. `funcx token` on its machine prints a valid one."
-            )
+            return _unauthorized(settings, error)
         case 403:
             return PermissionDenied(f"The service at {address} does not let you in.")
         case 404 | 400 | 405 | 426:
             return ConfigError(f"{address} is no funcX service of ours: it has no stream. Is the address right?")
         case _:
             return ServiceUnavailable(f"The service at {address} answers {error.code}: {error.message}.")
+
+
+def _unauthorized(settings: Settings, error: HTTPClientError) -> FuncxError:
+    """Return why the service does not know who asks, as it says itself."""
+    try:
+        body = msgspec.json.decode(error.response.body, type=dict[str, Any]) if error.response is not None else {}
+    except msgspec.MsgspecError:
+        body = {}
+    told = error_from_response(401, body)
+    if isinstance(told, AuthRequired) and body:
+        return told
+    return AuthRequired(
+        f"The service at {settings.service_address} does not accept your token. `funcx token` on its machine prints a valid one."
+    )

@@ -28,15 +28,48 @@ class Authorizer(Protocol):
         """The service answered 401. Whether another header can be had, so that trying once more makes sense."""
 
 
+class SavedToken:
+    """The token that ``credentials.json`` has for a service: signing in again elsewhere gives another one. Safe from any thread.
+
+    Args:
+        address: of the service.
+        token: what the file has now.
+        folder: where the file is; None for ``~/.funcx`` or FUNCX_HOME.
+    """
+
+    def __init__(self, address: str, token: str, folder: Path | None) -> None:
+        self.token = token
+        self._key = (address, folder)
+
+    def renew(self) -> bool:
+        """Read the file again; whether it has another token."""
+        address, folder = self._key
+        try:
+            found = _saved_entry(address, folder).get("token")
+        except ConfigError:
+            return False  # Somebody is at it.
+        if not isinstance(found, str) or found in {"", self.token}:
+            return False
+        self.token = found
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SavedToken) and other._key == self._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+
 class Settings(msgspec.Struct, frozen=True):
     """A service's address, ending in ``/v2``, and the bearer token for it; an empty token if none is known.
 
-    With an `authorizer` its header is used in place of the token.
+    With an `authorizer` its header is used in place of the token. `saved`: where the token comes from, if it may change there.
     """
 
     service_address: str
     token: str = ""
     authorizer: Authorizer | None = None
+    saved: SavedToken | None = None
 
     @property
     def stream_address(self) -> str:
@@ -47,14 +80,21 @@ class Settings(msgspec.Struct, frozen=True):
     def headers(self) -> dict[str, str]:
         """What every request carries. Ask for each request anew: an authorizer renews its token."""
         if self.authorizer is None:
-            return {"Authorization": f"Bearer {self.token}"}
+            return {"Authorization": f"Bearer {self.token if self.saved is None else self.saved.token}"}
         header = self.authorizer.get_authorization_header()
         return {} if header is None else {"Authorization": header}
 
     def renew(self) -> bool:
         """The service answered 401. Whether trying once more makes sense, with other headers."""
+        if self.saved is not None:
+            return self.saved.renew()
         renew = getattr(self.authorizer, "handle_missing_authorization", None)  # old authorizers have only the header
         return renew is not None and bool(renew())
+
+    @property
+    def follows_sign_ins(self) -> bool:
+        """Whether somebody who signs in again elsewhere changes the headers."""
+        return self.saved is not None or hasattr(self.authorizer, "login_manager")
 
     def require_token(self) -> Settings:
         """Return these settings if they have a token.
@@ -184,14 +224,20 @@ def _as_whom(address: str, token: str, folder: Path | None) -> Settings:
         from funcx_core.sdk.login_manager.choice import program_authorizer  # noqa: PLC0415 - only who signs in pays for it
 
         return Settings(address, authorizer=program_authorizer(address, folder))
-    saved = _read_object((folder or home()) / CREDENTIALS_FILE).get(address)
-    entry: dict[str, Any] = saved if isinstance(saved, dict) else {}
+    entry = _saved_entry(address, folder)
     if "login" in entry:
         from funcx_core.sdk.login_manager.choice import LoginAuthorizer, saved_login  # noqa: PLC0415 - as above
 
         return Settings(address, authorizer=LoginAuthorizer(saved_login(entry, address), folder, None))
     found = entry.get("token")
-    return Settings(address, found if isinstance(found, str) else "")
+    if not isinstance(found, str):
+        return Settings(address)
+    return Settings(address, found, saved=SavedToken(address, found, folder))
+
+
+def _saved_entry(address: str, folder: Path | None) -> dict[str, Any]:
+    saved = _read_object((folder or home()) / CREDENTIALS_FILE).get(address)
+    return saved if isinstance(saved, dict) else {}
 
 
 def _read_object(path: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from funcx_core.errors import PayloadTooLarge
+from funcx_core.errors import AuthRequired, FuncxError, PayloadTooLarge
 from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId, new_task_id
 from funcx_core.protocol.client import Limits
 from funcx_core.protocol.maps import RangeCall
@@ -56,6 +56,8 @@ class TaskStream:
         on_transfer: called as large values go up and down, on the thread that waits for that.
         on_waiting: called, on a thread of its own, with the endpoints of tasks that have waited for a while.
         on_met: called likewise, once, with each endpoint that was sent something.
+        on_signed_out: called when the service does not know the token any more; returns what open futures end with, and so
+            does the stream. Without it, the stream waits for a new sign-in if `settings` can have one.
 
     Attributes:
         is_forked: whether this process is a forked child of the one that made the stream, where it is of no use.
@@ -71,12 +73,13 @@ class TaskStream:
         on_transfer: OnProgress | None = None,
         on_waiting: Callable[[set[EndpointId]], None] | None = None,
         on_met: Callable[[set[EndpointId]], None] | None = None,
+        on_signed_out: Callable[[AuthRequired], FuncxError] | None = None,
     ) -> None:
         self.transfer = Transfer(lambda: settings, on_progress=on_transfer)
         self.is_forked = False
         self._settings = settings
         self._connect_timeout = connect_timeout
-        self._hooks = (on_connection, on_waiting, on_met)
+        self._hooks = (on_connection, on_waiting, on_met, on_signed_out)
         self._ledger = Ledger(most_calls=batch_size)
         self._queue = self._ledger.queue
         self._conditions = Conditions()
@@ -100,6 +103,11 @@ class TaskStream:
     def is_own_thread(self) -> bool:
         """Whether the caller is on the stream's thread, which runs the callbacks of futures."""
         return self._thread is threading.current_thread()
+
+    @property
+    def error(self) -> FuncxError | None:
+        """Why it has ended by itself; None if it has not."""
+        return None if self._thread is None else self._thread.error
 
     @property
     def acknowledged(self) -> int:

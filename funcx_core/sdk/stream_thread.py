@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from funcx_core.errors import FuncxError, RemoteProtocolError, ServiceUnavailable, StorageFull, TryAgainLater
+from funcx_core.errors import (
+    AuthRequired,
+    FuncxError,
+    RemoteProtocolError,
+    ServiceUnavailable,
+    StorageFull,
+    TryAgainLater,
+)
 from funcx_core.ids import EndpointId
 from funcx_core.protocol.client import (
     Accepted,
@@ -41,15 +48,23 @@ _FIRST_LOOK: Final = 3.0
 _LONGEST_LOOK: Final = 60.0
 _OF_USE: Final = 1.0
 """Seconds that a connection lasts if it is worth to try the next one at once."""
+_LOOK_FOR_SIGN_IN: Final = 1.0
+"""Seconds between two looks at the file where somebody who signs in leaves a token."""
+_SAME_SIGN_IN: Final = 30.0
+"""Seconds between two tries with what the service has refused, and between two questions to whoever renews a login."""
 logger = logging.getLogger("funcx")
 
 
 class Hooks(msgspec.Struct, frozen=True):
-    """Who is called: about connections, and (on a thread of its own) about endpoints where tasks wait, and about each of them once."""
+    """Who is called: about connections, and (on a thread of its own) about endpoints where tasks wait, and about each of them once.
+
+    `on_signed_out` returns what open futures end with when the service does not let the stream in any more.
+    """
 
     on_connection: Callable[[bool], None] | None = None
     on_waiting: Callable[[set[EndpointId]], None] | None = None
     on_met: Callable[[set[EndpointId]], None] | None = None
+    on_signed_out: Callable[[AuthRequired], FuncxError] | None = None
 
 
 class StreamThread(threading.Thread):
@@ -75,6 +90,7 @@ class StreamThread(threading.Thread):
         self._connect_timeout = connect_timeout
         self._loop = new_loop()
         self._said_full = False
+        self._said_signed_out = False
         self._hung_up = asyncio.Event()
         self._wire: Wire | None = None
 
@@ -131,6 +147,12 @@ class StreamThread(threading.Thread):
             self._hung_up = asyncio.Event()
             try:
                 socket = await open_socket(self._settings, self._receive)
+            except AuthRequired as error:
+                if give_up is not None or self._hooks.on_signed_out or not self._settings.follows_sign_ins:
+                    self._end(self._explained(error, was_connected=give_up is None))
+                    return
+                await self._signed_in_again(error)
+                continue
             except FuncxError as error:
                 if not isinstance(error, TryAgainLater) or (give_up is not None and time.monotonic() > give_up):
                     self._end(error)
@@ -139,6 +161,7 @@ class StreamThread(threading.Thread):
                 await self._pause(backoff.next())
                 continue
             give_up = None
+            self._said_signed_out = False
             if await self._session(socket):
                 backoff.reset()
             elif not self.closing.is_set():
@@ -148,6 +171,31 @@ class StreamThread(threading.Thread):
                 "The stream was closed before the task ended. The task goes on; its result can be fetched by id."
             )
         )
+
+    def _explained(self, error: AuthRequired, *, was_connected: bool) -> FuncxError:
+        """Return why the stream ends. What was accepted goes on, whoever may hear of it."""
+        if self._hooks.on_signed_out is not None:
+            return self._hooks.on_signed_out(error)
+        if not was_connected:
+            return error
+        told = AuthRequired(
+            f"{error} What was submitted goes on: with another token, reload_tasks() of a FuncXExecutor with the same "
+            "task_group_id, or get_result() of a FuncXClient, has the results."
+        )
+        told.expired_at = error.expired_at
+        return told
+
+    async def _signed_in_again(self, error: AuthRequired) -> None:
+        """Return when another sign-in is there, or it is time to try the old one: it may have been made longer."""
+        if not self._said_signed_out:
+            self._said_signed_out = True
+            logger.warning("%s Sign in again: `funcx login`. Until then nothing is heard of what was submitted.", error)
+        pause = _LOOK_FOR_SIGN_IN if self._settings.authorizer is None else _SAME_SIGN_IN
+        until = time.monotonic() + _SAME_SIGN_IN
+        while time.monotonic() < until and not self.closing.is_set():
+            await self._pause(pause)
+            if await asyncio.to_thread(self._settings.renew):
+                return
 
     async def _session(self, socket: WebSocketClientConnection) -> bool:
         """Work until the connection ends. Whether it was of use."""
@@ -248,14 +296,20 @@ class StreamThread(threading.Thread):
             case TaskStates():
                 self._guarded(self._ledger.states, message)
             case Refused():
-                self._say_once(message)
-                refused = self._ledger.refused(message)
-                if self._wire is not None:
-                    self._wire.retry_later(refused, message.retry_after)
+                self._refused(message)
             case Welcome():
                 self.limits = message.limits
             case Poll():
                 self.send_all(list(self._ledger.watches()))
+
+    def _refused(self, message: Refused) -> None:
+        if message.code == AuthRequired.code:
+            self._hung_up.set()  # It stays unanswered: after another sign-in it is said again.
+            return
+        self._say_once(message)
+        refused = self._ledger.refused(message)
+        if self._wire is not None:
+            self._wire.retry_later(refused, message.retry_after)
 
     def _say_once(self, message: Refused) -> None:
         """A full disk lasts until somebody does something about it; other reasons to wait pass by themselves."""

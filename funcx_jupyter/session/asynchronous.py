@@ -53,7 +53,8 @@ def show_in_background(
         (screen.header if watched.is_shown else screen.open)(watched.header)
     # Where nothing can be changed later it is watched all the same: it may have waited for its endpoint for too long.
     on_end = partial(session.ended, task.task_id, is_shown=screen.is_live)
-    live = LiveTask(watched, screen, on_end, shown, outage=session.connection.outage)
+    on_lost = partial(session.lost, task.task_id)
+    live = LiveTask(watched, screen, on_end, shown, on_lost=on_lost, outage=session.connection.outage)
     watched.future.add_done_callback(watched.mailbox.on_end)
     session.background.show(live)
     return handle

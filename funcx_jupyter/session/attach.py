@@ -74,7 +74,7 @@ class Attacher:
         return self._report(found, "tasks of this notebook", replays_all=False)
 
     def _is_new(self, submission: Submission) -> bool:
-        return submission.task_id not in self._session.tasks
+        return not self._session.is_followed(submission.task_id)
 
     def _is_let_go(self, submission: Submission) -> bool:
         """Whether the user has detached from it, so that nobody has seen its end."""
@@ -141,7 +141,9 @@ class Attacher:
 
     def handle(self, name: str) -> CellTask:
         """Return a handle on a task: the one that its asynchronous cell has returned, or another."""
-        if known := self._session.asynchronous.get(self._session.find_task(name)):
+        task_id = self._session.find_task(name)
+        known = self._session.asynchronous.get(task_id)
+        if known is not None and self._session.is_followed(task_id):
             return known
         submission = self._submission(name)
         watched = self._watch(submission, self._known(submission.task_id), Mailbox())

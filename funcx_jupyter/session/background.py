@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from funcx_core.cells.spec import CellOutcome, outcome_decoder
-from funcx_core.errors import FuncxError, RemoteProtocolError, ServiceUnavailable
+from funcx_core.errors import AuthRequired, FuncxError, RemoteProtocolError
 from funcx_core.protocol.task import TaskState
 from funcx_core.sdk.futures import FuncXFuture
 from funcx_core.serialize import RemoteInfo
@@ -22,7 +22,7 @@ from funcx_jupyter.display.block import Block
 from funcx_jupyter.display.header import Header
 from funcx_jupyter.display.header_line import HeaderLine
 from funcx_jupyter.origin.facts import told
-from funcx_jupyter.session.followed import NOT_KNOWN, Watched, name_upstream
+from funcx_jupyter.session.followed import Watched, name_upstream, why_unknown
 from funcx_jupyter.session.opening import told_too_large
 from funcx_jupyter.session.outcome import changed_there, describe_back, describe_wanted, end_state, sizes_of, timing_of
 
@@ -60,6 +60,7 @@ class LiveTask:
         shown: threading.Event,
         clock: Callable[[], float] = time.monotonic,
         *,
+        on_lost: Callable[[], None] = lambda: None,
         outage: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._task = watched.task
@@ -67,6 +68,7 @@ class LiveTask:
         self._mailbox = watched.mailbox
         self._screen = screen
         self._on_end = on_end
+        self._on_lost = on_lost
         self.shown = shown
         self._clock = clock
         self._line = HeaderLine(watched.header, screen.header, clock, outage=outage)
@@ -105,8 +107,11 @@ class LiveTask:
         self._screen.output(self._block.as_bundle())
 
     def _end(self) -> None:
-        if _is_unknown(self._future):
-            self._line.change(note=f"{NOT_KNOWN}; `%funcx attach {words.short_id(self._task.task_id)}`")
+        if reason := _why_unknown(self._future):
+            self._on_lost()
+            short = words.short_id(self._task.task_id)
+            first = "`%funcx login`, then " if isinstance(self._future.exception(), AuthRequired) else ""
+            self._line.change(note=f"{reason}; {first}`%funcx attach {short}`")
             return
         self._is_changed |= self._block.end()
         state, outputs = self._take_in()
@@ -147,11 +152,9 @@ class LiveTask:
         return TaskState.SUCCESS, describe_back(sizes, outcome.kept, self._task.endpoint) or wanted
 
 
-def _is_unknown(future: FuncXFuture) -> bool:
-    """Whether nothing more is heard of the task, which may go on."""
-    if future.cancelled() or future.is_to_be_fetched:
-        return False
-    return isinstance(future.exception(), ServiceUnavailable)
+def _why_unknown(future: FuncXFuture) -> str:
+    """Return why nothing more is heard of the task, which may go on; nothing if it has ended."""
+    return "" if future.cancelled() or future.is_to_be_fetched else why_unknown(future.exception())
 
 
 def _told(error: BaseException) -> str:

@@ -6,16 +6,28 @@ from typing import Final
 
 import msgspec
 
-from funcx_core.errors import DependencyError
+from funcx_core.errors import DependencyError, ServiceUnavailable
 from funcx_core.ids import EndpointId, TaskId
 from funcx_core.sdk.futures import FuncXFuture
 from funcx_jupyter.display import words
 from funcx_jupyter.display.header import Header
+from funcx_jupyter.errors import AuthError
 from funcx_jupyter.session.patience import Patience
 from funcx_jupyter.session.watch import Mailbox
 
-NOT_KNOWN: Final = "connection lost"
-"""What is said of a task of which nothing more is heard. It may go on."""
+_LOST: Final = "connection lost"
+_SIGNED_OUT: Final = "signed out"
+
+
+def why_unknown(error: BaseException | None) -> str:
+    """Return in words why nothing more is heard of a task that may go on; nothing if its end is known.
+
+    Args:
+        error: what its future has ended with.
+    """
+    if isinstance(error, AuthError):
+        return _SIGNED_OUT
+    return _LOST if isinstance(error, ServiceUnavailable) else ""
 
 
 class Followed(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,6 @@ from typing import Any, Protocol
 
 import msgspec
 
-from funcx_core.errors import ServiceUnavailable
 from funcx_core.protocol.task import TaskState
 from funcx_jupyter.display import words
 from funcx_jupyter.display.bars import BarsView
@@ -15,7 +14,7 @@ from funcx_jupyter.display.header import Header
 from funcx_jupyter.display.header_line import HeaderLine
 from funcx_jupyter.display.player import Player, Publisher
 from funcx_jupyter.errors import CellInterrupted
-from funcx_jupyter.session.followed import NOT_KNOWN, Watched
+from funcx_jupyter.session.followed import Watched, why_unknown
 from funcx_jupyter.session.opening import opened, told_too_large
 from funcx_jupyter.session.outcome import Finished, changed_there, describe_back, end_state, timing_of
 from funcx_jupyter.session.patience import Patience
@@ -162,11 +161,11 @@ class Following:
         player.end(is_over=self._has_ended())
 
     def _has_ended(self) -> bool:
-        return self._future.done() and not isinstance(self._future.exception(), ServiceUnavailable)
+        return self._future.done() and not why_unknown(self._future.exception())
 
     def _presentable(self, error: BaseException) -> BaseException:
         """Return the error as the user is to see it: their own with its lines, ours in one."""
-        if isinstance(error, ServiceUnavailable):
+        if why_unknown(error):
             self._session.close()  # The stream has given up; the next cell gets a new one.
         return presentable(error, self._task, self._screen)
 
@@ -176,8 +175,9 @@ class Following:
             self._screen.header(self._line.header, first=False, last=True)
             return
         error = self._future.exception()
-        if isinstance(error, ServiceUnavailable):  # The end is not known: the task may go on.
-            self._line.header = msgspec.structs.replace(self._line.header, note=NOT_KNOWN)
+        if reason := why_unknown(error):
+            self._session.lost(self._task.task_id)
+            self._line.header = msgspec.structs.replace(self._line.header, note=reason)
             self._screen.header(self._line.header, first=False, last=True)
             return
         state = end_state(error)

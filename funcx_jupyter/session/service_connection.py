@@ -259,9 +259,16 @@ class ServiceConnection:
             self._transfer.close()
 
     def _open_stream(self) -> TaskStream:
+        if self._stream is not None and self._stream.error is not None:
+            self.close()  # It has ended for good.
         if self._stream is None:
             self._lost_at = None
-            self._stream = TaskStream(self.settings, connect_timeout=_connect_timeout(), on_connection=self._connected)
+            self._stream = TaskStream(
+                self.settings,
+                connect_timeout=_connect_timeout(),
+                on_connection=self._connected,
+                on_signed_out=lambda error: of_sign_in(error, self.settings),
+            )
             self._stream.open()
             self._function_id = None
         return self._stream

@@ -38,7 +38,10 @@ _MOST_KEPT = 64 * 1000 * 1000
 
 
 class TaskRecord(msgspec.Struct, kw_only=True):
-    """A task that this kernel submitted. `sent` is None once its inputs take too much memory."""
+    """A task that this kernel submitted. `sent` is None once its inputs take too much memory.
+
+    `is_lost`: nothing more is heard of it here, although it may go on.
+    """
 
     task_id: TaskId
     endpoint: str
@@ -47,6 +50,7 @@ class TaskRecord(msgspec.Struct, kw_only=True):
     state: TaskState = TaskState.RECEIVED
     seconds: float = 0.0
     sent: Sent | None = None
+    is_lost: bool = False
 
 
 class Session:
@@ -171,11 +175,23 @@ class Session:
 
     def recognise(self, submission: Submission) -> None:
         """Keep what the journal knows of a task that is attached to."""
-        if submission.task_id not in self.tasks:
+        if known := self.tasks.get(submission.task_id):
+            known.is_lost = False
+        else:
             title = submission.title or submission.task_id
             self.remember(
                 TaskRecord(task_id=submission.task_id, endpoint=submission.endpoint, cell=title, name=submission.name)
             )
+
+    def lost(self, task_id: TaskId) -> None:
+        """Nothing more is heard of a task here, although it may go on: it waits to be attached."""
+        if record := self.tasks.get(task_id):
+            record.is_lost = True
+
+    def is_followed(self, task_id: TaskId) -> bool:
+        """Whether this kernel knows the task, and hears of it or has heard its end."""
+        record = self.tasks.get(task_id)
+        return record is not None and not record.is_lost
 
     def wait_for_handle(self, task_id: TaskId) -> bool:
         """If an asynchronous cell of this kernel shows the task still, wait until it has; whether it did.

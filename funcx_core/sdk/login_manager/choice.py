@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from funcx_core.errors import ConfigError
+from funcx_core.errors import AuthRequired, ConfigError
 from funcx_core.sdk.login_manager.client_login import (
     ClientCredentials,
     ServiceClientAuthorizer,
@@ -58,11 +58,20 @@ class LoginAuthorizer:
             AuthRequired: nobody is signed in, or no more.
             ServiceUnavailable: Globus Auth cannot be reached.
         """
-        return self._authorizer().get_authorization_header()
+        try:
+            return self._authorizer().get_authorization_header()
+        except AuthRequired:
+            self._forget()
+            raise
 
     def handle_missing_authorization(self) -> bool:
         """The service did not take the token: whether the next header has another one."""
         return self._authorizer().handle_missing_authorization()
+
+    def _forget(self) -> None:
+        """Whoever signs in again, perhaps in another process, leaves other tokens: they are read the next time."""
+        with self._lock:
+            self._made = None
 
     def _authorizer(self) -> Authorizer:
         with self._lock:

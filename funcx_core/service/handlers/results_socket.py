@@ -16,6 +16,7 @@ from funcx_core.protocol.client import StateChange
 from funcx_core.protocol.task import TaskEvent, TaskResult
 from funcx_core.service.auth.scopes import Scope
 from funcx_core.service.handlers.base import Guard, host_name
+from funcx_core.service.handlers.signed_in import end_when_signed_out
 from funcx_core.service.handlers.stream import LOOK_AGAIN_AFTER, MAX_UNREAD
 from funcx_core.service.legacy.views import streamed_result
 from funcx_core.service.outbox import FRAME
@@ -47,6 +48,10 @@ class ResultsSocket(Guard, websocket.WebSocketHandler):
         self._unwritten = 0
         self.set_nodelay(True)
         self.context.streams.add(self)
+        self._signed_in = end_when_signed_out(
+            lambda: self.context.authenticator.authenticate(self.token),
+            lambda error: self.close(_POLICY, str(error).encode()[:_REASON_LIMIT].decode(errors="ignore")),
+        )
 
     def check_origin(self, origin: str) -> bool:
         """Whether a web page of `origin` may connect. Clients that are no browsers send no origin."""
@@ -56,6 +61,7 @@ class ResultsSocket(Guard, websocket.WebSocketHandler):
         """Nothing can be sent any more."""
         self.context.streams.discard(self)
         self.context.outcomes.forget(self._listener)
+        self._signed_in.cancel()
         for task in self._catching_up:
             task.cancel()
 

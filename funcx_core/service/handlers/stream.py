@@ -35,6 +35,7 @@ from funcx_core.service.auth.local import digest_of
 from funcx_core.service.auth.scopes import Scope
 from funcx_core.service.catching_up import CatchingUp
 from funcx_core.service.handlers.base import Guard, host_name
+from funcx_core.service.handlers.signed_in import end_when_signed_out
 from funcx_core.service.operations.functions import FunctionRequest
 from funcx_core.service.outbox import FRAME, Outbox
 from funcx_core.service.outcomes import Listener
@@ -80,6 +81,9 @@ class Stream(Guard, websocket.WebSocketHandler):
         self._loop = asyncio.get_running_loop()
         self.set_nodelay(True)
         self.context.streams.add(self)
+        self._signed_in = end_when_signed_out(
+            lambda: self.context.authenticator.authenticate(self.token), lambda error: self._end(_POLICY, str(error))
+        )
         self.send(Welcome(self.context.operations.limits, __version__))
 
     def check_origin(self, origin: str) -> bool:
@@ -91,6 +95,7 @@ class Stream(Guard, websocket.WebSocketHandler):
         self.context.streams.discard(self)
         self.context.outcomes.forget(self._listener)
         self._room.set()
+        self._signed_in.cancel()
         for task in self._looking:
             task.cancel()
 
