@@ -157,12 +157,14 @@ def code_hash(source: str) -> str:
 def content_hash(spec: CellSpec, endpoint_id: str, parts: Mapping[str, Part] = MappingProxyType({})) -> str:
     """Return a hash of what is sent, which is the same after a restart of the kernel as long as nothing has changed.
 
+    Whether somebody waits for the cell does not count: `-a` only says what becomes of the value of its last expression.
+
     Args:
         spec: what is sent.
         endpoint_id: where.
         parts: what is sent beside it, see `Packed`.
     """
-    encoded = encode(msgspec.structs.replace(spec, filename="", text="", places={}, blobs=[]))
+    encoded = encode(msgspec.structs.replace(spec, filename="", text="", places={}, blobs=[], keep_value=False))
     for name, part in parts.items():
         pickles = part.blocks[0]
         if isinstance(pickles, bytes) and (plain := _without_kernel(pickles)) != pickles:

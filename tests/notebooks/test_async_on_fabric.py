@@ -137,6 +137,7 @@ def test_once_more_while_it_runs_is_the_same_task(notebook, tmp_path):
     assert notebook.run("again is known").result["text/plain"] == "True"
     notebook.run(f"import threading, pathlib\nthreading.Timer(1, pathlib.Path({str(go_on)!r}).touch).start()")
     blocking = notebook.run(source.replace(" -a", ""), cell_id="cell-again")
+    assert blocking.outputs[0].data["text/plain"].startswith("This cell is already running as ")
     assert blocking.text() == "once\n"
     assert blocking.result["text/plain"] == "5"
     assert notebook.run("known.result(5)").result["text/plain"] == "5"

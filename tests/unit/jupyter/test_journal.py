@@ -123,6 +123,7 @@ def test_the_hash_of_a_cell_is_the_same_after_a_restart_and_differs_for_other_in
         spec, filename="/tmp/ipykernel_5678/99.py", values=b".../tmp/ipykernel_5678/7.py..."
     )
     assert content_hash(spec, "e") == content_hash(after, "e")
+    assert content_hash(msgspec.structs.replace(spec, keep_value=True), "e") == content_hash(spec, "e"), "with -a"
     for other in ({"values": b"other"}, {"source": "f(y)"}, {"outputs": ["z"]}):
         assert content_hash(msgspec.structs.replace(spec, **other), "e") != content_hash(spec, "e")
     assert content_hash(spec, "elsewhere") != content_hash(spec, "e")
