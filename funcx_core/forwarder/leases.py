@@ -138,9 +138,19 @@ class EndpointLeases(LeasedTasks):
         return effects
 
     def restore(
-        self, session: Session, held: Sequence[Lease], lost_leases: Sequence[Lease], headers: Sequence[Offer]
+        self,
+        session: Session,
+        held: Sequence[Lease],
+        lost_leases: Sequence[Lease],
+        headers: Sequence[Offer],
+        *,
+        is_another_agent: bool = False,
     ) -> tuple[list[Lease], list[Effect]]:
-        """A session begins. Return which of the leases the endpoint must forget, and the effects."""
+        """A session begins. Return which of the leases the endpoint must forget, and the effects.
+
+        What an agent does not name never arrived. Another agent knows what started before it from the journals of the endpoint's folder;
+        in a copy of that folder they are missing, so what was reported to run has started, whether it is named or not.
+        """
         self.session = session
         self._more = True
         self._has_looked = False
@@ -154,7 +164,9 @@ class EndpointLeases(LeasedTasks):
             else:
                 release.append(lease)
         started = [record for record in self._still_leased(lost_leases) if record.task_id in kept]
-        unstarted = [record for record in self._known.values() if record.place is LEASED and record.task_id not in kept]
+        unnamed = [record for record in self._known.values() if record.place is LEASED and record.task_id not in kept]
+        unstarted = [record for record in unnamed if not (is_another_agent and record.running)]
+        started += [record for record in unnamed if is_another_agent and record.running]
         effects = [*self._return(unstarted), *self._lose(started, "endpoint_lost", {})]
         cancelling = [record.task_id for record in self._known.values() if record.cancelling and record.place is LEASED]
         return release, [*effects, *self._send_cancel(cancelling, force=False)]

@@ -79,6 +79,7 @@ SILENT_PERIODS: Final = 3
 class _Endpoint:
     leases: EndpointLeases
     epoch: int = 0
+    settled_epoch: int = 0
     opening: int | None = None
     opening_route: bytes = b""
     opening_window: int = 0
@@ -225,7 +226,11 @@ class ForwarderState:
         register = restore.register
         endpoint.opening = None
         session = Session(restore.session, register.epoch, endpoint.opening_window, restore.route)
-        release, effects = endpoint.leases.restore(session, register.held, register.lost, headers)
+        is_another = register.epoch != endpoint.settled_epoch
+        endpoint.settled_epoch = register.epoch
+        release, effects = endpoint.leases.restore(
+            session, register.held, register.lost, headers, is_another_agent=is_another
+        )
         endpoint.leases.reading_ended()
         endpoint.last_heard = now
         self.counters.registrations += 1

@@ -580,6 +580,24 @@ def test_what_an_agent_lost_when_it_died_is_treated_as_lost() -> None:
     assert outcomes(effects) == [("t1", TaskState.FAILED, "endpoint_lost")]
 
 
+@pytest.mark.parametrize(("retries", "ends"), [(0, [("t1", TaskState.FAILED, "endpoint_lost")]), (1, [])])
+def test_what_ran_under_another_agent_that_nobody_names_has_started(retries: int, ends: list[Any]) -> None:
+    """F17: of a copied folder, the agent on the other machine knows nothing of what the first one runs."""
+    state = a_forwarder(leased=("t1", "t2"), retries=retries)
+    state.result_message(A, RESULTS, Transitions([Transition(TaskId("t1"), 1, TaskState.RUNNING, 5)]), now=0)
+    effects = opened(state, a_register(epoch=2), headers=[])
+    again = [lease for effect in effects if isinstance(effect, BeginAttempts) for lease in effect.leases]
+    assert outcomes(effects) == ends
+    assert sorted(lease.task_id for lease in again) == ["t1", "t2"][1 - retries :]
+    state.check()
+
+
+def test_what_the_same_agent_does_not_name_any_more_runs_again() -> None:
+    state = a_forwarder(leased=("t1",))
+    state.result_message(A, RESULTS, Transitions([Transition(TaskId("t1"), 1, TaskState.RUNNING, 5)]), now=0)
+    assert BeginAttempts(A, [a_lease("t1", 2)]) in opened(state, a_register(epoch=1), headers=[])
+
+
 def test_a_loss_that_is_committed_before_the_results_channel_is_attached_is_acknowledged_then() -> None:
     state = a_forwarder(leased=("t1",))
     effects = opened(state, a_register(epoch=2, lost=[a_lease("t1")]), headers=[an_offer("t1")])
