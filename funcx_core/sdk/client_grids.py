@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _LOOKED_THROUGH: Final = 200
 """Maps among which a grid is looked for by name: your newest ones."""
+_CATCH_UP_SECONDS: Final = 10.0
 _MOST_RETRIES: Final = 10
 
 
@@ -70,7 +71,7 @@ class GridMethods(MapMethods):
     def get_grid(self, grid: str) -> Grid:
         """Return a parameter study that was submitted before, by this or another process, given by id or by name.
 
-        Of several with this name it is the newest.
+        Of several with this name it is the newest. What had ended is there when it returns, unless that takes too long to fetch.
 
         Raises:
             MapNotFound: there is none, or it is not yours.
@@ -84,7 +85,7 @@ class GridMethods(MapMethods):
             raise UsageError(
                 f"'{grid}' is a map without parameters: FuncXClient().get_map('{found.map_id}') gives its results."
             )
-        return self._watched(found, read_record(about))
+        return self._watched(found, read_record(about), patience=_CATCH_UP_SECONDS)
 
     def _grid_id(self, grid: str) -> str:
         try:
@@ -95,11 +96,11 @@ class GridMethods(MapMethods):
             raise MapNotFound(grid, "`FuncXClient().get_maps()` lists your newest ones.")
         return str(named[0]["map_id"])
 
-    def _watched(self, calls: FuncXMap, record: Any) -> Grid:
+    def _watched(self, calls: FuncXMap, record: Any, *, patience: float = 0.0) -> Grid:
         from funcx_core.sdk.grids.grid import Grid  # noqa: PLC0415 - for those who have grids
 
         made = Grid(calls, record, self._endpoint_name(calls.endpoint_id))
-        made.start()
+        made.start(patience=patience)
         return made
 
     def _endpoint_name(self, endpoint_id: str) -> str:

@@ -76,6 +76,7 @@ class Grid:
         self._open: dict[str, Range] = {}
         self._ended: deque[Range] = deque()
         self._lock = threading.RLock()
+        self._heard = threading.Event()
         self._keeper = Keeper(self)
         self._watched_since = time.monotonic()
         self._ended_before = 0
@@ -240,11 +241,13 @@ class Grid:
 
     # --- for its makers and its keeper ---------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Hear of what ends from now on."""
+    def start(self, *, patience: float = 0.0) -> None:
+        """Hear of what ends from now on. Wait for what had ended before, for so many seconds at most."""
         self._announce()
         self._map.follow(self._hear)
         self.collect()
+        if patience:
+            self._catch_up(time.monotonic() + patience)
         self._ended_before = progress.ended(self._outcomes.counts())
         if self._retries:
             self._keeper.start()
@@ -278,7 +281,16 @@ class Grid:
 
     def _hear(self, one: Range) -> None:
         self._ended.append(one)
+        self._heard.set()
         self._keeper.news()
+
+    def _catch_up(self, deadline: float) -> None:
+        there = self._map.progress()
+        ended = there.done + there.cancelled + there.lost
+        while progress.ended(self._outcomes.counts()) < ended and (left := deadline - time.monotonic()) > 0:
+            self._heard.wait(left)
+            self._heard.clear()
+            self.collect()
 
     def _announce(self) -> None:
         if len(self._known) == self._map.range_count:

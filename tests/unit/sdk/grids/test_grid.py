@@ -1,4 +1,5 @@
 import sys
+import threading
 
 import pytest
 
@@ -11,6 +12,7 @@ from funcx_core.sdk.grids.grid import Grid
 from funcx_core.sdk.grids.points import points_of
 from funcx_core.sdk.grids.record import GridRecord
 from funcx_core.sdk.map_feed import Range
+from funcx_core.sdk.maps import MapProgress
 from funcx_core.sdk.range_results import RangeResult
 from funcx_core.sdk.trust import STRANGER
 from funcx_core.serialize import pack_value
@@ -60,6 +62,23 @@ def test_results_are_there_when_they_have_come(calls, study):
     assert [row["result"] for row in study] == [10, 20]
     assert study.wait(30)
     assert study.task_ids() == [calls.one.task_id]
+
+
+class EndedCalls(Calls):
+    """Has ended at the service; the results come a while after they were asked for."""
+
+    def follow(self, listener):
+        super().follow(listener)
+        threading.Thread(target=self.end, args=(10, 20)).start()
+
+    def progress(self):
+        return MapProgress(size=2, submitted=2, succeeded=2)
+
+
+def test_what_had_ended_is_there_when_a_grid_is_got_again():
+    grid = Grid(EndedCalls(), GridRecord(points_of({"x": [1, 2]})), "theta")
+    grid.start(patience=30)
+    assert [row["result"] for row in grid] == [10, 20]
 
 
 def test_without_pandas_there_are_rows(monkeypatch, study):
