@@ -43,11 +43,11 @@ class Batch:
         The form of releases before 1.0.5 is understood too: ``add(*args, endpoint_id=…, function_id=…, **kwargs)``.
 
         Raises:
-            UsageError: function or endpoint is not named.
+            UsageError: function or endpoint is not named, or the function itself is given for its id.
         """
         if "function_id" in keywords and "endpoint_id" in keywords and not _is_new_form(positional, keywords):
             function_id, endpoint_id = keywords.pop("function_id"), keywords.pop("endpoint_id")
-            self.calls.append((str(function_id), str(endpoint_id), positional, keywords))
+            self.calls.append((_function_id(function_id), str(endpoint_id), positional, keywords))
             return
         try:
             self._add(*positional, **keywords)
@@ -83,7 +83,14 @@ class Batch:
         args: tuple[Any, ...] | list[Any] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> None:
-        self.calls.append((str(function_id), str(endpoint_id), tuple(args), dict(kwargs or {})))
+        self.calls.append((_function_id(function_id), str(endpoint_id), tuple(args), dict(kwargs or {})))
+
+
+def _function_id(given: Any) -> str:
+    if callable(given):
+        name = getattr(given, "__name__", "the function")
+        raise UsageError(f"A function is named by the id that client.register_function({name}) returns, not by itself.")
+    return str(given)
 
 
 def _is_new_form(positional: tuple[Any, ...], keywords: dict[str, Any]) -> bool:

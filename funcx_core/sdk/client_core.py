@@ -8,7 +8,7 @@ import weakref
 from contextlib import closing
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 import msgspec
 
@@ -129,6 +129,11 @@ class ClientCore:
                 # The stream of a client that is dropped ends with its last task.
                 weakref.finalize(self, self._stream.close_when_idle).atexit = False
             return self._stream
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError(
+            "A FuncXClient stays in its process: it has connections, and a token that is not to travel. Make one where it is needed."
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -151,7 +151,13 @@ class TaskMethods(ClientCore):
         return value
 
     def get_batch_result(self, task_id_list: list[str]) -> dict[str, dict[str, Any]]:
-        """Return for each task ``{"task_id", "status", "pending"}`` and its ``result`` or ``exception`` once it has ended."""
+        """Return for each task ``{"task_id", "status", "pending"}`` and its ``result`` or ``exception`` once it has ended.
+
+        Raises:
+            UsageError: that is one id, not a list.
+        """
+        if isinstance(task_id_list, str):
+            raise UsageError(f"A list of task ids is needed: get_batch_result(['{task_id_list[:60]}']).")
         task_ids = [parse_id(task_id, "task id") for task_id in task_id_list]
         answer = self._batch_status.ask(self._web, {"task_ids": task_ids})
         return {

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -352,6 +352,9 @@ class FuncXExecutor(Executor):
     def _make_route(self, endpoint: str, options: TaskOptions) -> Route:
         endpoint_id = EndpointId(self.funcx_client.find_endpoint(endpoint))
         return Route(endpoint_id, self._group_id, options, self.funcx_client.reader_of(endpoint_id))
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("A FuncXExecutor stays in its process: it has a connection. Make one where it is needed.")
 
     def __repr__(self) -> str:
         label = f"{self.label}, " if self.label else ""

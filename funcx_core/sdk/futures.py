@@ -19,7 +19,7 @@ from concurrent.futures import CancelledError, Future, InvalidStateError
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, runtime_checkable
 
 from funcx_core.errors import FuncxError, ResultLoadError, TryAgainLater
 from funcx_core.ids import TaskId
@@ -236,6 +236,11 @@ class FuncXFuture(Future[Any]):
         if self.cancelled():
             raise asyncio.CancelledError
         return self.result()
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError(
+            "A future stays in its process: hand on its value, future.result(), or its task_id. submit_after() orders tasks."
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} task {self.task_id} {self._state.lower()}>"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
 from typing import Any, Final
 
 import msgspec
@@ -44,10 +45,10 @@ def task_options(
     Raises:
         ValueError: one of them is out of its range.
     """
-    if not 0 <= retry_on_loss <= MOST_RETRIES:
-        raise ValueError(f"retry_on_loss is {retry_on_loss}; it must be between 0 and {MOST_RETRIES}.")
-    if walltime is not None and walltime <= 0:
-        raise ValueError(f"walltime is {walltime}; it must be a positive number of seconds.")
+    if not isinstance(retry_on_loss, Integral) or not 0 <= retry_on_loss <= MOST_RETRIES:
+        raise ValueError(f"retry_on_loss is {retry_on_loss!r}; it must be a number between 0 and {MOST_RETRIES}.")
+    if walltime is not None and not (isinstance(walltime, Real) and walltime > 0):
+        raise ValueError(f"walltime is {walltime!r}; it must be a positive number of seconds.")
     if (fault := priority_fault(priority)) is not None:
         raise ValueError(fault)
     container = None if container_id is None else ContainerId(parse_id(container_id, "container id"))

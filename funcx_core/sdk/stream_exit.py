@@ -61,4 +61,9 @@ def _close_all_at_exit() -> None:
     import concurrent.futures.thread  # noqa: F401, PLC0415 - registers first
 
     register = getattr(threading, "_register_atexit", atexit.register)
-    register(_close_at_exit)
+    try:
+        register(_close_at_exit)
+    except RuntimeError:
+        raise RuntimeError(
+            "The program is ending, and nothing can be submitted any more. Have the main thread join() the threads that submit."
+        ) from None

@@ -266,7 +266,9 @@ def _decoded(answer: bytes) -> Any:
     try:
         return msgspec.json.decode(answer) if answer else None
     except msgspec.MsgspecError:
-        raise RemoteProtocolError(f"The service answered {len(answer)} bytes that are not JSON.") from None
+        raise RemoteProtocolError(
+            f"The answer of {len(answer)} bytes is not JSON. Is the address that of a funcX service?"
+        ) from None
 
 
 def _seconds(text: str | None) -> float | None:

@@ -72,7 +72,7 @@ def dumps_by_value(value: Any) -> bytes:
         return dill_dumps(value)
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
-        raise SerializationError(f"It cannot be pickled: {reason or type(error).__name__}.") from error
+        raise SerializationError(f"It cannot be pickled: {reason.rstrip('.') or type(error).__name__}.") from error
 
 
 def is_local(module_name: str | None) -> bool:

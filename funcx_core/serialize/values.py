@@ -13,6 +13,12 @@ from funcx_core.serialize.methods import cannot_load, decode, split_buffers
 _NO_KEYWORDS: Final = dumps({})
 _HEAD: Final = len(CALL) + LENGTH_BYTES
 _BIG: Final = 64 * 1024
+_INSTEAD: Final = {
+    "coroutine": "The function is `async def`, and nothing awaits it: send a plain function that returns asyncio.run(...) of it.",
+    "generator": "The function yields: have it return list(...) of what it yields, or return it as a whole.",
+    "async_generator": "The function is `async def` and yields: send a plain function that gathers what it yields in a list.",
+}
+"""What to do where a function returned something that only lives in its process."""
 
 
 def pack_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
@@ -103,6 +109,9 @@ def pack_value(value: Any, *, portable: bool = False) -> bytes:
     try:
         return VALUE + dumps(value, PORTABLE_PROTOCOL if portable else PICKLE_PROTOCOL)
     except SerializationError as error:
+        instead = _INSTEAD.get(_type_name(value))
+        if instead is not None:
+            raise SerializationError(f"A value of type {_type_name(value)} cannot be sent. {instead}") from error
         culprit = find_culprit(value)
         part = f"; it is {culprit.path.format('value')} ({culprit.type_name})" if culprit.path != "{}" else ""
         raise SerializationError(f"A value of type {_type_name(value)} cannot be sent{part}. {error}") from error

@@ -7,6 +7,7 @@ import click
 from funcx_endpoint.control.client import ask
 from funcx_endpoint.control.messages import Hold, Managers
 from funcx_endpoint.folder import endpoint_folder
+from funcx_endpoint.lifecycle import require
 from funcx_endpoint.name_argument import name_argument
 from funcx_endpoint.plain_errors import plain_errors
 
@@ -35,7 +36,9 @@ def release(name: str, manager_id: str) -> None:
 
 
 def _hold(name: str, manager_id: str, *, hold: bool) -> None:
-    answer = ask(endpoint_folder(name).path, Hold(manager_id, hold), Managers)
+    folder = endpoint_folder(name)
+    require(folder)
+    answer = ask(folder.path, Hold(manager_id, hold), Managers)
     for manager in answer.managers:
         state = f"is on hold; it has {manager.leased} tasks" if manager.is_held else "is given tasks again"
         click.echo(f"Manager {manager.manager_id} on {manager.hostname} {state}.")

@@ -42,7 +42,11 @@ def token(context: click.Context, *, as_client: bool, label: str, user: str | No
 @click.option("--label", default="funcx token create", show_default=True, help="What the token is for.")
 @click.option("--days", type=click.FloatRange(min=0, min_open=True), help="Days until it expires. [default: never]")
 @click.option(
-    "--scope", "scopes", multiple=True, help="What it may be used for; may be repeated. [default: everything]"
+    "--scope",
+    "scopes",
+    type=click.Choice(["read", "submit", "endpoints", "tokens"]),
+    multiple=True,
+    help="What it may be used for; may be repeated. [default: everything]",
 )
 @typed_errors
 def create(*, label: str, days: float | None, scopes: tuple[str, ...]) -> None:

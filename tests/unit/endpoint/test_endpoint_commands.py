@@ -131,6 +131,7 @@ def test_delete_asks_and_deletes(folder):
     assert cli("delete", "theta", "--yes").output == "Endpoint 'theta' is deleted.\n"
     assert not folder.path.exists()
     assert "There is no endpoint 'theta'" in cli("delete", "theta", "--yes").output
+    assert "There is no endpoint 'theta'" in cli("hold", "theta", "3f2a9c").output
 
 
 def test_an_endpoint_that_could_not_start_again_is_not_stopped(folder, monkeypatch):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from funcx_core import __version__
 from funcx_core.errors import InvalidId, NoMessageBroker, UsageError
 from funcx_core.ids import new_function_id
 from funcx_core.sdk.client import FuncXClient
+from funcx_core.sdk.executor import FuncXExecutor
+from funcx_core.sdk.futures import FuncXFuture
 from funcx_core.sdk.search import FunctionSearchResults
 from tests.unit.sdk.fake_service import ENDPOINTS, TOKEN, FakeService
 
@@ -157,6 +161,19 @@ def test_the_order_of_register_endpoint_is_that_of_1_0_6(client, service):
         "meta": {"cores": 8},
         "multi_tenant": True,
     }
+
+
+def test_what_is_mistaken_for_an_id_is_told(client):
+    with pytest.raises(UsageError, match=r"client\.register_function\(abs\) returns"):
+        client.create_batch().add(abs, "theta", args=(1,))
+    with pytest.raises(UsageError, match=r"get_batch_result\(\['019a'\]\)"):
+        client.get_batch_result("019a")
+
+
+def test_clients_executors_and_futures_stay_in_their_process(client):
+    for stays in (client, FuncXExecutor("theta", funcx_client=client), FuncXFuture("t")):
+        with pytest.raises(TypeError, match="stays in its process"):
+            pickle.dumps(stays)
 
 
 def test_a_batch_shows_what_it_sends(client):

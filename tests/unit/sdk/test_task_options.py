@@ -104,3 +104,10 @@ def test_what_is_no_task_or_too_many_of_them_is_refused():
         upstream_ids(["sim"])
     with pytest.raises(ValueError, match="at most 64"):
         upstream_ids([new_task_id() for _ in range(65)])
+
+
+@pytest.mark.parametrize("wrong", [{"walltime": "60"}, {"walltime": -1}, {"retry_on_loss": "2"}, {"retry_on_loss": 11}])
+def test_a_number_that_cannot_be_is_quoted(wrong):
+    (value,) = wrong.values()
+    with pytest.raises(ValueError, match=f"is {value!r}; it must be a "):
+        task_options(None, **{"walltime": None, "retry_on_loss": 0, **wrong})

@@ -136,6 +136,19 @@ def test_a_value_that_cannot_be_sent_is_named(make):
     getattr(value, "close", lambda: None)()
 
 
+async def coroutine():
+    """Never awaited."""
+
+
+def test_what_only_lives_in_its_process_says_what_to_return_instead():
+    never_awaited = coroutine()
+    with pytest.raises(SerializationError, match=r"type coroutine cannot be sent\..*asyncio\.run"):
+        pack_value(never_awaited)
+    never_awaited.close()
+    with pytest.raises(SerializationError, match=r"type generator cannot be sent\..*list\("):
+        pack_value(n for n in range(3))
+
+
 def test_the_part_of_a_value_that_cannot_be_sent_is_found():
     particle = Particle(1.0)
     particle.parts = {"x": [0, threading.Lock()]}
