@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from funcx_core.cells.spec import LAST_VALUE
-from funcx_core.errors import TaskNotFound, UsageError
+import msgspec
+
+from funcx_core.cells.spec import LAST_VALUE, KeptFacts
+from funcx_core.errors import ResultTooLarge, TaskNotFound, UsageError
 from funcx_core.ids import EndpointId, TaskId
 from funcx_jupyter.display import words
 from funcx_jupyter.errors import MagicArgumentError
@@ -28,7 +30,14 @@ def fetch(desk: Desk, name: str) -> Any:
     if (handle := desk.session.asynchronous.get(task_id)) is not None:
         handle.wait_until_shown()
     submission = desk.session.find_submission(task_id)
-    value = _value(desk, task_id, submission, variable)
+    try:
+        value = _value(desk, task_id, submission, variable)
+    except ResultTooLarge as error:
+        if variable != LAST_VALUE or not error.details.get("kept"):
+            raise
+        facts = KeptFacts(name=LAST_VALUE, size=int(error.details["size"]))
+        at = msgspec.structs.replace(_origin(desk, task_id, submission), name=LAST_VALUE)
+        value = RemoteRef(desk.session, at, desk.namespace, facts)
     return value.get() if isinstance(value, RemoteRef) else value
 
 

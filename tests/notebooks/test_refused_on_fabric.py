@@ -54,12 +54,13 @@ def stays_for_other_functions_of_its_user(fabric):
         assert f"kept_result('{future.task_id}')" in str(caught.value)
         assert caught.value.details["kept"] is True
         assert executor.submit(first_of, future.task_id).result(30) == (11_000_000, b"\0\0\0")
+        return future.task_id
 
 
 def test_a_value_that_the_service_refuses_stays_on_the_endpoint(small_service, tmp_path):
     """F30"""
     fabric, settings = small_service
-    stays_for_other_functions_of_its_user(fabric)
+    task_id = stays_for_other_functions_of_its_user(fabric)
     env = {**fabric.environment(), "JPY_SESSION_NAME": str(tmp_path / "book.ipynb")}
     with kernel(env) as notebook:
         notebook.run("%load_ext funcx_jupyter")
@@ -83,4 +84,5 @@ def test_a_value_that_the_service_refuses_stays_on_the_endpoint(small_service, t
         fabric.start_service()
         eventually(lambda: fabric.is_online("local"), "the endpoint registers again", timeout=30)
         assert value(notebook, f"{fetch}\nlen(y)") == "20000000"
+        assert value(notebook, f"x = %funcx fetch {task_id}._\nlen(x)") == "11000000"
         assert value(notebook, "box.pin()\ntype(box.get()) is Box") == "True"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from funcx_core.cells.keeping import read_kept, read_outcome, write_kept
 from funcx_core.cells.rebuild import Arrivals
 from funcx_core.cells.spec import Bundle, KeptFacts, outcome_decoder
 from funcx_core.errors import ResultNotSerializable, ValueNotKept
+from funcx_core.protocol.payload import VALUE
 from funcx_core.serialize import unpack_value
 from funcx_endpoint.if_refused import WHOLE_OUTCOME
 from funcx_endpoint.kept import KeptKey, Manner
@@ -58,10 +59,18 @@ def finder(here: Place, arrivals: Arrivals) -> Callable[[str, str], Any]:
                 found[task_id, other] = value
             if (task_id, name) not in found:
                 with here.folder.open_value(key) as file:
-                    found[task_id, name] = read_kept(file, arrivals)
+                    found[task_id, name] = _read(file, arrivals)
         return found[task_id, name]
 
     return find
+
+
+def _read(file: IO[bytes], arrivals: Arrivals) -> Any:
+    head = file.read(len(VALUE))
+    if head == VALUE:  # What a function returned stays as it was to be sent.
+        return unpack_value(head + file.read())
+    file.seek(0)
+    return read_kept(file, arrivals)
 
 
 def _divided(here: Place, key: KeptKey, arrivals: Arrivals) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import msgspec
 
 from funcx_core.cells.keeping import code_for
 from funcx_core.cells.rebuild import Arrivals
-from funcx_core.cells.spec import LAST_VALUE, CellOutcome, CellSpec, KeptFacts
+from funcx_core.cells.spec import LAST_VALUE, Bundle, CellOutcome, CellSpec, KeptFacts
 from funcx_core.protocol.codec import encode
 from funcx_endpoint.if_refused import IfRefused
 from funcx_endpoint.worker.keeping import facts_of
@@ -16,6 +16,9 @@ from funcx_endpoint.worker.place import Place, place
 
 _TOLD: Final = 64 * 1024
 """Bytes that are left for what is told of a cell beside its values."""
+
+
+_MOST_TEXT: Final = 10_000
 
 
 class _Noted(NamedTuple):
@@ -56,10 +59,16 @@ def _told_instead(arrivals: Arrivals, whole: CellOutcome, here: Place) -> CellOu
         told = msgspec.structs.replace(told, value=None)
         size, seconds = len(whole.value), here.folder.lifetime
         facts.append(KeptFacts(name=LAST_VALUE, size=size, kept_seconds=seconds, shown=whole.shown))
-    if _size(whole) > here.most_inline // 4:
-        told = msgspec.structs.replace(told, shown=None)
-        facts = [msgspec.structs.replace(one, shown=None) for one in facts]
+    if whole.shown is not None and _size(whole) > here.most_inline // 4:
+        told = msgspec.structs.replace(told, shown=_short(whole.shown))
+        facts = [msgspec.structs.replace(one, shown=None) if one.name == LAST_VALUE else one for one in facts]
     return msgspec.structs.replace(told, names=[one.name for one in facts], kept=[*whole.kept, *facts])
+
+
+def _short(shown: Bundle) -> Bundle:
+    """Return the beginning of what the last expression looks like, for where all of it is too much."""
+    text = str(shown.data.get("text/plain", ""))[:_MOST_TEXT]
+    return Bundle({"text/plain": f"{text}\n(All that it shows is more than the service takes.)".lstrip()})
 
 
 def if_refused() -> bytes:
