@@ -20,7 +20,7 @@ from funcx_core.protocol.task import TaskOptions
 from funcx_core.sdk import old_keywords
 from funcx_core.sdk.client import FuncXClient
 from funcx_core.sdk.futures import FuncXFuture
-from funcx_core.sdk.ledger import MOST_CALLS, MapRoute
+from funcx_core.sdk.ledger import MOST_CALLS
 from funcx_core.sdk.map_feed import feed
 from funcx_core.sdk.old_keywords import warn_of_old
 from funcx_core.sdk.options import as_resources, upstream_ids
@@ -28,6 +28,7 @@ from funcx_core.sdk.options import task_options as _options
 from funcx_core.sdk.range_results import Failed
 from funcx_core.sdk.range_sizes import RangeSizes
 from funcx_core.sdk.registry import FunctionRegistry
+from funcx_core.sdk.routes import MapRoute
 from funcx_core.sdk.stream import Route, TaskStream
 from funcx_core.sdk.transfer import OnProgress
 from funcx_core.sdk.waiting import EndpointWarnings

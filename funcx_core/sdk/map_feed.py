@@ -11,9 +11,9 @@ from typing import Any, Final
 from funcx_core.ids import new_task_id
 from funcx_core.protocol.maps import RangeCall
 from funcx_core.sdk.futures import FuncXFuture
-from funcx_core.sdk.ledger import MapRoute
 from funcx_core.sdk.range_results import RangeResult
 from funcx_core.sdk.range_sizes import RangeSizes
+from funcx_core.sdk.routes import MapRoute
 from funcx_core.sdk.stream import TaskStream
 from funcx_core.serialize.ranges import pack_range
 

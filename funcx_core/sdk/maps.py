@@ -22,11 +22,11 @@ from funcx_core.ids import EndpointId, FunctionId, GroupId, MapId, TaskId, new_g
 from funcx_core.protocol.payload import VALUE
 from funcx_core.protocol.task import Function, TaskError, TaskOptions, TaskResult, TaskState
 from funcx_core.sdk.futures import FuncXFuture
-from funcx_core.sdk.ledger import MapRoute
 from funcx_core.sdk.map_feed import Range, feed
 from funcx_core.sdk.range_results import Failed, RangeResult
 from funcx_core.sdk.range_sizes import RangeSizes
 from funcx_core.sdk.registry import FunctionRegistry
+from funcx_core.sdk.routes import MapRoute
 from funcx_core.sdk.stream import TaskStream
 from funcx_core.sdk.trust import Reader
 from funcx_core.sdk.web import WebClient

@@ -31,7 +31,8 @@ from funcx_core.sdk import stream_exit
 from funcx_core.sdk.conditions import Conditions, Settable
 from funcx_core.sdk.futures import NO_WAITING, FuncXFuture, TaskListener
 from funcx_core.sdk.large import upload_arguments
-from funcx_core.sdk.ledger import MOST_CALLS, Ledger, MapRoute, Route
+from funcx_core.sdk.ledger import MOST_CALLS, Ledger
+from funcx_core.sdk.routes import MapRoute, Route
 from funcx_core.sdk.settings import Settings
 from funcx_core.sdk.transfer import OnProgress, Transfer
 from funcx_core.sdk.trust import STRANGER, Reader

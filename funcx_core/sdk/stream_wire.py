@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from funcx_core.protocol.client import FromClient
 from funcx_core.protocol.codec import encode
-from funcx_core.sdk.ledger import MOST_CALLS, Ledger, Request
+from funcx_core.sdk.ledger import MOST_CALLS, Ledger
+from funcx_core.sdk.routes import Request
 
 if TYPE_CHECKING:
     from tornado.websocket import WebSocketClientConnection

@@ -23,7 +23,7 @@ from funcx_core.protocol.environment import Environment
 from funcx_core.protocol.task import TaskError, TaskEvent, TaskOptions, TaskResult, TaskState, event_seq
 from funcx_core.protocol.worker import Output
 from funcx_core.sdk.futures import FuncXFuture, TaskListener
-from funcx_core.sdk.ledger import Route
+from funcx_core.sdk.routes import Route
 from funcx_core.sdk.transfer import Content, OnProgress, Progress
 from funcx_core.sdk.trust import TrustingReader
 from funcx_jupyter.errors import shown_in_one_line

@@ -12,7 +12,7 @@ from funcx_core.ids import EndpointId, TaskId
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.task import EventKind, TaskError, TaskEvent, TaskResult, TaskState, event_seq
 from funcx_core.sdk.futures import FuncXFuture
-from funcx_core.sdk.ledger import Route
+from funcx_core.sdk.routes import Route
 from funcx_core.sdk.trust import TrustingReader
 from funcx_core.serialize import pack_value
 from funcx_jupyter.display.header import Header

@@ -21,7 +21,7 @@ from funcx_core.errors import ResultLoadError, TaskCancelled, WorkerLost
 from funcx_core.protocol.task import TaskError, TaskResult, TaskState, TaskTimes
 from funcx_core.sdk import futures as futures_module
 from funcx_core.sdk.futures import FuncXFuture
-from funcx_core.sdk.ledger import Route
+from funcx_core.sdk.routes import Route
 from funcx_core.sdk.trust import TrustingReader
 from funcx_core.serialize import describe_exception, pack_value, unpack_value
 

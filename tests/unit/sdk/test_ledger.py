@@ -21,7 +21,8 @@ from funcx_core.protocol.client import (
 )
 from funcx_core.protocol.task import Call, EventKind, Function, TaskEvent, TaskResult, TaskState
 from funcx_core.sdk.futures import FuncXFuture
-from funcx_core.sdk.ledger import MOST_CALLS, MOST_UNANSWERED, Ledger, Route
+from funcx_core.sdk.ledger import MOST_CALLS, MOST_UNANSWERED, Ledger
+from funcx_core.sdk.routes import Route
 from funcx_core.serialize import pack_value
 
 ROUTE = Route(EndpointId("ep"), GroupId("g"))

@@ -39,7 +39,7 @@ from funcx_core.protocol.endpoint import (
 )
 from funcx_core.protocol.task import Function, Task
 from funcx_core.sdk.futures import NO_WAITING, FuncXFuture
-from funcx_core.sdk.ledger import Route
+from funcx_core.sdk.routes import Route
 from funcx_core.sdk.settings import Settings
 from funcx_core.sdk.transfer import Transfer
 from funcx_core.sdk.trust import Reader
