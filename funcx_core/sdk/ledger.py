@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from funcx_core.errors import FuncxError
+from funcx_core.errors import FuncxError, TaskCancelled
 from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId
 from funcx_core.protocol.client import (
     Accepted,
@@ -26,6 +26,7 @@ from funcx_core.protocol.client import (
     Watch,
 )
 from funcx_core.protocol.task import Call, Function, TaskState
+from funcx_core.sdk.followers import Followers
 from funcx_core.sdk.futures import FuncXFuture
 from funcx_core.sdk.routes import Request
 from funcx_core.sdk.wire_errors import error_from_wire
@@ -36,6 +37,7 @@ MOST_UNANSWERED: Final = 8
 _CALL_OVERHEAD: Final = 90
 _LOOKED_AT: Final = 1000
 _WATCH_AT_ONCE: Final = 5_000
+_NEVER_SENT: Final = "The task was cancelled before it was sent."
 
 
 Queued = tuple[FuncXFuture, Call] | Function
@@ -61,11 +63,12 @@ class Ledger:
         self._endpoints: set[EndpointId] = set()
         self._known_endpoints: set[EndpointId] = set()
         self._unusable: dict[FunctionId, FuncxError] = {}
+        self._followers = Followers()
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits to be sent or acknowledged and no task is open."""
-        return not self.queue and not self.unanswered and not self.open
+        return not self.queue and not self.unanswered and not self.open and not self._followers
 
     def new_endpoints(self) -> set[EndpointId]:
         """Return the endpoints to which something was sent for the first time since the last call."""
@@ -109,8 +112,10 @@ class Ledger:
                 break
             queue.popleft()
             if future.done():  # cancelled before it was sent
+                self._followers.fail(call.task_id, TaskCancelled(_NEVER_SENT))
                 continue
-            self.open[call.task_id] = future
+            if self.open.setdefault(call.task_id, future) is not future:
+                self._followers.add(call.task_id, future)
             request.futures.append(future)
             request.calls.append(call)
             size += len(call.payload) + _CALL_OVERHEAD
@@ -146,9 +151,10 @@ class Ledger:
         error = error_from_wire(message.code, message.message, message.fields)
         if request.function is not None:
             self._unusable[request.function.function_id] = error
-        for future in request.futures:
+        for call, future in zip(request.calls, request.futures, strict=True):
             self._forget(future.task_id)
             future.fail(error)
+            self._followers.fail(call.task_id, error)
         return None
 
     def resume(self) -> list[FromClient]:
@@ -165,7 +171,7 @@ class Ledger:
             request.is_repeated = True
             unacknowledged.update(future.task_id for future in request.futures)
             messages.append(message)
-        messages.extend(self.watches(task_id for task_id in self.open if task_id not in unacknowledged))
+        messages.extend(self.watches(task_id for task_id in self._watched() if task_id not in unacknowledged))
         messages.extend(
             CancelTasks([task_id], force) for task_id, force in self._cancels.items() if task_id not in unacknowledged
         )
@@ -174,22 +180,47 @@ class Ledger:
     def watches(self, task_ids: Iterable[TaskId] | None = None) -> Iterator[Watch]:
         """Yield the messages that ask for the results of open tasks (all, or these)."""
         groups: dict[GroupId, list[TaskId]] = {}
-        for task_id in self.open if task_ids is None else task_ids:
-            groups.setdefault(self.open[task_id].route.group_id, []).append(task_id)
+        for task_id in self._watched() if task_ids is None else task_ids:
+            future = self.open.get(task_id)
+            group_id = self._followers.group_of(task_id) if future is None else future.route.group_id
+            groups.setdefault(group_id, []).append(task_id)
         for group_id, members in groups.items():
             for start in range(0, len(members), _WATCH_AT_ONCE):
                 part = members[start : start + _WATCH_AT_ONCE]
-                after = {task_id: self._last_seq.get(task_id, 0) for task_id in part if self.open[task_id].listener}
+                after = {task_id: seq for task_id in part if (seq := self._events_after(task_id)) is not None}
                 yield Watch(group_id, part, after)
 
+    def _watched(self) -> Iterable[TaskId]:
+        """Return the tasks that somebody here waits for."""
+        return dict.fromkeys([*self.open, *self._followers.task_ids()]) if self._followers else self.open
+
+    def _events_after(self, task_id: TaskId) -> int | None:
+        """Return the `seq` after which events of a task are wanted; None if nobody listens."""
+        future = self.open.get(task_id)
+        first = self._last_seq.get(task_id, 0) if future is not None and future.listener is not None else None
+        later = self._followers.after(task_id)
+        return first if later is None else later if first is None else min(first, later)
+
     def attach(self, futures: Iterable[FuncXFuture], events_after: dict[TaskId, int]) -> list[Watch]:
-        """Follow tasks that were submitted earlier or by another process. Send what is returned."""
+        """Follow tasks that were submitted earlier, perhaps by another process. Send what is returned.
+
+        What is open here already has its first future still; both end, and both hear of it.
+        """
+        queued = {item[1].task_id for item in tuple(self.queue) if isinstance(item, tuple)}
         added: list[TaskId] = []
         for future in futures:
-            if future.task_id is not None:
-                self.open[future.task_id] = future
-                added.append(future.task_id)
-        self._last_seq.update(events_after)
+            task_id = future.task_id
+            if task_id is None:
+                continue
+            if task_id in self.open or task_id in queued:
+                after, known = events_after.get(task_id, 0), self._last_seq.get(task_id, 0)
+                self._followers.add(task_id, future, after=after, known=known)
+            else:
+                self.open[task_id] = future
+                if task_id in events_after:
+                    self._last_seq[task_id] = events_after[task_id]
+            if task_id not in queued:
+                added.append(task_id)
         return list(self.watches(added))
 
     def cancel(self, task_ids: list[TaskId], *, force: bool) -> list[FromClient]:
@@ -219,6 +250,8 @@ class Ledger:
                 future.end(result)
                 if future.listener is not None or self._cancels:
                     self._forget(result.task_id)
+        if self._followers:
+            self._followers.results(message.results)
 
     def events(self, message: TaskEvents) -> None:
         """Tasks have printed, shown or reported something."""
@@ -228,6 +261,8 @@ class Ledger:
                 continue
             self._last_seq[event.task_id] = event.seq
             future.listener.on_event(event)
+        if self._followers:
+            self._followers.events(message.events)
 
     def states(self, message: TaskStates) -> None:
         """Open tasks have changed state."""
@@ -239,6 +274,8 @@ class Ledger:
                 future.started()
             if future.listener is not None:
                 future.listener.on_state(change.state)
+        if self._followers:
+            self._followers.states(change for change in message.changes if not change.state.is_terminal)
 
     def fail_all(self, error: FuncxError) -> None:
         """Nothing will come any more: end every future."""
@@ -249,6 +286,7 @@ class Ledger:
         self._cancels.clear()
         for future in futures:
             future.fail(error)
+        self._followers.fail_all(error)
 
     def _take_queue(self) -> list[Queued]:
         taken: list[Queued] = []
@@ -268,7 +306,9 @@ class Ledger:
         function_id = next((call.function_id for call in request.calls if call.task_id == rejection.task_id), None)
         # Why the function could not be registered says more than that it is unknown.
         error = self._unusable.get(function_id) if function_id is not None else None
-        future.fail(error or error_from_wire(rejection.code, rejection.message, rejection.fields))
+        error = error or error_from_wire(rejection.code, rejection.message, rejection.fields)
+        future.fail(error)
+        self._followers.fail(rejection.task_id, error)
 
     def _held_cancels(self, request: Request) -> list[FromClient]:
         if not self._cancels:

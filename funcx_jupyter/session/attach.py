@@ -134,8 +134,6 @@ class Attacher:
     def _follow(self, submission: Submission, known: dict[str, Any]) -> Finished:
         if submission.map_of:
             return self.map_of(submission).follow()
-        if self._session.wait_for_handle(submission.task_id):
-            known = self._known(submission.task_id)
         watched = self._watch(submission, known, Mailbox())
         return Following(self._session, watched, self._screen()).run(self._namespace)
 

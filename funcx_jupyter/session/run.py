@@ -139,7 +139,6 @@ class CellRun:
 
     def _attached(self, running: Submission, screen: Screen, mailbox: Mailbox) -> Watched:
         tell_running(running, screen)
-        self._session.wait_for_handle(running.task_id)
         future = self._session.connection.watch(running.task_id, running.group_id, running.endpoint_id, mailbox)
         self._session.recognise(running)
         renamed = {running.filename: self._sending.prepared.spec.filename}

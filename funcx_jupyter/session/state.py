@@ -193,17 +193,6 @@ class Session:
         record = self.tasks.get(task_id)
         return record is not None and not record.is_lost
 
-    def wait_for_handle(self, task_id: TaskId) -> bool:
-        """If an asynchronous cell of this kernel shows the task still, wait until it has; whether it did.
-
-        The stream tells one listener of a task, so nobody else is to listen before that.
-        """
-        handle = self.asynchronous.get(task_id)
-        if handle is None or handle.done():
-            return False
-        handle.wait_until_shown()
-        return True
-
     def ended(
         self, task_id: TaskId, state: TaskState, seconds: float = 0.0, *, is_shown: bool = True, at: float | None = None
     ) -> None:
