@@ -53,6 +53,7 @@ class Board:
         self._sources: list[Callable[[], None]] = []
         self._more = 0
         self._whole: tuple[str, int, int] | None = None
+        self._call: int | None = None
         self._began = self._told = 0.0
         self._is_changed = False
         self._is_due = threading.Event()
@@ -92,6 +93,28 @@ class Board:
                 return
             self._whole = (what, n, total)
             self._changed()
+
+    def begin_call(self, place: int) -> None:
+        """The task runs another one of its calls now: bars are that one's from now on."""
+        with self._lock:
+            self._end_call()
+            self._call = place
+
+    def end_call(self) -> None:
+        """The call has ended, and its bars with it; this is told only if they were."""
+        with self._lock:
+            self._end_call()
+
+    def _end_call(self) -> None:
+        self._call = None
+        self._sources.clear()
+        if self._first_id == _NEVER or not self._bars:
+            return
+        self._first_id = new_bar_id()
+        self._bars.clear()
+        self._readers.clear()
+        self._more = 0
+        self._changed()
 
     def watch(self, source: Callable[[], None]) -> None:
         """Let `source` put its bars from time to time, from another thread."""
@@ -138,7 +161,7 @@ class Board:
         self._bars.clear()
         self._readers.clear()
         self._sources.clear()
-        self._more, self._whole = 0, None
+        self._more, self._whole, self._call = 0, None, None
         self._is_changed = self.is_used = False
 
     def _forget_one(self) -> bool:
@@ -201,11 +224,18 @@ class Board:
         more = self._more + len(bars) - len(shown)
         if self._whole is not None:
             what, n, total = self._whole
-            return Progress(n=n, total=total, id=what, bars=shown, more=more)
+            return Progress(n=n, total=total, id=what, call=self._call, bars=shown, more=more)
         if not shown:
-            return Progress(more=more)
+            return Progress(call=self._call, more=more)
         first = next((bar for bar in shown if bar.state is BarState.OPEN), shown[-1])
-        return Progress(n=first.n, total=first.total, description=first.description, bars=shown, more=more)
+        return Progress(
+            n=first.n,
+            total=first.total,
+            description=first.description,
+            call=self._call,
+            bars=shown,
+            more=more,
+        )
 
 
 def _cut(bar: Bar) -> Bar:

@@ -72,6 +72,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         total: how much there is to do as a whole; None if nobody knows.
         description: of the outermost bar.
         id: `RANGE` if calls of a range are counted.
+        call: which call of the range runs now, by its place; None if nobody says. The bars are those of this call.
         bars: in the order in which they were made.
         more: bars that are left out.
     """
@@ -80,6 +81,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     total: int | float | None = None
     description: str = ""
     id: str = ""
+    call: int | None = None
     bars: list[Bar] = []
     more: int = 0
 

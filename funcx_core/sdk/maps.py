@@ -10,6 +10,8 @@
 from __future__ import annotations
 
 import base64
+import math
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -21,7 +23,7 @@ from funcx_core.errors import FuncxError, TaskCancelled, TaskPending, UsageError
 from funcx_core.ids import EndpointId, FunctionId, GroupId, MapId, TaskId, new_group_id, new_map_id, parse_id
 from funcx_core.protocol.payload import VALUE
 from funcx_core.protocol.task import Function, TaskError, TaskOptions, TaskResult, TaskState
-from funcx_core.sdk.futures import FuncXFuture
+from funcx_core.sdk.futures import FuncXFuture, TaskListener
 from funcx_core.sdk.map_feed import Range, feed
 from funcx_core.sdk.range_results import Failed, RangeResult
 from funcx_core.sdk.range_sizes import RangeSizes
@@ -38,8 +40,28 @@ MOST_HELD: Final = 64 * 1024 * 1024
 """Bytes of results that wait here to be looked at; more are fetched from the service again when they are."""
 SETTLE_SECONDS: Final = 5.0
 STOPPING_SECONDS: Final = 60.0
+_LOOK_SECONDS: Final = 5.0
+"""How often the service is asked about a map of which all is heard here: another process may have resumed it."""
 _POLLS: Final = (0.05, 1.0)
+"""Seconds between two questions where nothing is heard, at first and in the long run."""
 _ENDED_STATES: Final = ("succeeded", "failed", "cancelled", "lost")
+
+
+class _Pauses:
+    """Gives longer and longer pauses."""
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin with short ones."""
+        self._next = _POLLS[0]
+
+    def next(self) -> float:
+        """Return the next one, in seconds."""
+        pause = self._next
+        self._next = min(_POLLS[1], pause * 1.5)
+        return pause
 
 
 class MapProgress(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +138,8 @@ class FuncXMap:
         self._held = 0
         self.range_count = 0
         self._listener: Callable[[Range], None] | None = None
+        self._events: TaskListener | None = None
+        self._ending = threading.Condition()
 
     # --- results -----------------------------------------------------------------------------------------------
 
@@ -191,15 +215,30 @@ class FuncXMap:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until no call is still to come; False if one is after `timeout` seconds."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        pause, longest = _POLLS
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        pauses = _Pauses()
         while self.progress().open:
-            left = longest if deadline is None else deadline - time.monotonic()
+            left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            time.sleep(min(pause, left))
-            pause = min(longest, pause * 1.5)
+            self._await_ends(pauses, left)
         return True
+
+    def _await_ends(self, pauses: _Pauses, longest: float) -> None:
+        """Wait until all ranges have ended that are known here and heard of; if there are none, a little longer each time."""
+        if self._is_all_heard():
+            time.sleep(min(longest, pauses.next()))
+            return
+        with self._ending:
+            self._ending.wait_for(self._is_all_heard, min(longest, _LOOK_SECONDS))
+        pauses.begin()  # Results come here a moment before the service has them on disk.
+
+    def _is_all_heard(self) -> bool:
+        return all(one.future is None or one.future.done() for one in self.ranges())
+
+    def _one_ended(self, _: object) -> None:
+        with self._ending:
+            self._ending.notify_all()
 
     # --- what to do about it -----------------------------------------------------------------------------------
 
@@ -224,13 +263,13 @@ class FuncXMap:
         if not self._calls:
             return 0
         resumed = 0
-        deadline = time.monotonic() + STOPPING_SECONDS
+        deadline, pauses = time.monotonic() + STOPPING_SECONDS, _Pauses()
         while True:
             answer = self._request("POST", "resume", body={"failed": failed})
             resumed += int(answer["resumed"])
             if not answer["counts"]["cancelling"] or time.monotonic() > deadline:
                 break
-            time.sleep(_POLLS[0])  # What is being stopped can be taken when it has stopped.
+            self._await_ends(pauses, STOPPING_SECONDS)  # What is being stopped can be taken when it has stopped.
         self.look_for_ranges()
         return resumed
 
@@ -259,6 +298,7 @@ class FuncXMap:
             self._calls += len(one.positions)
         if one.future is not None:
             one.future.add_done_callback(lambda future: self._bound(one, future))
+            one.future.add_done_callback(self._one_ended)
 
     def ranges(self) -> list[Range]:
         """Return the ranges that are known here, those of a span in the order in which they were made."""
@@ -272,9 +312,16 @@ class FuncXMap:
         """Return what was written about the map when it was made; empty if that is nothing."""
         return base64.b64decode(self._request("GET", "about")["about"])
 
-    def follow(self, listener: Callable[[Range], None]) -> None:
-        """Have `listener` called with each range when it has ended, also with those to come, on any thread. It must not block."""
-        self._listener = listener
+    def follow(self, listener: Callable[[Range], None], events: TaskListener | None = None) -> None:
+        """Have `listener` called with each range when it has ended, also with those to come, on any thread. It must not block.
+
+        Args:
+            listener: see above.
+            events: hears what ranges tell from now on while they run; it must not block, either.
+        """
+        self._listener, self._events = listener, events
+        for one in self.ranges():
+            self._listen(one.future)
         for one in self.ranges():
             if one.future is not None:
                 self._tell_of_end(one, one.future)
@@ -331,6 +378,8 @@ class FuncXMap:
         futures = self._watch(missing)
         for one, future in zip(missing, futures, strict=True):
             one.future = future
+            future.add_done_callback(self._one_ended)
+            self._listen(future)
             self._tell_of_end(one, future)
 
     def _tell_of_end(self, one: Range, future: FuncXFuture) -> None:
@@ -339,6 +388,10 @@ class FuncXMap:
             # The range is told of with the future that has its outcome, whatever becomes of the one that it has.
             ended = Range(one.task_id, one.start, one.positions, future)
             future.add_done_callback(lambda _: listener(ended))
+
+    def _listen(self, future: FuncXFuture | None) -> None:
+        if future is not None and self._events is not None and not future.done():
+            future.listener = self._events
 
     def _opened(self, outcome: TaskResult) -> Any:
         value, error = self._reader.open(outcome)

@@ -11,12 +11,16 @@ from funcx_core.cells.rebuild import Arrivals, load_values
 from funcx_core.cells.spec import KeptFacts
 from funcx_core.errors import DependencyError, DeserializationError, RemoteProtocolError, RemoteTaskError, error_class
 from funcx_core.ids import TaskId
+from funcx_core.protocol.progress import Progress
+from funcx_core.sdk.futures import TaskListener
+from funcx_core.sdk.grids.ended import points_of
 from funcx_core.sdk.grids.grid import Grid
 from funcx_core.sdk.grids.outcomes import PointState
 from funcx_core.sdk.grids.points import ZIP, Points
 from funcx_core.sdk.grids.record import GridRecord
 from funcx_core.sdk.maps import FuncXMap
 from funcx_jupyter.cellmaps.clause import label
+from funcx_jupyter.cellmaps.element_bars import ElementBars
 from funcx_jupyter.cellmaps.output import MapOutput
 from funcx_jupyter.cellmaps.refs import MapRef
 from funcx_jupyter.display import words
@@ -61,6 +65,7 @@ class CellGrid(Grid):
         self.elements = elements
         self.outputs = list(submission.outputs)
         self.refs = list(submission.refs)
+        self._bars = ElementBars()
         self.output = MapOutput(self.name_of, f"%funcx logs {words.short_id(self.grid_id)}")
         self._namespace = namespace
         self._session = session
@@ -72,6 +77,15 @@ class CellGrid(Grid):
     def name_of(self, number: int) -> str:
         """Return what an element is called: ``seed=3``."""
         return label(self.variable, self.elements[number])
+
+    def bars(self) -> Progress:
+        """Return bars of elements that run now."""
+        with self._lock:
+            running = {task_id: points_of(one) for task_id, one in self._open.items()}
+        return self._bars.rows(running, self.name_of)
+
+    def _listener(self) -> TaskListener:
+        return self._bars
 
     def taken(self, points: list[int]) -> None:
         """Take in what these elements printed, and which failed."""

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 _GRACE: Final = 30.0
 """Seconds that a range has beyond the time limits of its elements; those end by themselves unless they hang in C code."""
+_CATCH_UP: Final = 10.0
+"""Seconds in which what has ended of a map has come, unless it is large; the rest comes later."""
 
 
 class CellMapRun:
@@ -181,6 +183,7 @@ def open_map(
     options: CellOptions = CellOptions(),  # noqa: B008 - it is frozen
     called: dict[str, str] | None = None,
     is_shown: bool = False,
+    patience: float = 0.0,
 ) -> CellMapTask:
     """Return a handle on a map that the service has.
 
@@ -195,9 +198,10 @@ def open_map(
         options: what its user asked for.
         called: what the tasks that it waits for are called here, by their ids.
         is_shown: its header line is on the screen already.
+        patience: seconds to wait, at most, for what had ended before.
     """
     grid = CellGrid(session, calls, submission, elements, namespace)
-    grid.start()
+    grid.start(patience=patience)
     header = header_of(submission, len(elements), options, inputs)
     followed = Followed(
         task_id=submission.task_id,
@@ -242,6 +246,6 @@ def attach_map(
     about = read_about(calls.about())
     found = msgspec.structs.replace(submission, map_of=about.variable, outputs=about.outputs, refs=about.refs)
     elements = elements_kept(about, len(calls), namespace)
-    task = open_map(session, found, calls, namespace, screen, elements=elements, options=options)
+    task = open_map(session, found, calls, namespace, screen, elements=elements, options=options, patience=_CATCH_UP)
     session.recognise(found)
     return task

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -17,6 +18,7 @@ from funcx_jupyter.cellmaps.failure import CellMapFailed, CellMapInterrupted, in
 from funcx_jupyter.cellmaps.grid import CellGrid
 from funcx_jupyter.cellmaps.output import PRINTED, labelled
 from funcx_jupyter.cellmaps.view import MapView, state_of
+from funcx_jupyter.cellmaps.waiting import WaitingMap
 from funcx_jupyter.display import words
 from funcx_jupyter.errors import CellInterrupted, NotAValue, shown_in_one_line
 from funcx_jupyter.session.asynchronous import BackgroundScreen
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
     from funcx_jupyter.session.endpoints import Endpoint
     from funcx_jupyter.session.state import Session
 
-TICK: Final = 0.05
-"""Seconds after which a pressed ■, and news, are noticed at the latest."""
+LOOK: Final = 0.25
+"""Seconds after which is shown what makes no news: the time, and which elements run."""
 PATIENCE: Final = 15.0
 """Seconds to wait for the end of elements that were told to stop."""
 _UNREACHABLE: Final = "service_unavailable"
@@ -128,11 +130,10 @@ class CellMapTask:
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what `result` would raise, None if all have succeeded. Raises `TimeoutError` as `result` does."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while self.grid.collect():
-            if deadline is not None and time.monotonic() >= deadline:
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        while self._is_awaited(deadline - time.monotonic()):
+            if time.monotonic() >= deadline:
                 raise TimeoutError(f"{self!r} has not ended after {timeout:g} s.")
-            time.sleep(TICK)
         without = self.grid.without_value()
         return self._failure(without) if without else None
 
@@ -202,7 +203,7 @@ class CellMapTask:
 
     def wait_at_most(self, seconds: float) -> None:
         """Stop it if it still waits for its endpoint after this time."""
-        patience = Patience(_Asked(self, self._session.connection.task), self.task_id, seconds, time.monotonic)
+        patience = Patience(WaitingMap(self, self._session.connection.task), self.task_id, seconds, time.monotonic)
         self._task = msgspec.structs.replace(self._task, patience=patience)
 
     def follow(self) -> Finished:
@@ -213,9 +214,8 @@ class CellMapTask:
         """
         self._view.open()
         try:
-            while self.grid.collect():
+            while self._is_awaited():
                 self.update()
-                time.sleep(TICK)
         except KeyboardInterrupt:
             self._stop()
         self._end()
@@ -259,6 +259,14 @@ class CellMapTask:
         """Show the header line here, too, where it can be changed in place."""
         self._screen.show_again()
 
+    def _is_awaited(self, longest: float = math.inf) -> bool:
+        """Take in what has come, then wait for more, but not for long; return False if nothing is to come."""
+        heard = self.grid.news.count()
+        if not self.grid.collect():
+            return False
+        self.grid.news.await_more(heard, max(0.0, min(longest, LOOK)))
+        return True
+
     def _stop(self) -> None:
         short = words.short_id(self.task_id)
         if self._task.detaches:
@@ -268,9 +276,8 @@ class CellMapTask:
         deadline = time.monotonic() + PATIENCE
         try:
             self.grid.cancel()
-            while self.grid.collect() and time.monotonic() < deadline:
+            while self._is_awaited() and time.monotonic() < deadline:
                 self._view.update(is_final=False)
-                time.sleep(TICK)
         except KeyboardInterrupt:
             self._detach()
         self._end()
@@ -278,6 +285,7 @@ class CellMapTask:
         raise CellMapInterrupted(f"Interrupted. {self._counted()} {again}", self.task_id, self.grid) from None
 
     def _detach(self) -> NoReturn:
+        self._view.leave()
         raise CellMapInterrupted(
             f"Detached. {self._counted()} The map goes on; `%funcx attach {words.short_id(self.task_id)}` shows it.",
             self.task_id,
@@ -317,24 +325,6 @@ class CellMapTask:
         called = self.name or words.short_id(self.task_id)
         how = f"`{self.name}.result()`" if self.name else f"`%funcx result {called}`"
         raise NotAValue(f"{called} is a map, not its values. {how} are the values.")
-
-
-class _Asked:
-    """Answers for a map what `Patience` asks about a task."""
-
-    def __init__(self, task: CellMapTask, ask: Callable[[str], dict[str, object]]) -> None:
-        self._task = task
-        self._ask = ask
-
-    def task(self, _: str) -> dict[str, object]:
-        """Return what the service tells of its first range, unless something of it has begun."""
-        state = self._task.state
-        ranges = self._task.grid.task_ids()
-        return {"status": state} if state is not TaskState.RECEIVED or not ranges else self._ask(ranges[0])
-
-    def cancel(self, _: TaskId) -> None:
-        """Ask for its end."""
-        self._task.cancel()
 
 
 class _Background:

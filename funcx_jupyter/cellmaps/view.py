@@ -10,16 +10,19 @@ from typing import Any, Final
 
 import msgspec
 
+from funcx_core.protocol.progress import Progress
 from funcx_core.protocol.task import TaskState
 from funcx_core.sdk.grids.outcomes import PointState
 from funcx_core.sdk.grids.shown import TextBar
 from funcx_jupyter.cellmaps.grid import CellGrid
+from funcx_jupyter.display import bars
 from funcx_jupyter.display.header import Header
 from funcx_jupyter.grids import bar
 from funcx_jupyter.session.asynchronous import BackgroundScreen
 
 SHORTEST: Final = 0.25
 """Seconds between two changes of what is shown, at least."""
+_MIMES: Final = ("text/plain", "text/html")
 _COST_FACTOR: Final = 5.0
 """Output that takes long to put up is put up more rarely."""
 
@@ -38,6 +41,7 @@ class MapView:
     Attributes:
         header: what the header line says now.
         stopping: what it says while the map is being stopped.
+        shows_bars: whether bars of elements that run are shown below that of the map.
         prints: whether what cannot be changed in place is printed; not from a thread, where it would land anywhere.
     """
 
@@ -54,6 +58,7 @@ class MapView:
         self.header = header
         self.stopping = ""
         self.prints = True
+        self.shows_bars = True
         self._grid = grid
         self._screen = screen
         self._stream = stream
@@ -85,12 +90,18 @@ class MapView:
         counts = self._grid.counts()
         self._change(counts, is_final=is_final)
         if self._screen.is_live and (self._stream or is_final):
-            self._put_up(counts)
+            self._put_up(counts, Progress() if is_final or not self.shows_bars else self._grid.bars())
         elif self._bar is not None:
             self._bar.update(is_final=is_final)
         if is_final and self.prints and not self._screen.is_live:
             self._screen.conclude(self.header, self._grid.output.as_bundle()["text/plain"])
         self._due = self._clock() + max(SHORTEST, _COST_FACTOR * (self._clock() - begun))
+
+    def leave(self) -> None:
+        """Show how it is now, and nothing that would look as if it moved: nobody keeps it up to date from now on."""
+        self.shows_bars = False
+        self._due = 0.0
+        self.update(is_final=False)
 
     def _change(self, counts: Counter[PointState], *, is_final: bool) -> None:
         state = state_of(counts)
@@ -105,14 +116,14 @@ class MapView:
             self._line = line
             self._screen.header(self.header)
 
-    def _put_up(self, counts: Counter[PointState]) -> None:
+    def _put_up(self, counts: Counter[PointState], rows: Progress) -> None:
         line = self._grid.line()
-        now = (line, self._grid.output.version)
+        now = (line, self._grid.output.version, rows)
         if now == self._last:
             return
         self._last = now
-        drawn, printed = bar.bundle(counts, line), self._grid.output.as_bundle()
-        self._screen.output({mime: f"{drawn[mime]}\n{printed[mime]}".rstrip() for mime in ("text/plain", "text/html")})
+        shown = [bar.bundle(counts, line), *([bars.bundle(rows)] if rows.bars else []), self._grid.output.as_bundle()]
+        self._screen.output({mime: "\n".join(one[mime] for one in shown).rstrip() for mime in _MIMES})
 
 
 def state_of(counts: Counter[PointState]) -> TaskState:

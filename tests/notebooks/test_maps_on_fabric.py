@@ -101,6 +101,7 @@ def test_a_time_limit_is_that_of_an_element(notebook):
 
 
 def test_what_would_be_sent_and_what_cannot_be_said(notebook):
+    notebook.run("base = 10")
     cell = notebook.run("%%funcx --explain --map n=range(1000)\nbase + n")
     assert "once for each of 1,000 elements of `n`" in cell.result["text/plain"]
     assert "elements 5.0 kB" in cell.result["text/plain"]
@@ -111,6 +112,24 @@ def test_what_would_be_sent_and_what_cannot_be_said(notebook):
         == "CaptureError: `--map n=nosuch`: NameError: name 'nosuch' is not defined"
     )
     assert notebook.run("%%funcx --map n=[]\nn").kinds == ["header", "display"]
+
+
+def test_bars_of_elements_that_run_are_rows_under_that_of_the_map(notebook):
+    started = notebook.run(
+        "%%funcx -a -n slow --map n=range(3) --chunk 1\nfrom tqdm import tqdm\nimport time\n"
+        "for _ in tqdm(range(600), desc='steps'):\n    time.sleep(0.1)"
+    )
+    assert started.kinds == ["header", "display"]
+    seen = notebook.run(
+        "import time\nfor _ in range(300):\n    if slow.grid.bars().bars: break\n    time.sleep(0.1)\n"
+        "sorted(bar.description for bar in slow.grid.bars().bars)[0]"
+    )
+    assert seen.result["text/plain"] in {"'[n=0] steps'", "'[n=1] steps'"}
+    assert notebook.run("slow.cancel()").result["text/plain"] == "True"
+    assert notebook.run("%funcx wait slow").error[0] == "CellMapFailed"
+    notebook.run("1")
+    assert "steps" not in shown(started)
+    assert "cancelled" in shown(started)
 
 
 def test_an_interrupt_keeps_what_is_complete(notebook):

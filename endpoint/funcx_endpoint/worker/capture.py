@@ -77,7 +77,7 @@ def running_task() -> TaskId | None:
 
 @contextmanager
 def diverted(to: Callable[[EventKind, bytes], None]) -> Iterator[None]:
-    """Within this, what the running task prints and shows goes to `to` instead of its user: the kind of event, and its body.
+    """Within this, what the running task prints and shows, but for its progress, goes to `to` instead of its user: the kind of event, and its body.
 
     Outside of a worker nothing is diverted. Output of C code is not, either.
     """
@@ -206,7 +206,7 @@ class Capture:
         with self._lock:
             if self.task_id is None or self._forked:
                 return
-            if self._diverted is not None:
+            if self._diverted is not None and kind is not EventKind.PROGRESS:
                 self._diverted(kind, body)
                 return
             self._flush()

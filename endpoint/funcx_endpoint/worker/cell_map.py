@@ -60,7 +60,7 @@ class Gathered:
         self._pieces: list[tuple[EventKind, bytearray]] = []
 
     def take(self, kind: EventKind, body: bytes) -> None:
-        """Keep this, if it is something to show. Bars are not: each would be one among hundreds."""
+        """Keep this, if it is something to show."""
         if kind in _TEXT:
             self._take_text(kind, body)
         elif kind is EventKind.DISPLAY:
@@ -138,6 +138,9 @@ class ElementRunner:
             if pieces := gathered.pieces():
                 circumstances.add(error, {PIECES: write_pieces(pieces), HIDDEN: gathered.hidden})
             raise
+        finally:
+            if (own_bars := bars()) is not None:
+                own_bars.board.end_call()
 
     def _shared_by_range(self) -> Shared:
         if (now := running_task()) != self._range or now is None:
@@ -149,6 +152,7 @@ class ElementRunner:
         spec, module = self._spec, new_main(self._spec.filename)
         if (own_bars := bars()) is not None:
             own_bars.choose(spec.progress)
+            own_bars.board.begin_call(shared.begun - 1)
         module.__dict__.update(exit=sys.exit, quit=sys.exit)
         arrivals = arrivals_of(module)
         shell = shell_of_cells()

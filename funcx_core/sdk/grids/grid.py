@@ -18,17 +18,19 @@ from typing import Any, Final
 
 import msgspec
 
-from funcx_core.errors import MissingPackage, TaskCancelled, TaskPending, TryAgainLater
+from funcx_core.errors import MissingPackage, TaskPending, TryAgainLater
 from funcx_core.ids import TaskId
+from funcx_core.sdk.futures import TaskListener
 from funcx_core.sdk.grids import progress
+from funcx_core.sdk.grids.ended import points_of, results_of
 from funcx_core.sdk.grids.keeper import Keeper, View
+from funcx_core.sdk.grids.news import News
 from funcx_core.sdk.grids.outcomes import Outcome, Outcomes, PointState, Run
 from funcx_core.sdk.grids.points import Points
 from funcx_core.sdk.grids.record import GridRecord
 from funcx_core.sdk.grids.rows import Layout, rows
 from funcx_core.sdk.map_feed import Range
 from funcx_core.sdk.maps import FuncXMap
-from funcx_core.sdk.range_results import Failed, RangeResult
 
 _SETTLE_SECONDS: Final = 10.0
 
@@ -62,6 +64,7 @@ class Grid:
     Attributes:
         points: the parameters at each point.
         endpoint: name of the endpoint.
+        news: tells that a range has ended.
     """
 
     def __init__(self, calls: FuncXMap, record: GridRecord, endpoint: str) -> None:
@@ -76,7 +79,7 @@ class Grid:
         self._open: dict[str, Range] = {}
         self._ended: deque[Range] = deque()
         self._lock = threading.RLock()
-        self._heard = threading.Event()
+        self.news = News()
         self._keeper = Keeper(self)
         self._watched_since = time.monotonic()
         self._ended_before = 0
@@ -244,7 +247,7 @@ class Grid:
     def start(self, *, patience: float = 0.0) -> None:
         """Hear of what ends from now on. Wait for what had ended before, for so many seconds at most."""
         self._announce()
-        self._map.follow(self._hear)
+        self._map.follow(self._hear, self._listener())
         self.collect()
         if patience:
             self._catch_up(time.monotonic() + patience)
@@ -279,18 +282,24 @@ class Grid:
     def taken(self, points: list[int]) -> None:
         """The outcomes of these points are known. Nothing to do here; it is for what builds on a grid."""
 
+    def _listener(self) -> TaskListener | None:
+        """Return who hears what ranges tell while they run; it is for what builds on a grid."""
+        return None
+
     def _hear(self, one: Range) -> None:
         self._ended.append(one)
-        self._heard.set()
         self._keeper.news()
+        self.news.tell()
 
     def _catch_up(self, deadline: float) -> None:
         there = self._map.progress()
         ended = there.done + there.cancelled + there.lost
-        while progress.ended(self._outcomes.counts()) < ended and (left := deadline - time.monotonic()) > 0:
-            self._heard.wait(left)
-            self._heard.clear()
+        while (left := deadline - time.monotonic()) > 0:
+            heard = self.news.count()
             self.collect()
+            if progress.ended(self._outcomes.counts()) >= ended:
+                return
+            self.news.await_more(heard, left)
 
     def _announce(self) -> None:
         if len(self._known) == self._map.range_count:
@@ -302,12 +311,12 @@ class Grid:
             if one.task_id not in self._known:
                 self._known[one.task_id] = one, turn
                 self._open[one.task_id] = one
-                self._outcomes.announce(_points_of(one), turn)
+                self._outcomes.announce(points_of(one), turn)
 
     def _look_who_runs(self) -> None:
         for task_id, one in self._open.items():
             if one.future is not None and one.future.running():
-                self._outcomes.started(_points_of(one), self._known[task_id][1])
+                self._outcomes.started(points_of(one), self._known[task_id][1])
 
     def _take(self, ended: Range) -> None:
         if ended.task_id not in self._known:
@@ -315,10 +324,10 @@ class Grid:
         one, turn = self._known[ended.task_id]
         if one.task_id not in self._open:
             return
-        points = _points_of(one)
+        points = points_of(one)
         future = ended.future
         assert future is not None  # noqa: S101 - it is told of with the future that has ended
-        results = _results(ended, len(points))
+        results = results_of(ended, len(points))
         del self._open[one.task_id]
         run = Run(TaskId(ended.task_id), len(points), future.times)
         self._outcomes.ended(points, turn, results, run)
@@ -330,21 +339,3 @@ class Grid:
             self._look_who_runs()
             outcomes = (self.outcome(point) for point in range(len(self)))
             return rows(self.points.names, zip(self.points, outcomes, strict=True), self.endpoint)
-
-
-def _points_of(one: Range) -> list[int]:
-    return [one.start + position for position in one.positions]
-
-
-def _results(ended: Range, size: int) -> list[Any]:
-    """Return what became of the points of a range that has ended."""
-    future = ended.future
-    assert future is not None  # noqa: S101 - as above
-    if future.cancelled():
-        return [Failed(TaskCancelled("The point was not run."), TaskId(ended.task_id))] * size
-    error = future.exception()
-    if error is not None:
-        return [Failed(error, TaskId(ended.task_id))] * size
-    result = future.result()
-    assert isinstance(result, RangeResult)  # noqa: S101 - the outcome of a range is one
-    return result.results()

@@ -20,11 +20,13 @@ from funcx_core.cells.elements import (
 )
 from funcx_core.cells.rebuild import Arrivals
 from funcx_core.cells.spec import FigureStyle
-from funcx_core.protocol.task import EventKind, TaskState
+from funcx_core.protocol.progress import Bar, BarState, Progress, write_progress
+from funcx_core.protocol.task import EventKind, TaskEvent, TaskState, event_seq
 from funcx_core.sdk.grids.outcomes import PointState
 from funcx_jupyter.capture.values import Notebook
 from funcx_jupyter.cellmaps import clause, output
 from funcx_jupyter.cellmaps.clause import MapClause, elements_of, label, list_elements, parse_clause
+from funcx_jupyter.cellmaps.element_bars import MOST_ROWS, ElementBars
 from funcx_jupyter.cellmaps.failure import in_words
 from funcx_jupyter.cellmaps.output import MapOutput, labelled
 from funcx_jupyter.cellmaps.plan import elements_kept, plan_map, read_about, write_about
@@ -217,3 +219,34 @@ def test_failures_are_grouped_by_type():
 )
 def test_a_map_has_the_state_of_its_elements(counts, state):
     assert state_of(Counter({PointState(name): count for name, count in counts.items()})) is state
+
+
+class TestBars:
+    def told(self, bars, task_id, call, *descriptions):
+        shown = [Bar(id=number, description=each, total=9) for number, each in enumerate(descriptions)]
+        body = write_progress(Progress(call=call, bars=shown))
+        bars.on_event(TaskEvent(task_id, event_seq(1, 1), EventKind.PROGRESS, 0, body))
+
+    def test_each_row_has_the_name_of_its_element_and_the_newest_come_first(self):
+        bars = ElementBars()
+        self.told(bars, "t1", 1, "load", "fit")
+        self.told(bars, "t2", 0, "")
+        rows = bars.rows({"t1": [0, 1], "t2": [2]}, "n={}".format)
+        assert [bar.description for bar in rows.bars] == ["[n=2]", "[n=1] load", "[n=1] fit"]
+
+    def test_few_are_shown_and_the_others_counted(self):
+        bars = ElementBars()
+        for number in range(9):
+            self.told(bars, f"t{number}", 0, "x")
+        rows = bars.rows({f"t{number}": [number] for number in range(9)}, "n={}".format)
+        assert (next(bar.description for bar in rows.bars), len(rows.bars), rows.more) == ("[n=8] x", MOST_ROWS, 5)
+
+    def test_those_of_ended_tasks_are_gone_and_so_are_bars_that_have_ended(self):
+        bars = ElementBars()
+        self.told(bars, "t1", 0, "x")
+        assert bars.rows({}, str) == Progress()
+        ended = write_progress(Progress(call=0, bars=[Bar(id=1, state=BarState.DONE)]))
+        bars.on_event(TaskEvent("t2", event_seq(1, 1), EventKind.PROGRESS, 0, ended))
+        bars.on_event(TaskEvent("t3", event_seq(1, 1), EventKind.PROGRESS, 0, b"of the user's own kind"))
+        bars.on_event(TaskEvent("t4", event_seq(1, 1), EventKind.STDOUT, 0, b"x"))
+        assert bars.rows({"t2": [0], "t3": [1], "t4": [2]}, str) == Progress()

@@ -140,6 +140,30 @@ def test_a_range_counts_its_calls_whatever_bars_they_have(board, told, clock):
     assert (told[-1].id, told[-1].n, told[-1].total, len(told[-1].bars)) == ("range", 7, 10, 1)
 
 
+def test_bars_are_those_of_the_call_that_runs(board, told, clock):
+    board.begin_call(3)
+    board.put(Bar(id=new_bar_id(), n=1))
+    board.end_call()
+    clock.now += 1
+    board.begin_call(4)  # Tells that the bar of the last call is gone, if nobody has yet.
+    late = Bar(id=new_bar_id(), n=2)
+    board.put(late)
+    clock.now += 1
+    board.put(late)
+    board.finish()
+    assert next((each.call, [bar.n for bar in each.bars]) for each in told) == (3, [1])
+    assert told[-1].call == 4
+    assert [bar.n for bar in told[-1].bars] == [2]
+
+
+def test_a_call_without_bars_tells_nothing(board, told):
+    for place in range(3):
+        board.begin_call(place)
+        board.end_call()
+    board.finish()
+    assert told == []
+
+
 def test_what_an_interrupt_kept_from_being_told_is_told_at_the_end(told, clock):
     def tell(progress):
         if not told:

@@ -33,7 +33,7 @@ class Calls:
     def task_ids(self):
         return [self.one.task_id]
 
-    def follow(self, listener):
+    def follow(self, listener, events=None):
         self.one.future.add_done_callback(lambda _: listener(self.one))
 
     def end(self, *values):
@@ -67,7 +67,7 @@ def test_results_are_there_when_they_have_come(calls, study):
 class EndedCalls(Calls):
     """Has ended at the service; the results come a while after they were asked for."""
 
-    def follow(self, listener):
+    def follow(self, listener, events=None):
         super().follow(listener)
         threading.Thread(target=self.end, args=(10, 20)).start()
 
