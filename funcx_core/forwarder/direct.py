@@ -87,8 +87,8 @@ class _Rows(MemoryLeaseStore):
         super().__init__()
         self._on_ended = on_ended
 
-    async def complete(self, endpoint_id: EndpointId, results: Sequence[TaskResult]) -> None:
-        await super().complete(endpoint_id, results)
+    async def complete(self, endpoint_id: EndpointId, results: Sequence[TaskResult], *, may_wait: bool = False) -> None:
+        await super().complete(endpoint_id, results, may_wait=may_wait)
         await self._on_ended([result.task_id for result in results])
 
 

@@ -94,6 +94,8 @@ class Commit(msgspec.Struct, frozen=True):
     endpoint_id: EndpointId
     results: list[TaskResult]
     acknowledge: bool
+    may_wait: bool = False
+    """Nobody waits for the acknowledgement: it may wait a moment for other writes."""
 
 
 class RecordTransitions(msgspec.Struct, frozen=True):

@@ -75,7 +75,9 @@ class LeasedTasks(PendingTasks):
         self._counters.late_results += len(late)
         effects: list[Effect] = []
         if accepted:
-            effects += [Publish(list(ended)), Commit(self.endpoint_id, accepted, acknowledge=True)]
+            # With nothing else to do the endpoint needs no free slot.
+            may_wait = not (self.leased or self._pending_count or self._more)
+            effects += [Publish(list(ended)), Commit(self.endpoint_id, accepted, acknowledge=True, may_wait=may_wait)]
         return [*effects, *self._acknowledge(late), *self.deal()]
 
     @staticmethod

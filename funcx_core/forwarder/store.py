@@ -37,8 +37,11 @@ class LeaseStore(Protocol):
     async def begin_attempts(self, leases: Sequence[Lease]) -> None:
         """Persist raised attempt numbers before the tasks are leased again."""
 
-    async def complete(self, endpoint_id: EndpointId, results: Sequence[TaskResult]) -> None:
-        """End these tasks, each only if it is open, on this endpoint and in this attempt."""
+    async def complete(self, endpoint_id: EndpointId, results: Sequence[TaskResult], *, may_wait: bool = False) -> None:
+        """End these tasks, each only if it is open, on this endpoint and in this attempt.
+
+        If this `may_wait`, a few milliseconds for something else to be written with it are well spent.
+        """
 
     async def transition(self, endpoint_id: EndpointId, transitions: Sequence[Transition]) -> None:
         """Record states of open tasks, each only if it is on this endpoint and in this attempt."""

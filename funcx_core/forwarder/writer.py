@@ -104,7 +104,8 @@ class Writer:
     async def _commit(self, commits: list[Commit]) -> None:
         if not commits:
             return
-        await self._all(self._store.complete, _gathered((commit.endpoint_id, commit.results) for commit in commits))
+        complete = partial(self._store.complete, may_wait=all(commit.may_wait for commit in commits))
+        await self._all(complete, _gathered((commit.endpoint_id, commit.results) for commit in commits))
         for acknowledge in (True, False):
             groups = _gathered(
                 (commit.endpoint_id, commit.results) for commit in commits if commit.acknowledge is acknowledge

@@ -493,7 +493,7 @@ class Agent:
         self._send_results(results, record)
         self._tokens += 1
         self._unsettled[self._tokens] = (manager_id, len(results))
-        self._spool.append(self._tokens, results, record)
+        self._spool.append(self._tokens, results, record, may_wait=not self._state.wants_slots)
 
 
 def _local_provider() -> Any:

@@ -18,10 +18,8 @@ import logging
 import os
 import queue
 import threading
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from struct import Struct
 from typing import Final, Protocol
 
 import msgspec
@@ -31,11 +29,14 @@ from funcx_core.protocol.codec import Decoder, encode
 from funcx_core.protocol.endpoint import Results
 from funcx_core.protocol.task import Lease, TaskResult
 from funcx_endpoint.interchange.held_results import Entry, HeldResults, Key
+from funcx_endpoint.interchange.record_file import HEAD_BYTES, TornError, framed, records
 
 _log = logging.getLogger(__name__)
 
 HOLD_SECONDS: Final = 0.002
 """For how long a result waits for its acknowledgement before it is written."""
+PATIENT_SECONDS: Final = 0.015
+"""The same, while nobody waits for the slot that is free when it is written."""
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
 SHORT_SEGMENT: Final = 1024 * 1024
 """A segment with nothing unacknowledged in it is replaced from this size on; a smaller one is used further."""
@@ -44,7 +45,6 @@ RETRY_SECONDS: Final = 1.0
 NO_TOKEN: Final = -1
 """Token of an entry that nobody waits for."""
 
-_HEAD: Final = Struct("<II")
 _decoder: Final[Decoder[Results]] = Decoder(Results)
 
 
@@ -91,6 +91,7 @@ class Spool:
         self._on_full = on_full
         self._held = HeldResults()
         self._hand_over_due: Cancellable | None = None
+        self._is_patient = False
         self._handed_over = 0
         self._queue: queue.SimpleQueue[list[Entry] | _Forget | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
@@ -115,11 +116,23 @@ class Spool:
         self._thread.start()
         return found
 
-    def append(self, token: int, results: Sequence[TaskResult], record: bytes | None = None) -> None:
-        """Write `results`, unless they are acknowledged in a moment; `record` is their encoded `Results` message, if there is one already."""
+    def append(
+        self, token: int, results: Sequence[TaskResult], record: bytes | None = None, *, may_wait: bool = False
+    ) -> None:
+        """Write `results`, unless they are acknowledged in a moment.
+
+        Args:
+            token: handed back when they are durable.
+            results: what to write.
+            record: their encoded `Results` message, if there is one already.
+            may_wait: whether that moment may be a longer one.
+        """
         self._held.add(token, _keys(results), record or encode(Results(list(results))))
+        if self._is_patient and not may_wait:
+            self._cancel_hand_over()
         if self._hand_over_due is None:
-            self._hand_over_due = self._later(HOLD_SECONDS, self._hand_over)
+            self._is_patient = may_wait
+            self._hand_over_due = self._later(PATIENT_SECONDS if may_wait else HOLD_SECONDS, self._hand_over)
 
     def forget(self, leases: list[Lease]) -> None:
         """The service has the results of these leases."""
@@ -129,12 +142,18 @@ class Spool:
         # Tokens go back in their order, so those behind an entry that the thread still has must wait for it.
         if self._durable == self._handed_over and (done := self._held.take_done()):
             self._on_durable(done)
-            if not self._held and self._hand_over_due is not None:
-                self._hand_over_due.cancel()  # Else it would take what comes next too early.
-                self._hand_over_due = None
+            if not self._held:
+                self._cancel_hand_over()  # Else it would take what comes next too early.
+
+    def _cancel_hand_over(self) -> None:
+        self._is_patient = False
+        if self._hand_over_due is not None:
+            self._hand_over_due.cancel()
+            self._hand_over_due = None
 
     def _hand_over(self) -> None:
         """Let the thread write what is held."""
+        self._is_patient = False
         self._hand_over_due = None
         if entries := self._held.take():
             self._handed_over += len(entries)
@@ -160,10 +179,10 @@ class Spool:
         segment = _Segment(path)
         results: list[TaskResult] = []
         try:
-            for record in _records(content):
+            for record in records(content):
                 results += _decoder.decode(record).results
-                segment.size += _HEAD.size + len(record)
-        except _TornError:
+                segment.size += HEAD_BYTES + len(record)
+        except TornError:
             _log.warning(
                 "result file %s ends within a record, %d bytes were cut off", path.name, len(content) - segment.size
             )
@@ -222,7 +241,7 @@ class Spool:
         entries = self._unwritten
         try:
             segment = self._segment()
-            blob = b"".join(_framed(entry.record) for entry in entries if entry.leases)
+            blob = b"".join(framed(entry.record) for entry in entries if entry.leases)
             self._append(segment, blob)
         except OSError as error:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}:
@@ -325,34 +344,8 @@ class Spool:
         self._leave_current()
 
 
-class _TornError(Exception):
-    """The file ends within a record."""
-
-
 def _keys(results: Iterable[TaskResult]) -> list[Key]:
     return [(result.task_id, result.attempt) for result in results]
-
-
-def _framed(record: bytes) -> bytes:
-    return _HEAD.pack(len(record), zlib.crc32(record)) + record
-
-
-def _records(content: bytes) -> Iterator[bytes]:
-    at = 0
-    while at < len(content):
-        start = at + _HEAD.size
-        if start > len(content):
-            raise _TornError
-        length, checksum = _HEAD.unpack_from(content, at)
-        at = start + length
-        if at > len(content):
-            raise _TornError
-        record = content[start:at]
-        if zlib.crc32(record) != checksum:
-            if at == len(content):
-                raise _TornError  # The end of the file got its length on disk before its bytes.
-            raise RemoteProtocolError(f"A record of {length} bytes has another checksum.")
-        yield record
 
 
 def _sync_folder(folder: Path) -> None:

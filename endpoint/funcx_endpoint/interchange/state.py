@@ -62,6 +62,11 @@ class Interchange(Crew):
         self._is_particular = any(record.is_particular for record in self.managers)
         return effects + self._dispatch() + self._report_waiting(stamp) + self._finish(overdue=self._drain_is_over(now))
 
+    @property
+    def wants_slots(self) -> bool:
+        """Whether tasks wait for a free slot."""
+        return bool(self._backlog)
+
     def slept(self, seconds: float) -> None:
         """Nothing could be heard for so long because this process did not run: that is nobody's silence."""
         for record in self._managers.values():

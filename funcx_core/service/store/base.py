@@ -319,7 +319,9 @@ class Store(LeaseStore, ABC):
     async def begin_attempts(self, leases: Sequence[Lease]) -> None: ...  # noqa: D102
 
     @abstractmethod
-    async def complete(self, endpoint_id: EndpointId, results: Sequence[TaskResult]) -> None: ...  # noqa: D102
+    async def complete(  # noqa: D102
+        self, endpoint_id: EndpointId, results: Sequence[TaskResult], *, may_wait: bool = False
+    ) -> None: ...
 
     @abstractmethod
     async def transition(self, endpoint_id: EndpointId, transitions: Sequence[Transition]) -> None: ...  # noqa: D102

@@ -208,6 +208,7 @@ class SqliteStore(Store):
     def _read(self, query: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> Any:
         if self._readers is None:
             raise ServiceUnavailable("The service is stopping. Try again in a moment.", retry_after=1)
+        self._writer.hurry()  # Whoever reads now may look for what they have just heard of.
         return asyncio.get_running_loop().run_in_executor(
             self._readers, lambda: query(self._connection_of_thread(), *args, **kwargs)
         )
@@ -502,12 +503,13 @@ class SqliteStore(Store):
         """Persist raised attempt numbers."""
         await self._writer.do(lambda tx: self._writes.begin_attempts(tx, leases))
 
-    async def complete(self, endpoint_id: EndpointId, results: Sequence[TaskResult]) -> None:
+    async def complete(self, endpoint_id: EndpointId, results: Sequence[TaskResult], *, may_wait: bool = False) -> None:
         """End tasks."""
         now = time.time_ns()
         await self._writer.do(
             lambda tx: self._complete(tx, endpoint_id, results, now),
             weight=_weight([len(result.value) for result in results]),
+            may_wait=may_wait,
         )
         self._dependencies.task_ended(results)
 

@@ -5,6 +5,9 @@ the loop asks for make one group, and while a group is under way the next one ga
 no timer is needed. A large group is applied by a thread, beside the loop. A light one is applied by the loop itself as
 long as commits are quick: two changes of threads and the fight for the interpreter cost more than such a commit.
 
+What nobody waits for is kept for some milliseconds. So a client that waits for one task after the other pays for one fsync, of
+the end of the last task and the submit of the next one, not for two in a row.
+
 If an operation fails, its group is rolled back and its operations are applied again, each in a transaction of its own:
 only the faulty one fails. A full disk fails all of them: nothing of the group was acknowledged.
 """
@@ -35,8 +38,10 @@ LIGHT: Final = 8
 """Rows that the loop writes itself."""
 HEAVY: Final = 1_000
 QUICK_SECONDS: Final = 0.001
-"""Expected duration of a light commit up to which the loop waits for it."""
+"""Expected wait for the disk in a light commit up to which the loop waits for it."""
 WEIGHT_OF_OLD: Final = 0.8
+PATIENCE: Final = 0.003
+"""Seconds for which what nobody waits for is kept, so that the fsync of what comes next serves both."""
 BUSY_SECONDS: Final = 5.0
 BUSY_PAUSE: Final = 0.02
 FULL_SECONDS: Final = 2.0
@@ -105,7 +110,9 @@ class GroupCommit:
         self._thread: threading.Thread | None = None
         self._thread_is_busy = False
         self._turn_is_scheduled = False
+        self._patience: asyncio.TimerHandle | None = None
         self._expected = 0.0
+        self._took = 0.0
         self.operations = 0
         self.times = Times()
 
@@ -128,18 +135,29 @@ class GroupCommit:
         await asyncio.get_running_loop().run_in_executor(None, thread.join)
         self._connection.close()
 
-    def do(self, operation: Operation[T], *, weight: int = HEAVY) -> asyncio.Future[T]:
+    def do(self, operation: Operation[T], *, weight: int = HEAVY, may_wait: bool = False) -> asyncio.Future[T]:
         """Apply `operation` in the next group; the future has its result once that is committed.
 
-        `weight` is the number of rows it writes, about.
+        Args:
+            operation: what to do.
+            weight: the number of rows it writes, about.
+            may_wait: whether it is kept for `PATIENCE`, unless something else is to be written or read before.
         """
         if self._thread is None:
             raise ServiceUnavailable("The service is stopping. Try again in a moment.", retry_after=1)
         future: asyncio.Future[T] = self._loop.create_future()
         self._waiting.append(_Waiting(operation, future, weight))
         self._idle.clear()
-        self._schedule_turn()
+        if not may_wait:
+            self._schedule_turn()
+        elif self._patience is None:
+            self._patience = self._loop.call_later(PATIENCE, self.hurry)
         return future
+
+    def hurry(self) -> None:
+        """Begin the next group now, if there is something that waits for company."""
+        if self._patience is not None:
+            self._schedule_turn()
 
     def _schedule_turn(self) -> None:
         if not self._turn_is_scheduled and not self._thread_is_busy:
@@ -148,6 +166,9 @@ class GroupCommit:
 
     def _turn(self) -> None:
         self._turn_is_scheduled = False
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
         group, self._waiting = self._waiting[:GROUP_LIMIT], self._waiting[GROUP_LIMIT:]
         if not group:
             self._idle.set()
@@ -166,7 +187,7 @@ class GroupCommit:
         except _DatabaseBusy:
             return False
         seconds = time.perf_counter() - started
-        self._learn(seconds)
+        self._learn(self._took)
         self._count(group, seconds)
         _resolve(outcomes)
         return True
@@ -179,7 +200,7 @@ class GroupCommit:
         self._expected += (seconds - self._expected) * (1 - WEIGHT_OF_OLD)
 
     def _committed(self, outcomes: list[_Outcome], seconds: float | None) -> None:
-        """The thread is done; a light group took it `seconds`."""
+        """The thread is done; with a light group it waited `seconds` for the disk."""
         self._thread_is_busy = False
         if seconds is not None:
             self._learn(seconds)
@@ -194,7 +215,7 @@ class GroupCommit:
             outcomes = self._commit_patiently(group)
             taken = time.perf_counter() - started
             self._count(group, taken)
-            seconds = taken if _is_light(group) else None
+            seconds = self._took if _is_light(group) else None
             with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
                 self._loop.call_soon_threadsafe(self._committed, outcomes, seconds)
 
@@ -234,8 +255,10 @@ class GroupCommit:
         transaction.begin()
         try:
             outcomes: list[_Outcome] = [(waiting.future, waiting.operation(transaction), None) for waiting in group]
+            started = time.perf_counter()
             self._blobs.sync()
             transaction.commit()
+            self._took = time.perf_counter() - started
         except BaseException:
             transaction.rollback()
             self._blobs.rollback()

@@ -10,6 +10,7 @@ import pytest
 
 from funcx_core.protocol.task import Lease, TaskResult, TaskState
 from funcx_endpoint.interchange import spool as module
+from funcx_endpoint.interchange.record_file import framed
 from funcx_endpoint.interchange.spool import Spool
 
 
@@ -43,8 +44,10 @@ class Due:
 
     def __init__(self):
         self.actions = []
+        self.seconds = 0.0
 
-    def later(self, _seconds, action):
+    def later(self, seconds, action):
+        self.seconds = seconds
         self.actions.append(action)
         return SimpleNamespace(cancel=lambda: self.actions.remove(action))
 
@@ -144,7 +147,7 @@ def test_a_damaged_file_is_put_aside_and_the_others_are_read(a_spool, watcher, t
     content[len(content) // 2 - 4] ^= 1  # within the first record
     path.write_bytes(content)
     other = tmp_path / "results" / "00000009.results"
-    other.write_bytes(module._framed(module.encode(module.Results([result("z")]))))
+    other.write_bytes(framed(module.encode(module.Results([result("z")]))))
     again = a_spool()
     assert names(again.open()) == ["z"]
     again.close()
@@ -154,7 +157,7 @@ def test_a_damaged_file_is_put_aside_and_the_others_are_read(a_spool, watcher, t
 def test_what_stood_before_the_damage_is_kept_under_a_new_name(a_spool, watcher, tmp_path):
     folder = tmp_path / "results"
     folder.mkdir()
-    good, bad = (bytearray(module._framed(module.encode(module.Results([result(name)])))) for name in "ab")
+    good, bad = (bytearray(framed(module.encode(module.Results([result(name)])))) for name in "ab")
     bad[-1] ^= 1
     (folder / "00000003.results").write_bytes(good + bad + good)
     spool = a_spool()
@@ -260,3 +263,17 @@ def test_of_an_entry_that_is_acknowledged_in_part_the_rest_is_written(a_spool, w
     spool.forget([Lease("b", 1)])
     spool.close()
     assert files(tmp_path) == []
+
+
+def test_with_nobody_waiting_for_slots_an_acknowledgement_has_more_time(a_spool, watcher):
+    due = Due()
+    spool = a_spool(later=due.later)
+    spool.open()
+    spool.append(1, [result("a")], may_wait=True)
+    assert due.seconds == module.PATIENT_SECONDS
+    spool.append(2, [result("b")])
+    assert (due.seconds, len(due.actions)) == (module.HOLD_SECONDS, 1)
+    spool.append(3, [result("c")], may_wait=True)
+    assert (due.seconds, len(due.actions)) == (module.HOLD_SECONDS, 1)
+    due.come()
+    watcher.wait(lambda: watcher.tokens == [1, 2, 3])

@@ -369,8 +369,19 @@ def test_a_hand_over_that_comes_after_the_task_was_found_and_ended_is_ignored() 
 def test_a_result_is_published_at_once_committed_and_then_acknowledged() -> None:
     state = a_forwarder(leased=("t1",))
     effects = state.result_message(A, RESULTS, Results([a_result("t1")]), now=0)
-    assert effects == [ended(a_result("t1")), Commit(A, [a_result("t1")], acknowledge=True)]
+    assert effects == [ended(a_result("t1")), Commit(A, [a_result("t1")], acknowledge=True, may_wait=True)]
     assert committed(state, effects) == [SendAck(RESULTS, [a_lease("t1")])]
+
+
+def test_a_commit_does_not_wait_while_the_endpoint_has_more_to_do() -> None:
+    state = a_forwarder(window=2, leased=("t1", "t2"))
+    state.handed_over(submitted("t3"))
+
+    def may_wait(name: str) -> bool:
+        effects = state.result_message(A, RESULTS, Results([a_result(name)]), now=0)
+        return next(effect for effect in effects if isinstance(effect, Commit)).may_wait
+
+    assert [may_wait(name) for name in ("t1", "t2", "t3")] == [False, False, True]
 
 
 def test_results_of_several_groups_are_published_per_group() -> None:

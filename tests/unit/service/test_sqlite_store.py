@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from funcx_core.errors import ConfigError, ServiceUnavailable, StorageFull
 from funcx_core.ids import TaskId
 from funcx_core.protocol.task import EventKind, TaskEvent, event_seq
-from funcx_core.service.store import SqliteStore, lanes, sqlite
+from funcx_core.service.store import SqliteStore, lanes, sqlite, writer
 from tests.support.stored import ALICE, BOB, ENDPOINT, a_call, a_result, a_submission, calls
 from tests.unit.service.revision_contract import RevisionContract
 from tests.unit.service.store_contract import LARGE, StoreContract
@@ -149,6 +149,45 @@ async def test_how_long_heavy_groups_take_says_nothing_about_light_ones(store: S
     assert store._writer._expected > 0
 
 
+@pytest.fixture
+def commits(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    made: list[None] = []
+    monkeypatch.setattr(store._writer, "_on_commit", lambda: made.append(None))
+    return made
+
+
+async def test_what_nobody_waits_for_shares_the_commit_of_what_comes_next(
+    store: SqliteStore, commits: list[None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "PATIENCE", 60.0)
+    first, second = calls(2)
+    await store.submit(a_submission(first))
+    ended = asyncio.ensure_future(store.complete(ENDPOINT, [a_result(first.task_id)], may_wait=True))
+    await asyncio.sleep(0.01)
+    assert not ended.done()
+    await store.submit(a_submission(second))
+    await ended
+    assert len(commits) == 2
+    assert await store.open_tasks(ENDPOINT, at_most=10) == [second.task_id]
+
+
+async def test_what_nobody_waits_for_is_committed_by_itself_in_the_end(store: SqliteStore, commits: list[None]) -> None:
+    call = a_call()
+    await store.submit(a_submission(call))
+    await asyncio.wait_for(store.complete(ENDPOINT, [a_result(call.task_id)], may_wait=True), 30)
+    assert len(commits) == 2
+
+
+async def test_who_reads_finds_what_nobody_waited_for(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "PATIENCE", 60.0)
+    call = a_call()
+    await store.submit(a_submission(call))
+    ended = asyncio.ensure_future(store.complete(ENDPOINT, [a_result(call.task_id)], may_wait=True))
+    await asyncio.sleep(0)
+    await store.open_tasks(ENDPOINT, at_most=10)
+    await asyncio.wait_for(ended, 30)
+
+
 async def test_a_locked_database_is_waited_for(store: SqliteStore, tmp_path: Path) -> None:
     """F11"""
     with_lock = sqlite3.connect(tmp_path / "service" / "funcx.db", isolation_level=None)
@@ -225,7 +264,7 @@ WRITER = """
 import asyncio, sys
 from pathlib import Path
 from funcx_core.protocol.task import EventKind, TaskEvent, event_seq
-from funcx_core.service.store import SqliteStore, lanes, sqlite
+from funcx_core.service.store import SqliteStore, lanes, sqlite, writer
 from tests.support.stored import a_call, a_result, a_submission, ENDPOINT, calls
 
 async def main():
