@@ -44,11 +44,11 @@ class Reader(Protocol):
         """Ask for whatever else it needs, and return an answer for `tell`.
 
         Args:
-            states: what the service tells of its tasks; nothing if that is what it told the last time.
+            states: what the service tells of its tasks, as far as that is not what it told the last time.
         """
 
     def knows_all(self) -> bool:
-        """Whether it has taken in what it was told; if not, it is told again."""
+        """Whether it has taken in what it was told; if not, it is told everything again."""
 
     def tell(self, answer: Any) -> bool:
         """Take the answer; return whether something changed."""
@@ -68,9 +68,22 @@ class _Seat:
         self.failures = 0
         self.again_at = 0.0
         self.wanted: list[TaskId] = []
-        self.told: list[TaskId] | None = None
+        self.heard: States = {}
         self.answer: Any = None
         self.error: FuncxError | None = None
+
+    def news(self, states: States) -> States:
+        """Return what the reader has not heard, of the tasks that it waits for.
+
+        Of a task that the service does not know yet that is always news: who waits for it counts how often that happens.
+        """
+        heard = self.heard if self.reader.knows_all() else {}
+        return {
+            task_id: told
+            for task_id in self.wanted
+            if (told := states.get(task_id)) is not None
+            and ("reason" in told or ((before := heard.get(task_id)) is not told and before != told))
+        }
 
     def trying(self, ask: Callable[[], T]) -> T | None:
         """Return the answer to a question of the reader, or None; then `error` says why."""
@@ -93,8 +106,6 @@ class Feed:
         self._clock = clock
         self._seats: dict[int, _Seat] = {}
         self._round: list[_Seat] = []
-        self._states: States | None = None
-        self._has_gaps = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._poller: Poller[list[_Seat]] | None = None
 
@@ -155,21 +166,15 @@ class Feed:
         """
         for seat in seats:
             seat.answer = seat.error = None
-            seat.wanted += seat.trying(seat.reader.find_more) or ()
+            seat.wanted = [*seat.wanted, *(seat.trying(seat.reader.find_more) or ())]
         able = [seat for seat in seats if seat.error is None]
         wanted = list(dict.fromkeys(task_id for seat in able for task_id in seat.wanted))
         states = self._service.states(wanted) if wanted else {}
-        is_old = states is self._states and not self._has_gaps
-        if not is_old:
-            # Who waits for tasks that the service does not know yet counts how often that happens.
-            self._states, self._has_gaps = states, any("reason" in told for told in states.values())
         for seat in able:
-            is_known = is_old and seat.told == seat.wanted and seat.reader.knows_all()
-            found: States = (
-                {} if is_known else {task_id: states[task_id] for task_id in seat.wanted if task_id in states}
-            )
+            found = seat.news(states)
             seat.answer = seat.trying(partial(seat.reader.look, found))
-            seat.told = seat.wanted if seat.error is None else None
+            if seat.error is None:
+                seat.heard = {task_id: states[task_id] for task_id in seat.wanted if task_id in states}
         errors = [seat.error for seat in seats if seat.error is not None]
         if errors and len(errors) == len(seats):
             raise errors[0]
