@@ -77,7 +77,9 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         """Return the line as HTML."""
         colour = _COLOURS.get(self.state)
         status = html.escape(self.status())
-        shown = f'<span style="color: {colour}">{status}</span>' if colour else status
+        glyph, _, rest = status.partition(" ")
+        # The glyph alone: words in these colours are hard to read on the background of some themes.
+        shown = f'<span style="color: {colour}; font-weight: 600">{glyph}</span> {rest}' if colour else status
         details = [html.escape(detail) for detail in self._details()]
         line = " · ".join([f"<b>{html.escape(self.endpoint)}</b>", shown, *details])
         return f'<div class="funcx-header" style="{_STYLE}" title="task {html.escape(self.task_id)}">{line}{self._origin()}</div>'

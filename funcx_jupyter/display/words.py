@@ -22,6 +22,7 @@ STATES: Final[dict[TaskState, str]] = {
     TaskState.CANCELLED: "stopped",
 }
 
+_OF_SHELL: Final = "get_ipython()"
 _KILO: Final = 1000
 _MINUTE: Final = 60
 _HOUR: Final = 3600
@@ -66,11 +67,19 @@ def short_id(task_id: str) -> str:
     return groups[3] if len(groups) == 5 else task_id[:4]  # noqa: PLR2004 - the groups of a UUID
 
 
-def title(source: str) -> str:
-    """Return the line by which a reader knows a cell: the first that is neither an import nor a comment, if there is one."""
+def title(source: str, visible: str = "") -> str:
+    """Return the line by which a reader knows a cell: the first that is neither an import nor a comment, if there is one.
+
+    Args:
+        source: the cell as Python.
+        visible: the cell as it was written, for lines that only a shell understands.
+    """
     lines = [line.strip() for line in source.splitlines() if line.strip()]
     telling = (line for line in lines if not line.startswith(("import ", "from ", "#")))
-    return next(telling, lines[0] if lines else "")
+    found = next(telling, lines[0] if lines else "")
+    if visible and _OF_SHELL in found:
+        return title("\n".join(line for line in visible.splitlines() if not line.startswith("%%")))
+    return found
 
 
 def moment(seconds: float) -> str:

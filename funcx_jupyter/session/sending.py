@@ -63,7 +63,7 @@ class Sending:
             endpoint=self.endpoint.name,
             service=connection.address,
             at=time.time(),
-            title=words.title(spec.source)[:_TITLE],
+            title=words.title(spec.source, spec.text)[:_TITLE],
             cell_id=place.cell_id,
             run_id=place.run_id,
             content=content,

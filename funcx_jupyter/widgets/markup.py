@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from funcx_core.protocol.task import TaskState
+from funcx_jupyter.display import ansi
 
 FONT: Final = (
     "font-family: var(--jp-ui-font-family, sans-serif); font-size: var(--jp-ui-font-size1, 13px); line-height: 1.6"
@@ -74,12 +75,12 @@ def copyable(lines: Sequence[str]) -> str:
 
 
 def preformatted(content: str) -> str:
-    """Return printed text as it was printed."""
+    """Return printed text as it was printed, with its colours. Who has no mouse can scroll it."""
     style = (
         "max-height: 20em; overflow: auto; margin: 0.3em 0; white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.4;"
         " font-family: var(--jp-code-font-family, monospace)"
     )
-    return f'<pre style="{style}">{html.escape(content)}</pre>'
+    return f'<pre tabindex="0" style="{style}">{ansi.as_html(content)}</pre>'
 
 
 def picture(kind: str, content: str, about: str) -> str:

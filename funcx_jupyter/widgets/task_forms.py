@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from funcx_jupyter.display import words
+from funcx_jupyter.display import ansi, words
 from funcx_jupyter.widgets import markup
 from funcx_jupyter.widgets.monitor_forms import failure_line
 from funcx_jupyter.widgets.monitor_model import OUTAGE_WORDS
@@ -15,7 +15,9 @@ def as_text(model: TaskModel, now: float) -> str:
     lines = [headline(model, now), where_time_went(model, now), failure_line(model.row.failure, model.row.message)]
     if model.outage:
         lines.append(f"{model.outage} {OUTAGE_WORDS}")
-    return "\n".join([*(line for line in lines if line), *tail(model.log()).rstrip("\n").splitlines()])
+    return "\n".join(
+        [*(line for line in lines if line), *ansi.without_codes(tail(model.log())).rstrip("\n").splitlines()]
+    )
 
 
 def as_html(model: TaskModel, now: float) -> str:

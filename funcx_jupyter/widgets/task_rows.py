@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from funcx_core.errors import error_class
 from funcx_core.ids import TaskId
 from funcx_core.protocol.task import TaskState
 from funcx_jupyter.display import words
@@ -43,7 +44,7 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         title: what it runs: the first telling line of a cell, or the name of a function.
         place: the node and the worker that ran it, in words; empty where they are not known.
-        failure: the name of what went wrong: a class of the user's, or a code of ours.
+        failure: the name of what went wrong: a class of the user's, or one of ours.
         message: one line about it.
         misses: how many answers in a row said that there is no such task.
     """
@@ -112,10 +113,16 @@ def learned(row: TaskRow, told: dict[str, Any]) -> TaskRow:
         ended=_seconds(times, "ended"),
         completed=_seconds(times, "completed"),
         place=_place(told) or row.place,
-        failure=str(error.get("type_name") or error.get("code") or ""),
+        failure=str(error.get("type_name") or _name(str(error.get("code") or ""))),
         misses=0,
         message=" ".join(str(error.get("message", "")).split()),
     )
+
+
+def _name(code: str) -> str:
+    """Return the name of our class with this code, which is what the notebook raises."""
+    cls = error_class(code)
+    return cls.__name__ if cls.code == code else code
 
 
 def _place(told: dict[str, Any]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from funcx_core.ids import TaskId
 from funcx_core.protocol.task import EventKind, TaskEvent
 from funcx_jupyter.display import ansi
@@ -100,7 +102,30 @@ def test_rich_forms():
     assert "&lt;application/x&gt;" in as_html({"application/x": "?"})
 
 
+@pytest.mark.parametrize(
+    ("code", "style"),
+    [
+        ("38;5;1", 'class="ansi-red-fg" style="color: #e75c58"'),
+        ("48;5;12", 'class="ansi-blue-intense-bg" style="background-color: #0065ca"'),
+        ("38;5;208", 'style="color: rgb(255, 135, 0)"'),
+        ("38;5;244", 'style="color: rgb(128, 128, 128)"'),
+        ("48;2;4;31;7", 'style="background-color: rgb(4, 31, 7)"'),
+        ("38;2;1;2;3;1", 'class="ansi-bold" style="color: rgb(1, 2, 3); font-weight: bold"'),
+    ],
+)
+def test_more_colours_than_eight(code, style):
+    assert ansi.as_html(f"\x1b[{code}mx\x1b[0m") == f"<span {style}>x</span>"
+    assert ansi.as_html(f"\x1b[{code}m\x1b[39;49;22mx") == "x"
+
+
+@pytest.mark.parametrize("code", ["38", "38;5", "48;2;1", "38;5;999", "38;9;1"])
+def test_a_code_that_is_none_colours_nothing(code):
+    assert ansi.as_html(f"\x1b[{code}mx") == "x"
+
+
 def test_colours_of_terminals():
-    assert ansi.as_html("a\x1b[1;31mred<\x1b[0mb") == 'a<span class="ansi-bold ansi-red-fg">red&lt;</span>b'
-    assert ansi.as_html("\x1b[92mx\x1b[39my\x1b[2K") == '<span class="ansi-green-intense-fg">x</span>y'
+    bold_red = 'class="ansi-bold ansi-red-fg" style="font-weight: bold; color: #e75c58"'
+    assert ansi.as_html("a\x1b[1;31mred<\x1b[0mb") == f"a<span {bold_red}>red&lt;</span>b"
+    light_green = 'class="ansi-green-intense-fg" style="color: #007427"'
+    assert ansi.as_html("\x1b[92mx\x1b[39my\x1b[2K") == f"<span {light_green}>x</span>y"
     assert ansi.without_codes("\x1b[1;31mred\x1b[0m\x1b[2K") == "red"

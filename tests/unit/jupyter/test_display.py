@@ -78,7 +78,7 @@ def test_a_cell_that_was_stopped_before_it_ran():
 def test_html_says_the_same_and_escapes():
     header = Header(endpoint="<b>", task_id=TASK, state=TaskState.FAILED, elapsed=1)
     assert "<b>&lt;b&gt;</b>" in header.as_html()
-    assert "✗ failed after 1.0 s" in header.as_html()
+    assert "✗</span> failed after 1.0 s" in header.as_html()
     assert set(header.as_bundle()) == {"text/plain", "text/html", TASK_MIME}
 
 
@@ -206,3 +206,15 @@ def test_a_header_tells_what_is_left_while_that_is_known():
         "running 00:13 · ≈ 30 s left",
         "running 01:00",
     ]
+
+
+def test_a_cell_of_magics_is_known_by_what_is_seen_of_it():
+    source = "get_ipython().run_line_magic('matplotlib', 'widget')\nplt.plot()"
+    assert words.title(source, "%%time\n%%funcx theta\n%matplotlib widget\nplt.plot()") == "%matplotlib widget"
+    assert words.title("get_ipython().system('ls')", "%%funcx\n!ls") == "!ls"
+    assert words.title("f(1)", "%funcx f(1)") == "f(1)"
+
+
+def test_the_colour_of_a_state_is_that_of_its_glyph_alone():
+    shown = Header(endpoint="theta", task_id="t", state=TaskState.SUCCESS, elapsed=1.0).as_html()
+    assert ">✓</span> 1.0 s" in shown

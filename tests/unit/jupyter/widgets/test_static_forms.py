@@ -49,7 +49,7 @@ def made(request):
 def test_nothing_in_it_runs_or_is_fetched(made):
     found = read(made._repr_html_())
     assert found.tags <= KEPT
-    assert found.attributes <= {"style", "class", "title", "role", "scope", "aria-label", "alt", "src"}
+    assert found.attributes <= {"style", "class", "title", "role", "scope", "aria-label", "alt", "src", "tabindex"}
     assert all(source.startswith("data:image/svg+xml;base64,") for source in found.sources)
 
 
