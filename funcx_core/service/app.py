@@ -7,7 +7,7 @@ import getpass
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
@@ -20,7 +20,6 @@ from funcx_core.ids import UserId, new_endpoint_id
 from funcx_core.protocol.handoff import FromForwarder, ToForwarder
 from funcx_core.queues.memory import MemoryQueue
 from funcx_core.service.auth.composition import authenticator_of
-from funcx_core.service.auth.groups import GroupSource
 from funcx_core.service.auth.local import SAVED_LABEL, LocalTokens
 from funcx_core.service.backup import Backups
 from funcx_core.service.checks import check_user_name
@@ -29,6 +28,7 @@ from funcx_core.service.files import Lock, Ports, ServiceFile, keep_token, known
 from funcx_core.service.handoff import Handoff
 from funcx_core.service.housekeeping import Housekeeping
 from funcx_core.service.operations.endpoints import ForwarderAddress
+from funcx_core.service.reloading import Reloaded, reloaded
 from funcx_core.service.store import SqliteStore
 from funcx_core.service.store.records import User
 from funcx_core.service.web import WebService, listen
@@ -102,7 +102,7 @@ class Service:
                 self._config,
                 store=store,
                 authenticator=authenticator,
-                group_sources=[authenticator] if isinstance(authenticator, GroupSource) else [],
+                group_sources=[authenticator],
                 inbox=inbox,
                 outbox=outbox,
                 forwarder=self._forwarder_address,
@@ -193,7 +193,9 @@ class Service:
         path = self._home / "credentials.json"
         token = await usable_token(tokens, user, known_token(path, self.address), lifetime)
         keep_token(path, self.address, token)
-        renewing = asyncio.get_running_loop().create_task(_renew(tokens, token, lifetime))
+        renewing = asyncio.get_running_loop().create_task(
+            _renew(tokens, token, lambda: self._config.auth.credentials_days * DAY)
+        )
         try:
             yield
         finally:
@@ -213,18 +215,20 @@ class Service:
         parts.callback(announcement.remove, self._home / "service.json")
         _log.info("serving at %s", self.address)
 
-    def reload(self, config: ServiceConfig) -> None:
-        """Take what can change while it runs: certificate and key, anew from their files, rates, retention.
+    def reload(self, config: ServiceConfig) -> Reloaded:
+        """Take what can change while it runs; return what that is, and what waits for the next start.
 
         Raises:
-            ConfigError: they cannot be used; nothing was changed.
+            ConfigError: it cannot be used; nothing was changed.
         """
         if self._web is None:
             raise RuntimeError("The service is not open.")
-        self._web.reload(config)
+        found = reloaded(self._config, config)
+        self._web.reload(found.config)
         if self._housekeeping is not None:
-            self._housekeeping.change(config.retention)
-        self._config = config
+            self._housekeeping.change(found.config.retention)
+        self._config = found.config
+        return found
 
     async def wait(self) -> None:
         """Return when closed; raise what ended a part of the service otherwise."""
@@ -287,11 +291,11 @@ async def usable_token(tokens: LocalTokens, user: User, token: str | None, lifet
     return await tokens.mint(user, label=SAVED_LABEL, lifetime=lifetime)
 
 
-async def _renew(tokens: LocalTokens, token: str, lifetime: float) -> None:
+async def _renew(tokens: LocalTokens, token: str, lifetime: Callable[[], float]) -> None:
     while True:
-        await asyncio.sleep(min(lifetime / 2, RENEW_SECONDS))
+        await asyncio.sleep(min(lifetime() / 2, RENEW_SECONDS))
         with suppress(TryAgainLater):  # The disk is full, or another process writes for long: the next time, then.
-            await tokens.renew(token, lifetime)
+            await tokens.renew(token, lifetime())
 
 
 async def renew_saved_token(config: ServiceConfig, credentials: Path, address: str) -> str:

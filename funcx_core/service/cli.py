@@ -46,7 +46,8 @@ Signals:
   SIGTERM, SIGINT  finish the requests under way, tell streams to come back, end
                    within 10 seconds; a second one ends at once
   SIGHUP           read certificate, key and settings again; takes what can change
-                   while it runs (certificate, rates, retention, logs)
+                   while it runs (certificate, allowed hosts, limits, rates,
+                   retention, logs, who may sign in); the log names the rest
 
 \b
 Files, in the data folder:
@@ -226,12 +227,14 @@ def _reload(service: Service, source: Settings) -> None:
     try:
         config = source.load()
         config.check()
-        service.reload(config)
-        _configure_logs(config)
+        found = service.reload(config)
+        _configure_logs(found.config)
     except FuncxError as error:
         _log.error("the settings were not taken; the old ones count: %s", error)
-    else:
-        _log.info("settings and certificate were read again")
+        return
+    _log.info("settings and certificate were read again; changed: %s", ", ".join(found.taken) or "nothing")
+    if found.at_restart:
+        _log.warning("these count from the next start on: %s", ", ".join(found.at_restart))
 
 
 def _configure_logs(config: ServiceConfig) -> None:

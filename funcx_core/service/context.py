@@ -19,8 +19,8 @@ from funcx_core.service.overviews import Overviews
 from funcx_core.service.rates import Rates
 
 
-class Context(msgspec.Struct, frozen=True):
-    """The parts of the service that handlers call.
+class Context(msgspec.Struct):
+    """The parts of the service that handlers call. `auth`, `hosts` and `metrics_from_loopback` change when settings are read again.
 
     Attributes:
         operations: what can be done for a user.

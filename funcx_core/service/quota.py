@@ -22,6 +22,10 @@ class Quota:
         self._counted_at: dict[UserId, float] = {}
         self._counting = asyncio.Lock()
 
+    def change(self, limit: int) -> None:
+        """Take another limit."""
+        self._limit = limit
+
     async def take(self, user_id: UserId, calls: int) -> None:
         """Add `calls` open tasks to the user's estimate.
 

@@ -13,9 +13,12 @@ from tornado import httpserver, netutil
 
 from funcx_core.errors import ConfigError
 from funcx_core.forwarder.counters import Counters
+from funcx_core.protocol.client import Limits
 from funcx_core.protocol.handoff import FromForwarder, ToForwarder
 from funcx_core.queues.base import FuncxQueue
-from funcx_core.service.auth.base import Authenticator
+from funcx_core.service.auth.base import Provider
+from funcx_core.service.auth.chain import Chain
+from funcx_core.service.auth.composition import providers_of
 from funcx_core.service.auth.groups import GroupSource, LocalGroups, Memberships
 from funcx_core.service.auth.local import LocalTokens
 from funcx_core.service.blobs.choice import backend_of
@@ -74,7 +77,7 @@ class WebService:
         config: ServiceConfig,
         *,
         store: Store,
-        authenticator: Authenticator,
+        authenticator: Chain,
         inbox: FuncxQueue[ToForwarder],
         outbox: FuncxQueue[FromForwarder],
         forwarder: ForwarderAddress,
@@ -125,6 +128,9 @@ class WebService:
         )
         self._context.operations.result_days = config.retention.results
         self._config = config
+        self._authenticator = authenticator
+        self._store = store
+        self._closing: set[asyncio.Task[None]] = set()
         self._listening = listening
         self._tls = tls_context(config.listen)
         self._server: httpserver.HTTPServer | None = None
@@ -140,17 +146,40 @@ class WebService:
         return f"{self._config.listen.scheme}://{host}:{port}/v2"
 
     def reload(self, config: ServiceConfig) -> None:
-        """Take what can change while the service runs: connections that are opened from now on see a renewed certificate.
+        """Take what can change while the service runs, see `reloading`; the files of the certificate are read in any case.
 
         Raises:
-            ConfigError: certificate or key cannot be used; nothing was changed.
+            ConfigError: certificate, key or a secret cannot be used; nothing was changed.
         """
+        providers = providers_of(config.auth, self._store) if config.auth != self._config.auth else None
         tls_context(config.listen)  # Tried on a new context first: half a change would refuse every connection.
         if self._tls is not None:
             load_certificate(self._tls, config.listen)
-        self._rates.change(config.rate)
+        if config.rate != self._config.rate:
+            self._rates.change(config.rate)
+        if providers is not None:
+            self._change_providers(config, providers)
+        if config.limits != self._config.limits:
+            self._change_limits(config.limits)
+        self._context.hosts = config.known_hosts
+        self._context.metrics_from_loopback = config.metrics.from_loopback
         self._context.operations.result_days = config.retention.results
         self._http.slow = config.logs.slow_request
+        self._config = config
+
+    def _change_providers(self, config: ServiceConfig, providers: list[Provider]) -> None:
+        self._context.auth = config.auth
+        self._context.token_operations.change(config.auth)
+        for gone in self._authenticator.change(providers, remember_seconds=config.auth.remember_seconds):
+            closing = asyncio.get_running_loop().create_task(gone.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+    def _change_limits(self, limits: Limits) -> None:
+        self._context.operations.change(limits)
+        for stream in self._streams:
+            if isinstance(stream, Stream):
+                stream.greet()
 
     @property
     def blobs(self) -> Blobs:

@@ -18,7 +18,6 @@ from funcx_core.protocol.handoff import Ended, Offer, Submitted, forwarder_topic
 from funcx_core.protocol.task import TaskResult, TaskState
 from funcx_core.queues.memory import MemoryQueue
 from funcx_core.service.auth.composition import authenticator_of
-from funcx_core.service.auth.groups import GroupSource
 from funcx_core.service.auth.local import LocalTokens
 from funcx_core.service.config import ServiceConfig
 from funcx_core.service.operations.endpoints import ForwarderAddress
@@ -163,7 +162,7 @@ async def a_service(
             config,
             store=store,
             authenticator=authenticator,
-            group_sources=[authenticator] if isinstance(authenticator, GroupSource) else [],
+            group_sources=[authenticator],
             inbox=inbox,
             outbox=outbox,
             forwarder=FORWARDER,

@@ -79,6 +79,15 @@ class Chain(Authenticator, GroupSource):
         self._asking.pop(digest, None)
         self._local.forget(digest)
 
+    def change(self, providers: Sequence[Provider], *, remember_seconds: float) -> Sequence[Provider]:
+        """Ask others from now on, and forget what was said; return those that are not asked any more, for the caller to close."""
+        gone, self._providers = self._providers, providers
+        self._remember_seconds = remember_seconds
+        self._remembered.clear()
+        self._asking.clear()
+        self._groups.clear()
+        return gone
+
     async def close(self) -> None:
         """Let go of the providers' connections and threads."""
         for asking in self._asking.values():

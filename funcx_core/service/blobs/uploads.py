@@ -59,6 +59,10 @@ class Blobs:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._incoming: WeakValueDictionary[str, IncomingChunk] = WeakValueDictionary()
 
+    def change(self, limits: Limits) -> None:
+        """Take other limits, from the next upload on."""
+        self._limits = limits
+
     @property
     def is_on(self) -> bool:
         """Whether the service keeps blobs."""

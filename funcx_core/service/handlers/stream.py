@@ -84,6 +84,10 @@ class Stream(Guard, websocket.WebSocketHandler):
         self._signed_in = end_when_signed_out(
             lambda: self.context.authenticator.authenticate(self.token), lambda error: self._end(_POLICY, str(error))
         )
+        self.greet()
+
+    def greet(self) -> None:
+        """Tell what is accepted here; again when that has changed."""
         self.send(Welcome(self.context.operations.limits, __version__))
 
     def check_origin(self, origin: str) -> bool:

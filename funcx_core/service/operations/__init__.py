@@ -56,5 +56,11 @@ class Operations:
         )
         self.maps = Maps(store.maps, self.tasks)
 
+    def change(self, limits: Limits) -> None:
+        """Take other limits, from the next request on."""
+        self.limits = self.functions.limits = limits
+        self.tasks.change(limits)
+        self.blobs.change(limits)
+
 
 __all__ = ["Operations"]

@@ -51,7 +51,7 @@ class Functions:
     """The functions of one store."""
 
     def __init__(self, store: Store, sharing: Sharing, containers: Containers, limits: Limits) -> None:
-        self._limits = limits
+        self.limits = limits
         self._store = store
         self._catalog = store.function_catalog
         self._sharing = sharing
@@ -68,10 +68,10 @@ class Functions:
         """
         function = request.function
         check_id(function.function_id, "function id")
-        check_function(function.name, function.body, self._limits)
+        check_function(function.name, function.body, self.limits)
         check_description(request.description)
-        if len(request.source) > self._limits.max_function:
-            raise PayloadTooLarge(len(request.source), self._limits.max_function, "function's source")
+        if len(request.source) > self.limits.max_function:
+            raise PayloadTooLarge(len(request.source), self.limits.max_function, "function's source")
         under_way = self._registering.setdefault(function.function_id, asyncio.get_running_loop().create_future())
         try:
             stored = await self._as_stored(user, request)

@@ -72,6 +72,11 @@ class Tasks:
         self._containers = containers
         self._quota = Quota(store, limits.max_open_tasks, time.monotonic)
 
+    def change(self, limits: Limits) -> None:
+        """Take other limits, from the next request on."""
+        self._limits = limits
+        self._quota.change(limits.max_open_tasks)
+
     # --- submit ------------------------------------------------------------------------------------------------
 
     async def submit(self, user: User, submit: Submit, *, keep: Keep | None = None) -> list[Rejection]:

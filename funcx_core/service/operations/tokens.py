@@ -63,6 +63,10 @@ class Tokens:
         self._local = LocalTokens(store, now=now)
         self._now = now
 
+    def change(self, config: AuthConfig) -> None:
+        """Take other lifetimes, for tokens that are made from now on."""
+        self._config = config
+
     async def create(
         self, caller: Identity, *, label: str, scopes: list[Scope] | None = None, lifetime: float | None = None
     ) -> NewToken:
