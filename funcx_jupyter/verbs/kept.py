@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -9,6 +10,8 @@ import msgspec
 from funcx_core.cells.spec import LAST_VALUE, KeptFacts
 from funcx_core.errors import ResultTooLarge, TaskNotFound, UsageError
 from funcx_core.ids import EndpointId, TaskId
+from funcx_jupyter.cellmaps.refs import MapRef
+from funcx_jupyter.cellmaps.task import CellMapTask
 from funcx_jupyter.display import words
 from funcx_jupyter.errors import MagicArgumentError
 from funcx_jupyter.session.expired import missing
@@ -16,6 +19,7 @@ from funcx_jupyter.session.journal import Submission
 from funcx_jupyter.session.opening import kept_at, opened
 from funcx_jupyter.session.outcome import Finished
 from funcx_jupyter.session.remote_ref import KeptAt, RemoteRef
+from funcx_jupyter.verbs import maps
 from funcx_jupyter.verbs.desk import Desk
 
 
@@ -26,6 +30,8 @@ def fetch(desk: Desk, name: str) -> Any:
         return _known(desk, name).get()
     if not variable.isidentifier():
         raise MagicArgumentError(f"`{name}` is not TASK.VARIABLE, such as `3f2a.y`. See `%funcx help fetch`.")
+    if (found := maps.map_named(desk, task)) is not None:
+        return _of_elements(found, variable)
     task_id = desk.session.find_task(task)
     if (handle := desk.session.asynchronous.get(task_id)) is not None:
         handle.wait_until_shown()
@@ -41,9 +47,29 @@ def fetch(desk: Desk, name: str) -> Any:
     return value.get() if isinstance(value, RemoteRef) else value
 
 
-def _known(desk: Desk, name: str) -> RemoteRef:
+def _of_elements(task: CellMapTask, variable: str) -> list[Any] | None:
+    """Return the values of a variable of all elements of a map, None at the places of those that have none."""
+    if variable == LAST_VALUE:
+        return task.results
+    found = task.grid.collected_by_end()
+    if variable not in found:
+        raise _no_such(task.task_id, variable, found)
+    values = found[variable]
+    return values.get() if isinstance(values, MapRef) else [_value_of(one) for one in values]
+
+
+def _value_of(one: Any) -> Any:
+    return one.get() if isinstance(one, RemoteRef) else one
+
+
+def _no_such(task_id: TaskId, variable: str, found: Iterable[str]) -> UsageError:
+    there = ", ".join(f"`{one}`" for one in found) or "none"
+    return UsageError(f"{words.short_id(task_id)} has left no `{variable}`; its variables are: {there}.")
+
+
+def _known(desk: Desk, name: str) -> RemoteRef | MapRef:
     value = desk.namespace.get(name)
-    if not isinstance(value, RemoteRef):
+    if not isinstance(value, RemoteRef | MapRef):
         raise MagicArgumentError(
             f"`{name}` is neither TASK.VARIABLE, such as `3f2a.y`, nor the name of a reference here."
         )
@@ -61,8 +87,7 @@ def _value(desk: Desk, task_id: TaskId, submission: Submission | None, variable:
     if variable == LAST_VALUE:
         return finished.value
     if variable not in finished.outputs:
-        there = ", ".join(f"`{one}`" for one in finished.outputs) or "none"
-        raise UsageError(f"{words.short_id(task_id)} has left no `{variable}`; its variables are: {there}.")
+        raise _no_such(task_id, variable, finished.outputs)
     return finished.outputs[variable]
 
 

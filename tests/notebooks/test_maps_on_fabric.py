@@ -209,7 +209,7 @@ def test_a_map_is_not_run_if_what_it_waits_for_fails(notebook):
 
 
 def test_what_elements_make_stays_where_it_is_and_is_used_there(notebook):
-    cell = notebook.run("%%funcx --map n=range(4) --chunk 2 --ref square -o n2\nsquare = [n] * n\nn2 = n * n")
+    cell = notebook.run("%%funcx -n made --map n=range(4) --chunk 2 --ref square -o n2\nsquare = [n] * n\nn2 = n * n")
     assert "out: n2 " in cell.header
     assert ", square " in cell.header
     assert "(on local)" in cell.header
@@ -221,9 +221,16 @@ def test_what_elements_make_stays_where_it_is_and_is_used_there(notebook):
     assert "[one=square[2]] here" in shown(cell)
     assert notebook.run("square.head(3), square[3].get()").result["text/plain"] == "([[], [1], [2, 2]], [3, 3, 3])"
     assert notebook.run("square.get() == [[n] * n for n in range(4)]").result["text/plain"] == "True"
+    notebook.run("fetched = %funcx fetch made.square")
+    assert notebook.run("fetched == square.get()").result["text/plain"] == "True"
+    assert (
+        "has left no `nosuch`; its variables are: `n2`, `square`." in notebook.run("%funcx fetch made.nosuch").error[1]
+    )
     notebook.run("square[3].delete()")
     name, text = notebook.run("square.get()").error
     assert (name, "`square` of an element of a map is not on local any more" in text) == ("ValueNotKept", True)
+    notebook.run("%reset -f\n%unload_ext funcx_jupyter\n%load_ext funcx_jupyter\n%funcx attach made")
+    assert notebook.run("square.head(2)").result["text/plain"] == "[[], [1]]"
 
 
 def test_an_element_that_kills_its_worker_fails_alone(notebook):
