@@ -178,6 +178,8 @@ async def test_a_value_that_is_not_taken_stays_here_and_an_agent_that_comes_late
 async def test_a_full_disk_of_the_service_is_waited_for_only_if_the_value_would_be_lost(
     service: TestedService, heard: Heard, folder: LargeFolder, kept: KeptFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """F31"""
+
     def full(*arguments: Any) -> None:
         raise StorageFull("The service's disk for large values is full.")
 

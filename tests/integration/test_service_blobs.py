@@ -336,6 +336,7 @@ async def test_all_blobs_beside_a_payload_are_the_callers_or_the_task_is_refused
 
 @pytest.mark.parametrize("beside", [False, True])
 async def test_an_endpoint_that_does_not_know_references_is_sent_none(service: TestedService, beside: bool) -> None:
+    """F35"""
     content = os.urandom(100)
     blob_id = await uploaded(service, content)
     mine = BlobReference(blob_id, len(content), sha256(content))

@@ -7,6 +7,8 @@ import json
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -100,6 +102,41 @@ def begins_to_upload(fabric, proxy, executor, size):
     eventually(lambda: proxy.forwarded > before + size / 4, "a part is uploaded", timeout=60, interval=0.02)
     assert not future.done()
     return future
+
+
+FROZEN = """
+from funcx import FuncXExecutor
+
+def made(size):
+    import random, time
+    time.sleep(1.0)
+    return random.Random(size).randbytes(size)
+
+with FuncXExecutor("local") as executor:
+    futures = [executor.submit(made, size) for size in (5, 12_000_000)]
+    print("sent", flush=True)
+    print(*[future.result(60) == made(len(future.result())) for future in futures])
+"""
+
+
+def test_a_client_that_is_frozen_has_its_results_when_it_thaws(fabric):
+    """F03"""
+    host, port = fabric.address.split("/")[2].split(":")
+    with ChaosProxy((host, int(port))) as proxy:
+        address = f"http://127.0.0.1:{proxy.port}/v2"
+        env = fabric.environment(FUNCX_SERVICE_ADDRESS=address, FUNCX_TOKEN=fabric.token)
+        client = subprocess.Popen([sys.executable, "-c", FROZEN], env=env, stdout=subprocess.PIPE, text=True)
+        try:
+            assert client.stdout.readline() == "sent\n"
+            client.send_signal(signal.SIGSTOP)
+            time.sleep(2.0)  # What it waits for ends meanwhile.
+            assert proxy.reset() > 0
+            client.send_signal(signal.SIGCONT)
+            assert client.communicate(timeout=60)[0] == "True True\n"
+            assert client.returncode == 0
+        finally:
+            client.kill()
+            client.wait()
 
 
 def test_an_agent_that_is_killed_while_it_uploads_loses_nothing(far_fabric):
