@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from funcx_core.errors import FuncxError, TaskCancelled
+from funcx_core.errors import BatchTooLarge, FuncxError, QueueFull, TaskCancelled
 from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId
 from funcx_core.protocol.client import (
     Accepted,
@@ -28,7 +28,7 @@ from funcx_core.protocol.client import (
 from funcx_core.protocol.task import Call, Function, TaskState
 from funcx_core.sdk.followers import Followers
 from funcx_core.sdk.futures import FuncXFuture
-from funcx_core.sdk.routes import Request
+from funcx_core.sdk.routes import MapRoute, Request
 from funcx_core.sdk.wire_errors import error_from_wire
 
 MOST_CALLS: Final = 500
@@ -140,13 +140,14 @@ class Ledger:
         return messages
 
     def refused(self, message: Refused) -> Request | None:
-        """A request was not accepted. Returns it if it is to be sent again after `retry_after` seconds."""
+        """A request was not accepted. Returns it if it is to be sent again, after `retry_after` seconds if that is said."""
         request = self.unanswered.get(message.request)
         if request is None:
             return None
-        if message.retry_after is not None:
-            request.drop_ended()
-            return request
+        if message.retry_after is not None or message.code == BatchTooLarge.code:
+            self._drop_ended(request)
+            if self._shortened(request, message) or message.retry_after is not None:
+                return request
         del self.unanswered[message.request]
         error = error_from_wire(message.code, message.message, message.fields)
         if request.function is not None:
@@ -293,6 +294,35 @@ class Ledger:
         while self.queue:  # one by one: other threads append
             taken.append(self.queue.popleft())
         return taken
+
+    def _drop_ended(self, request: Request) -> None:
+        if not request.is_repeated:  # else the service may have them, and tells how they ended
+            for future in request.futures:
+                if future.done() and future.task_id is not None and self.open.get(future.task_id) is future:
+                    self._forget(future.task_id)
+                    self._followers.fail(future.task_id, TaskCancelled(_NEVER_SENT))
+        request.drop_ended()
+
+    def _shortened(self, request: Request, message: Refused) -> bool:
+        """Put a part of the request back into the queue if so many calls are never taken at once, or not now; whether that was so."""
+        calls = len(request.calls)
+        # Of a request that is repeated the service may have some already, which has to be asked about; ranges of a map come in order.
+        if calls < 2 or request.is_repeated or isinstance(request.route, MapRoute):  # noqa: PLR2004 - one call is the least
+            return False
+        if message.code == BatchTooLarge.code:
+            limit = message.fields.get("limit", 0)
+            keep = self._most_calls = limit if 0 < limit < calls else calls // 2
+        elif message.code == QueueFull.code and message.retry_after is not None:
+            keep = calls // 2
+        else:
+            return False
+        for future, call in zip(reversed(request.futures[keep:]), reversed(request.calls[keep:]), strict=True):
+            if self.open.get(call.task_id) is future:
+                del self.open[call.task_id]
+            self.queue.appendleft((future, call))
+        del request.futures[keep:], request.calls[keep:]
+        self.is_watched = True  # The next answer goes on.
+        return True
 
     def _remember(self, request: Request) -> Request:
         self.unanswered[request.number] = request

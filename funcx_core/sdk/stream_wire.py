@@ -79,8 +79,8 @@ class Wire:
 
     def retry_later(self, request: Request | None, seconds: float | None) -> None:
         """The service wants this request again, after so many seconds."""
-        if request is not None and seconds is not None:
-            self._loop.call_later(max(_SHORTEST_RETRY, seconds), self._send_again, request.number)
+        if request is not None:
+            self._loop.call_later(max(_SHORTEST_RETRY, seconds or 0.0), self._send_again, request.number)
 
     def _send_again(self, number: int) -> None:
         request = self._ledger.unanswered.get(number)

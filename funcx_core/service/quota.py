@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from funcx_core.errors import QueueFull
+from funcx_core.errors import BatchTooLarge, QueueFull
 from funcx_core.ids import UserId
 from funcx_core.service.store.base import Store
 
@@ -25,6 +25,15 @@ class Quota:
     def change(self, limit: int) -> None:
         """Take another limit."""
         self._limit = limit
+
+    def check_size(self, calls: int) -> None:
+        """Refuse a request that never fits, however few tasks are open.
+
+        Raises:
+            BatchTooLarge: it has more calls than may be open.
+        """
+        if calls > self._limit:
+            raise BatchTooLarge(calls, self._limit)
 
     async def take(self, user_id: UserId, calls: int) -> None:
         """Add `calls` open tasks to the user's estimate.

@@ -94,6 +94,7 @@ class Tasks:
         calls = await self._with_blobs(user, submit.endpoint_id, calls, rejected)
         if not calls:
             return rejected
+        self._quota.check_size(len(calls))
         await self._quota.take(user.user_id, len(calls))
         receipt = await (keep(calls, submit.options) if keep is not None else self._keep(user, submit, calls))
         rejected += [_conflict(task_id) for task_id in receipt.conflicting]

@@ -159,6 +159,38 @@ def test_a_submit_that_is_refused_for_now_is_kept():
     request = ledger.refused(Refused(number, "queue_full", "Later.", retry_after=1.0))
     assert ids(request.message()) == ["b"]
     assert not kept.done()
+    assert list(ledger.open) == ["b"]
+
+
+def test_a_request_that_never_fits_is_sent_in_parts_of_the_size_that_is_taken():
+    ledger = Ledger()
+    futures = put(ledger, "a", "b", "c", "d", "e")
+    number = sent(ledger).request
+    too_large = Refused(number, "batch_run_too_large", "At most 2.", fields={"size": 5, "limit": 2})
+    again = ledger.refused(too_large)
+    assert ids(again.message()) == ["a", "b"]
+    ledger.accepted(Accepted(number, []))
+    assert ids(sent(ledger)) == ["c", "d"]
+    assert ids(sent(ledger)) == ["e"]
+    assert not any(future.done() for future in futures)
+    assert list(ledger.open) == ["a", "b", "c", "d", "e"]
+
+
+def test_of_a_request_that_does_not_fit_now_the_first_half_is_tried():
+    ledger = Ledger()
+    put(ledger, "a", "b", "c")
+    number = sent(ledger).request
+    later = Refused(number, "queue_full", "Later.", retry_after=1.0)
+    assert [ids(ledger.refused(later).message()) for _ in range(2)] == [["a"], ["a"]]
+    assert ids(sent(ledger)) == ["b", "c"]
+
+
+def test_a_request_that_is_repeated_stays_as_it_is():
+    ledger = Ledger()
+    put(ledger, "a", "b")
+    number = sent(ledger).request
+    ledger.resume()
+    assert ids(ledger.refused(Refused(number, "queue_full", "Later.", retry_after=1.0)).message()) == ["a", "b"]
 
 
 def test_a_new_connection_hears_what_was_not_answered_and_what_is_open():

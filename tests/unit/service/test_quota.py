@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from funcx_core.errors import QueueFull
+from funcx_core.errors import BatchTooLarge, QueueFull
 from funcx_core.ids import UserId
 from funcx_core.service.quota import Quota
 
@@ -42,3 +42,10 @@ async def test_tasks_that_ended_make_room_when_it_is_counted_again():
     store.open_tasks = 0
     now = 2.0
     await quota.take(USER, 1)
+
+
+def test_what_never_fits_is_not_told_to_come_back():
+    quota = Quota(CountingStore(open_tasks=0), limit=100, monotonic=lambda: 0.0)
+    quota.check_size(100)
+    with pytest.raises(BatchTooLarge, match="101 tasks in one request; this service takes at most 100"):
+        quota.check_size(101)
