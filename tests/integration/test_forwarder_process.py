@@ -49,6 +49,7 @@ class Setting:
         self.outbox: MemoryQueue[FromForwarder] = MemoryQueue(limit=100_000)
         self.outcomes: list[FromForwarder] = []
         self.ports = (0, 0, 0)
+        self.sweep_period = 0.4
 
     async def start(self) -> None:
         tasks, results, commands = self.ports
@@ -58,7 +59,7 @@ class Setting:
             commands_port=commands,
             heartbeat_period=0.1,
             heartbeat_threshold=0.6,
-            sweep_period=0.4,
+            sweep_period=self.sweep_period,
         )
         self.forwarder = Forwarder(config, keys=SERVER_KEYS, store=self.store, inbox=self.inbox, outbox=self.outbox)
         await self.forwarder.open()
@@ -142,10 +143,15 @@ async def test_tasks_that_were_never_handed_over_are_found_by_the_sweep(setting:
 
 
 async def test_more_makes_the_forwarder_look_into_the_store_at_once(setting: Setting) -> None:
+    await setting.forwarder.close()
+    setting.sweep_period = 3600
+    await setting.start()
     async with an_endpoint(setting) as endpoint:
+        await setting.submit("t0")
+        await until(setting.all_ended)  # From now on the store is looked into for a reason, or not at all.
         setting.store.accept(A, [an_offer("t1")])
         await setting.inbox.put(forwarder_topic(), [More(A)])
-        await until(lambda: endpoint.started, timeout=0.3)
+        await until(lambda: a_lease("t1") in endpoint.started)
 
 
 async def test_large_payloads_travel(setting: Setting) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -197,11 +198,10 @@ async def test_a_line_arrives_while_the_task_runs(ix: FakeInterchange) -> None:
 
         for n in range(3):
             print("line", n)
-        time.sleep(3)
+        time.sleep(60)
 
     task_id = ix.submit(slow)
-    took = await ix.until(lambda: "line 2" in ix.text(task_id))
-    assert took < 2
+    await ix.until(lambda: "line 2" in ix.text(task_id))
     assert task_id not in ix.results
     ix.cancel(task_id, force=True)
 
@@ -433,8 +433,8 @@ async def test_a_task_over_its_walltime_is_stopped(ix: FakeInterchange) -> None:
     )
     for task_id in (polite, stubborn):
         with pytest.raises(errors.TaskTimeout):
-            await ix.value(task_id, 5)
-    assert time.monotonic() - began < 3
+            await ix.value(task_id, 20)
+    assert time.monotonic() - began < 10
     assert await ix.run(add, 1, 1) == 2
 
 
@@ -447,8 +447,12 @@ async def test_a_loop_of_c_code_is_stopped_too(ix: FakeInterchange) -> None:
     began = time.monotonic()
     with pytest.raises(errors.TaskTimeout):
         await ix.run(sum_for_ever, walltime=0.3, interrupt_grace=0.2)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
     assert await ix.run(add, 1, 1) == 2
+
+
+def is_stopped(process: int) -> bool:
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 async def test_a_stopped_worker_cannot_keep_its_task_from_being_cancelled(ix: FakeInterchange) -> None:
@@ -458,11 +462,12 @@ async def test_a_stopped_worker_cannot_keep_its_task_from_being_cancelled(ix: Fa
 
         os.kill(os.getpid(), signal.SIGSTOP)
 
+    workers = {await ix.run(pid) for _ in range(20)}
     task_id = ix.submit(stop_itself)
-    await asyncio.sleep(0.5)
+    await ix.until(lambda: any(is_stopped(worker) for worker in workers))
     ix.cancel(task_id)
     with pytest.raises(errors.TaskCancelled):
-        await ix.value(task_id, 2)
+        await ix.value(task_id, 10)
 
 
 async def test_tasks_behind_a_stuck_one_go_to_the_other_worker(ix: FakeInterchange) -> None:
@@ -473,24 +478,31 @@ async def test_tasks_behind_a_stuck_one_go_to_the_other_worker(ix: FakeInterchan
 
     for _ in range(20):
         await ix.run(sometimes, 0)
-    tasks = [ix.task(sometimes, 5 if n == 10 else 0) for n in range(300)]
+    tasks = [ix.task(sometimes, 60 if n == 10 else 0) for n in range(300)]
     ix.lease(tasks)
     rest = [task.task_id for n, task in enumerate(tasks) if n != 10]
-    assert await ix.until(lambda: all(task_id in ix.results for task_id in rest), 4) < 3
+    await ix.until(lambda: all(task_id in ix.results for task_id in rest), 20)
     assert tasks[10].task_id not in ix.results
     ix.cancel(tasks[10].task_id)
-    ended = await ix.ends(tasks[10].task_id, 2)
+    ended = await ix.ends(tasks[10].task_id, 10)
     assert isinstance(ended, TaskResult)
     assert ended.state is TaskState.CANCELLED
 
 
 async def test_ten_millisecond_tasks_keep_both_workers_busy(ix: FakeInterchange) -> None:
-    await ix.run(nap, 0.01)
-    tasks = [ix.task(nap, 0.01) for _ in range(100)]
-    began = time.monotonic()
+    def which():
+        import os
+        import time
+
+        time.sleep(0.01)
+        return os.getpid()
+
+    await ix.run(which)
+    tasks = [ix.task(which) for _ in range(100)]
     ix.lease(tasks)
-    await ix.until(lambda: all(task.task_id in ix.results for task in tasks), 5)
-    assert time.monotonic() - began < 1.5  # 0.5 is ideal
+    ran = Counter([await ix.value(task.task_id) for task in tasks])
+    assert len(ran) == 2
+    assert min(ran.values()) > 20, "how they share 100 tasks depends on what else the machine does"
 
 
 async def test_a_drain_gives_back_waits_and_ends(ix: FakeInterchange) -> None:

@@ -94,8 +94,10 @@ async def test_an_upload_outlives_its_connections(service: TestedService) -> Non
         reference = await upload
         assert proxy.forwarded < 2 * len(content)  # it did not begin anew
         proxy.throttle(4_000_000)
+        before = proxy.forwarded
         download = asyncio.ensure_future(asyncio.to_thread(transfer.download, reference))
-        await asyncio.sleep(0.15)
+        while proxy.forwarded == before:  # noqa: ASYNC110 - the proxy tells nobody
+            await asyncio.sleep(0.01)
         assert proxy.reset()
         proxy.pass_on()
         assert await download == content

@@ -129,7 +129,7 @@ async def test_a_fork_bomb_ends_with_all_its_processes(ix: FakeInterchange, tmp_
     assert await ix.run(nap, 0) == "rested"
     began = time.monotonic()
     while left := [spark.name for spark in sparks.iterdir() if is_alive(spark.name)]:
-        assert time.monotonic() < began + 2, left
+        assert time.monotonic() < began + 10, left
         await asyncio.sleep(0.05)
 
 
@@ -163,8 +163,8 @@ async def test_a_function_whose_import_hangs_is_an_error_of_loading(ix: FakeInte
     task = task_loaded_by(ix, f"import os, sys\nif os.getpid() != {os.getpid()}: {load}")
     began = time.monotonic()
     with pytest.raises(errors.FunctionLoadError, match="load_timeout") as raised:
-        await ix.value(task, 10)
-    assert 1 <= time.monotonic() - began < 3
+        await ix.value(task, 20)
+    assert 1 <= time.monotonic() - began < 10
     assert "joins_itself.py" in raised.value.details["stderr"]
     assert not ix.lost
     assert await ix.run(nap, 0) == "rested"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import os
 import re
 import signal
+import statistics
 import threading
 import time
 
 import pytest
 
 from tests.notebooks.kernels import kernel
+from tests.support.fabric import eventually
 
 pytestmark = pytest.mark.xdist_group("fabric-kernel")
 
@@ -90,9 +93,10 @@ def test_output_arrives_while_the_cell_runs(notebook):
         "    def flush(self): pass\nreal, sys.stdout = sys.stdout, Watch()\n"
         "get_ipython().run_cell_magic('funcx', '-q -o sent', 'import time\\nsent = []\\nfor n in range(4):\\n"
         "    sent.append(time.time()); print(n, flush=True); time.sleep(0.3)')\n"
-        "sys.stdout = real\nmax(a - b for a, b in zip(Watch.at, sent))"
+        "sys.stdout = real\nsorted(a - b for a, b in zip(Watch.at, sent))"
     )
-    assert float(watch.result["text/plain"]) < 0.25
+    delays = ast.literal_eval(watch.result["text/plain"])
+    assert statistics.median(delays) < 0.25, delays  # one of them may meet a busy moment of the machine
 
 
 def test_the_traceback_is_that_of_the_visible_cells(notebook):
@@ -120,15 +124,19 @@ def test_exceptions_can_be_caught_by_their_class(notebook):
 
 
 def test_one_interrupt_stops_the_cell_on_its_worker(notebook, fabric, tmp_path):
-    ledger = tmp_path / "ledger"
+    ledger, begun = tmp_path / "ledger", tmp_path / "begun"
     pid = int(notebook.run("import os\nos.getpid()").result["text/plain"])
-    threading.Timer(1.0, os.kill, (pid, signal.SIGINT)).start()
-    start = time.monotonic()
+
+    def press():
+        eventually(begun.exists, "the cell has begun", timeout=60)
+        os.kill(pid, signal.SIGINT)
+
+    threading.Thread(target=press).start()
     cell = notebook.run(
-        f"%%funcx\nimport time\nprint('begun', flush=True)\ntry:\n    time.sleep(30)\nfinally:\n"
-        f"    open({str(ledger)!r}, 'w').write('stopped')"
+        f"%%funcx\nimport time\nprint('begun', flush=True)\ntry:\n    open({str(begun)!r}, 'w').close()\n    time.sleep(30)\n"
+        f"finally:\n    open({str(ledger)!r}, 'w').write('stopped')"
     )
-    assert time.monotonic() - start < 3.0
+    assert time.time() - begun.stat().st_mtime < 5  # when the next signal would come
     assert cell.error == (
         "CellInterrupted",
         "CellInterrupted: Interrupted. The task was stopped; its output so far is above.",

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from tests.notebooks.kernels import warm_kernel
+from tests.support.fabric import eventually
 
 pytestmark = pytest.mark.xdist_group("fabric-kernel")
 
@@ -132,15 +133,19 @@ def test_bars_of_elements_that_run_are_rows_under_that_of_the_map(notebook):
     assert "cancelled" in shown(started)
 
 
-def test_an_interrupt_keeps_what_is_complete(notebook):
+def test_an_interrupt_keeps_what_is_complete(notebook, tmp_path):
     pid = int(notebook.run("import os; os.getpid()").result["text/plain"])
 
     def press():
-        time.sleep(4)
+        eventually(lambda: len(list(tmp_path.iterdir())) == 2, "both workers are busy with long elements", timeout=60)
+        time.sleep(0.5)  # What they did before is here.
         os.kill(pid, signal.SIGINT)
 
     threading.Thread(target=press, daemon=True).start()
-    cell = notebook.run("%%funcx --map n=[0,0,60,60,60] --chunk 1\nimport time\ntime.sleep(n)\nn")
+    cell = notebook.run(
+        "%%funcx --map n=[0,0,60,60,60] --chunk 1\nimport os, time\n"
+        f"if n: open(f'{tmp_path}/{{os.getpid()}}', 'w').close()\ntime.sleep(n)\nn"
+    )
     name, text = cell.error
     assert name == "CellMapInterrupted"
     assert "Interrupted. 2 of 5 elements are done, and kept." in text
@@ -241,12 +246,20 @@ def test_an_element_that_kills_its_worker_fails_alone(notebook):
     assert notebook.run("import sys; sys.last_value.results").result["text/plain"] == "[0, None, 2]"
 
 
-def test_a_detached_map_goes_on(notebook):
+def test_a_detached_map_goes_on(notebook, tmp_path):
     pid = int(notebook.run("import os; os.getpid()").result["text/plain"])
-    threading.Timer(2, os.kill, (pid, signal.SIGINT)).start()
+    begun, go_on = tmp_path / "begun", tmp_path / "go-on"
+
+    def press():
+        eventually(begun.exists, "an element runs", timeout=60)
+        os.kill(pid, signal.SIGINT)
+
+    threading.Thread(target=press, daemon=True).start()
     cell = notebook.run(
-        "%%funcx -n far --map n=range(2) --chunk 1 --on-interrupt detach -o r\nimport time\ntime.sleep(4)\nr = n"
+        "%%funcx -n far --map n=range(2) --chunk 1 --on-interrupt detach -o r\nimport os, time\n"
+        f"open({str(begun)!r}, 'w').close()\nwhile not os.path.exists({str(go_on)!r}): time.sleep(0.02)\nr = n"
     )
+    go_on.touch()
     name, text = cell.error
     assert (name, "Detached. 0 of 2 elements are done, and kept. The map goes on" in text) == (
         "CellMapInterrupted",

@@ -264,7 +264,7 @@ def test_an_agent_that_is_killed_fails_its_tasks_within_a_second(own_executor):
     for future in futures:
         with pytest.raises(EndpointLost, match=r"'mine' has ended by signal 9 \(SIGKILL\)"):
             future.result(10)
-    assert time.monotonic() - began < 1.0 + 1.0  # a busy machine
+    assert time.monotonic() - began < 1.0 + 4.0  # a busy machine
     with pytest.raises(EndpointLost):
         own_executor.submit(double, 1)
     own_executor.shutdown()

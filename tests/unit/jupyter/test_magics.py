@@ -215,22 +215,34 @@ def test_an_interrupt_ends_following_and_nothing_else(run, connection, monkeypat
     assert connection.cancelled == []
 
 
-def test_an_interrupt_stops_the_task_and_keeps_what_was_printed(run, connection):
-    timer = threading.Timer(1.0, _thread.interrupt_main)
-    timer.start()
-    ran = run("%%funcx\nimport time\nprint('begun', flush=True)\ntime.sleep(30)")
-    timer.join()
+def press_when(begun):
+    """Interrupt this process when the cell has begun, and what it printed has had time to arrive."""
+
+    def press():
+        eventually(begun.exists, "the cell has begun", timeout=60)
+        time.sleep(0.5)
+        _thread.interrupt_main()
+
+    pressing = threading.Thread(target=press)
+    pressing.start()
+    return pressing
+
+
+def test_an_interrupt_stops_the_task_and_keeps_what_was_printed(run, connection, tmp_path):
+    pressing = press_when(begun := tmp_path / "begun")
+    ran = run(f"%%funcx\nimport time\nprint('begun', flush=True)\nopen({str(begun)!r}, 'w').close()\ntime.sleep(30)")
+    pressing.join()
     assert isinstance(ran.error, CellInterrupted)
     assert isinstance(ran.error, KeyboardInterrupt)
     assert ran.out.startswith("begun\nlocal · ■ stopped after")
     assert connection.cancelled[-1] == ran.error.task_id
 
 
-def test_an_interrupt_of_what_ends_well_all_the_same_says_where_the_value_is(run, connection):
-    timer = threading.Timer(1.0, _thread.interrupt_main)
-    timer.start()
-    ran = run("%%funcx\nimport time\ntry:\n    time.sleep(30)\nexcept KeyboardInterrupt:\n    pass\n7")
-    timer.join()
+def test_an_interrupt_of_what_ends_well_all_the_same_says_where_the_value_is(run, connection, tmp_path):
+    pressing = press_when(begun := tmp_path / "begun")
+    begins = f"open({str(begun)!r}, 'w').close()"
+    ran = run(f"%%funcx\nimport time\ntry:\n    {begins}\n    time.sleep(30)\nexcept KeyboardInterrupt:\n    pass\n7")
+    pressing.join()
     assert isinstance(ran.error, CellInterrupted)
     short = words.short_id(ran.error.task_id)
     assert f"{ran.error}".startswith(
