@@ -55,15 +55,17 @@ async def test_limits(service: TestedService) -> None:
 
 
 def test_few_routes_are_open_to_all() -> None:
-    pages = {"/", "/docs", "/static/{name}", "/openapi.json"}
+    pages = {"/", "/device", "/docs", "/static/{name}", "/openapi.json"}
     assert {route.path for route in ROUTES} - set(NEED_A_TOKEN) == pages | {
         "/metrics",  # to this machine only
         "/v1/version",
         "/v2/version",
         "/v2/health",
         "/v2/login_codes/exchange",
+        "/v2/oauth2/device_authorization",
         "/v2/oauth2/token",
         "/v2/oauth2/token/revoke",
+        "/v2/sign_in",
     }
 
 
