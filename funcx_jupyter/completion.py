@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
+from funcx_core.cells.spec import LAST_VALUE
 from funcx_core.errors import FuncxError
 from funcx_jupyter.display import words
 from funcx_jupyter.options.parser import OPTIONS
@@ -24,7 +25,7 @@ _CELL: Final = re.compile(r"^\s*%%(\w+)\s+(.*)$")
 _LINE: Final = re.compile(r"^\s*(?:[\w.,\s]+=\s*)?%(\w+)\s+(.*)$")
 _NAME: Final = "funcx"
 _LISTS: Final = frozenset({"input", "exclude", "output", "refs"})
-_ENDPOINTS: Final = frozenset({"fallback"})
+_ENDPOINTS: Final = frozenset({"fallback", "endpoint"})
 
 _KEPT: Final = 3.0
 """Seconds for which endpoints are not asked for again: a front end asks with every key."""
@@ -103,12 +104,12 @@ class Completer:
         return self._expression_words(text) if verb is None else self._verb_words(verb, rest)
 
     def _expression_words(self, text: str) -> Words:
-        """Return the options and endpoints before an expression; the expression itself is the shell's."""
+        """Return the options and endpoints before an expression, and variables in it; all else of it is the shell's."""
         *before, last = text.split(" ")
         option = OPTIONS.get(before[-1]) if before else None
         if last.startswith("-") or option is not None:
             return self._cell_words(text)
-        return [] if before else self._endpoints()
+        return self._variables() if before else self._endpoints()
 
     def _verb_words(self, verb: Verb, rest: list[str]) -> Words:
         *before, last = rest
@@ -122,6 +123,8 @@ class Completer:
         places = verb.places
         taken = sum(not word.startswith("-") for word in before)
         place = places[min(taken, len(places) - 1)] if places else ""
+        if "VALUE" in place and before[0] in SETTINGS:
+            return self._values(before[0], SETTINGS[before[0]].choices)
         return self._places(place) if taken < len(places) or "..." in place else []
 
     def _places(self, what: str) -> Words:
@@ -154,7 +157,13 @@ class Completer:
             known = list(reversed(self._session.known_submissions()))
         except FuncxError:
             return []
-        return [(f"{words.short_id(one.task_id)}.{name}", "variable") for one in known for name in one.variables]
+        return [
+            (f"{called}.{name}", "variable")
+            for one in known
+            for called in (one.name, words.short_id(one.task_id))
+            for name in (*one.variables, LAST_VALUE)
+            if called
+        ]
 
     def _endpoints(self) -> Words:
         if time.monotonic() > self._rows_until:
@@ -187,5 +196,5 @@ def _has_endpoint(words_before: list[str]) -> bool:
 
 
 def _starting(candidates: Words, text: str) -> list[tuple[str, str]]:
-    start = re.split(r"[\s,]", text)[-1]
+    start = re.split(r"[\s,(\[{]", text)[-1]
     return [(word, kind) for word, kind in candidates if word.startswith(start)]

@@ -57,13 +57,20 @@ def connect(desk: Desk, address: str) -> Text:
     desk.session.close()
     try:
         names = ", ".join(row.name for row in desk.session.connection.endpoints() if row.is_online)
+    except KeyboardInterrupt:
+        _go_back(desk, before)
+        raise
     except ServiceUnavailable as error:
-        os.environ.pop(_ADDRESS)
-        if before is not None:
-            os.environ[_ADDRESS] = before
-        desk.session.close()
+        _go_back(desk, before)
         cause = str(error).removesuffix(NOT_SUBMITTED).rstrip()
         raise shown_in_one_line(
             ServiceUnavailable(f"{cause} This kernel uses the service that it used before.")
         ) from None
     return Text(f"Connected to {desk.session.connection.address.removesuffix('/v2')}. Online: {names or 'nothing'}.")
+
+
+def _go_back(desk: Desk, address: str | None) -> None:
+    os.environ.pop(_ADDRESS)
+    if address is not None:
+        os.environ[_ADDRESS] = address
+    desk.session.close()

@@ -538,6 +538,11 @@ def test_completion(shell, magics):
         assert completer.complete("%funcx wait sim 3") == [("3f2a", "task")]
         assert ("rerun", "verb") in completer.complete("%funcx help re")
         assert completer.complete("x = lo") == []
+        assert ("dataframe", "variable") in completer.complete("v = %funcx local data")
+        assert ("dataframe", "variable") in completer.complete("%funcx local len(data")
+        assert completer.complete("%funcx local dataframe.sh") == []
+        assert completer.complete("%funcx config env s") == [("strict", "value")]
+        assert ("local", "endpoint") in completer.complete("%funcx config fallback ")
     finally:
         completer.uninstall(shell)
 

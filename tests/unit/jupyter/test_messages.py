@@ -180,6 +180,10 @@ class _Refused:
         raise ServiceUnavailable("Cannot reach http://127.0.0.1:9 (connection refused). Your cell was not submitted.")
 
 
+def _interrupted(*_):
+    raise KeyboardInterrupt
+
+
 def test_a_service_that_cannot_be_reached_is_not_used_from_then_on(monkeypatch):
     monkeypatch.setenv("FUNCX_SERVICE_ADDRESS", "http://127.0.0.1:5000/v2")
     desk = SimpleNamespace(session=SimpleNamespace(connection=_Refused(), close=lambda: None))
@@ -190,7 +194,8 @@ def test_a_service_that_cannot_be_reached_is_not_used_from_then_on(monkeypatch):
     )
     assert os.environ["FUNCX_SERVICE_ADDRESS"] == "http://127.0.0.1:5000/v2"
     monkeypatch.delenv("FUNCX_SERVICE_ADDRESS")
-    with pytest.raises(ServiceUnavailable):
+    monkeypatch.setattr(_Refused, "endpoints", _interrupted)
+    with pytest.raises(KeyboardInterrupt):
         places.connect(desk, "http://127.0.0.1:9")
     assert "FUNCX_SERVICE_ADDRESS" not in os.environ
 

@@ -146,6 +146,7 @@ def test_names_are_completed(run, shell):
     completer.install(shell)
     try:
         assert (f"{short_id(task)}.model", "variable") in completer.complete("%funcx fetch ")
+        assert (f"{short_id(task)}._", "variable") in completer.complete("%funcx fetch ")
         assert ("model", "variable") in completer.complete("%%funcx --ref mo")
     finally:
         completer.uninstall(shell)
