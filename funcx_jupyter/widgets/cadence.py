@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+SHORTEST: Final = 0.2
 QUICK: Final = 1.0
 CALM: Final = 5.0
 SLOW: Final = 30.0
@@ -43,6 +44,11 @@ class Cadence:
     def touched(self, now: float) -> None:
         """The user did something."""
         self._changed_at = now
+
+    @property
+    def rest(self) -> float:
+        """Seconds to wait, at least, where nobody has asked for an answer: news may come by the hundred."""
+        return min(LONGEST, max(SHORTEST, COST_FACTOR * self._took))
 
     def pause(self, now: float) -> float:
         """Return after how many seconds to ask again."""

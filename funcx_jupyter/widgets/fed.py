@@ -28,6 +28,7 @@ class Fed(Shown):
         self._feed = feed_of(service)
         self._follows = follows
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._soon: asyncio.TimerHandle | None = None
 
     # --- what subclasses say -----------------------------------------------------------------------------------
 
@@ -90,12 +91,25 @@ class Fed(Shown):
     def _stop(self) -> None:
         if self._follows is not None:
             self._follows.listeners.discard(self._on_new_task)
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
         self._feed.leave(self)
 
     def _on_new_task(self, _: TaskRecord) -> None:
         # A cell may have been run by another thread than that of the loop.
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self.refresh_soon)
+            self._loop.call_soon_threadsafe(self._expect)
+
+    def _expect(self) -> None:
+        # A loop of cells sends many tasks: they are asked for together, and the kernel has time for the loop.
+        is_told = self._follows is not None and self._on_new_task in self._follows.listeners
+        if is_told and self._soon is None and self._loop is not None:
+            self._soon = self._loop.call_later(self._feed.rest, self._arrived)
+
+    def _arrived(self) -> None:
+        self._soon = None
+        self.refresh_soon()
 
     def _look_around(self) -> None:
         if self._follows is not None:

@@ -129,6 +129,11 @@ class Feed:
             )
         self._poller.nudge()
 
+    @property
+    def rest(self) -> float:
+        """Seconds within which news that nobody has asked for need not be told."""
+        return 0.0 if self._poller is None else self._poller.cadence.rest
+
     def leave(self, reader: Reader) -> None:
         """Tell the reader no more."""
         self._seats.pop(id(reader), None)

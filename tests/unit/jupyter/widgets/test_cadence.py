@@ -38,6 +38,15 @@ def test_after_an_outage_it_is_quick():
     assert cadence.pause(1001) == 1
 
 
+def test_news_that_nobody_asked_for_wait_for_each_other_and_longer_where_answers_are_costly():
+    cadence = Cadence(0)
+    assert cadence.rest == 0.2
+    cadence.answered(0, changed=True, took=1.5)
+    assert cadence.rest == 4.5
+    cadence.answered(0, changed=True, took=30)
+    assert cadence.rest == 60
+
+
 def test_costly_answers_are_asked_for_less_often():
     cadence = Cadence(0)
     cadence.answered(0, changed=True, took=1.5)

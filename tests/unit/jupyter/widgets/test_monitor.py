@@ -184,6 +184,23 @@ async def test_new_tasks_of_the_notebook_appear(service):
     assert not session.listeners
 
 
+async def test_many_new_tasks_are_asked_for_together(service):
+    service.tasks = {an_id(number): told("running") for number in range(50)}
+    session = Session(FakeConnection)
+    monitor = opened(TaskMonitor(session=session, service=service))
+    await until(lambda: not monitor.is_polling)
+    for number in range(50):
+        session.remember(a_record(number))
+        await asyncio.sleep(0)
+    await until(lambda: monitor.model.summary() == "50 running")
+    assert service.count("states") == 1
+    session.remember(a_record(0))
+    monitor.close()  # before its moment has come
+    await asyncio.sleep(0)
+    assert monitor._soon is None
+    assert not monitor.is_polling
+
+
 async def test_a_cell_of_the_notebook_is_run_again(service):
     connection = FakeConnection()
     connection.hold = True
