@@ -17,11 +17,13 @@ from types import ModuleType
 from typing import Any, Final
 
 from funcx_core.errors import SerializationError
+from funcx_core.serialize.plain import is_plain
 
 PICKLE_PROTOCOL: Final = 5
 PORTABLE_PROTOCOL: Final = 4
 """The newest that Pythons before 3.8 read."""
 _NAME_OPCODE: Final = b"\x93"  # STACK_GLOBAL: a pickle without it names no class and no function
+_LARGE: Final = 32 * 1024
 _OWN_PACKAGES: Final = frozenset({"funcx", "funcx_core", "funcx_endpoint", "funcx_jupyter"})
 
 
@@ -43,7 +45,7 @@ def dumps(value: Any, protocol: int = PICKLE_PROTOCOL) -> bytes:
         pickled = pickle.dumps(value, protocol)
     except Exception:  # noqa: BLE001 - pickling runs the user's code, which may raise anything
         return dumps_by_value(value)
-    if _NAME_OPCODE in pickled and _mentions_local_code(pickled):
+    if _NAME_OPCODE in pickled and not _is_large_and_plain(value, pickled) and _mentions_local_code(pickled):
         try:
             return dumps_by_value(value)
         except SerializationError:
@@ -81,6 +83,11 @@ def is_local(module_name: str | None) -> bool:
         return True
     module = sys.modules.get(str(module_name))
     return module is not None and _is_local_module(module)
+
+
+def _is_large_and_plain(value: Any, pickled: bytes) -> bool:
+    # Looking for each local module's name costs a millisecond a megabyte, and finds them in data, too.
+    return len(pickled) > _LARGE and is_plain(value)
 
 
 def _mentions_local_code(pickled: bytes) -> bool:
