@@ -78,7 +78,9 @@ def status(*, as_json: bool, web: bool) -> None:
     for endpoint in found.endpoints:
         click.echo(f"  {endpoint.name:<16} {endpoint.state:<8} {endpoint.id}")
     if not found.endpoints:
-        click.echo("  No endpoint is registered. Start one: funcx up")
+        click.echo(
+            "  No endpoint of yours is known here. `funcx up` starts one, and signs in again if that is what is missing."
+        )
 
 
 @main.command("open")
