@@ -105,8 +105,8 @@ class Settings(msgspec.Struct, frozen=True):
         if self.token or self.authorizer is not None:
             return self
         raise AuthRequired(
-            f"No token for {self.service_address} is known. On the machine of the service `funcx token` prints one; "
-            "set FUNCX_TOKEN to it, or pass token=."
+            f"No token for {self.service_address} is known. If it runs on this machine: `funcx up` saves one. "
+            "Else `funcx token` prints one on its machine; set FUNCX_TOKEN to it, or pass token=."
         )
 
     def __repr__(self) -> str:
