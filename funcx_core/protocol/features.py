@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
+from funcx_core.errors import RemoteProtocolError
+from funcx_core.protocol.blob import is_reference, without_blobs
+from funcx_core.protocol.payload import RANGE
+
 LARGE_ARGUMENTS: Final = "large_arguments"
 """Payloads that stand for a blob."""
 STAGED_INPUTS: Final = "staged_inputs"
 """Payloads with blobs beside them."""
+STAGED_RANGES: Final = "staged_ranges"
+"""Ranges of maps with blobs beside them."""
 
-FEATURES: Final = (LARGE_ARGUMENTS, STAGED_INPUTS)
+FEATURES: Final = (LARGE_ARGUMENTS, STAGED_INPUTS, STAGED_RANGES)
 """What endpoints of this version understand."""
 
 MOST_FEATURES: Final = 64
@@ -19,7 +25,19 @@ MOST_LETTERS: Final = 64
 _IN_WORDS: Final = {
     LARGE_ARGUMENTS: "arguments that are too large to travel with their task",
     STAGED_INPUTS: "inputs that are staged in the service's store",
+    STAGED_RANGES: "maps with inputs that are staged in the service's store",
 }
+
+
+def feature_needed(payload: bytes) -> str:
+    """Return what an endpoint has to understand that is sent this payload, which names blobs."""
+    if is_reference(payload):
+        return LARGE_ARGUMENTS
+    try:
+        inner, _ = without_blobs(payload)
+    except RemoteProtocolError:
+        return STAGED_INPUTS  # It is refused for what it is.
+    return STAGED_RANGES if inner.startswith(RANGE) else STAGED_INPUTS
 
 
 def does_without(name: str, version: str, feature: str, known: Collection[str] | None) -> str:

@@ -14,7 +14,7 @@ import msgspec
 from funcx_core.cells.spec import CellSpec
 from funcx_core.ids import TaskId
 from funcx_core.protocol.codec import encode
-from funcx_core.protocol.features import STAGED_INPUTS, does_without
+from funcx_core.protocol.features import STAGED_INPUTS, STAGED_RANGES, does_without
 from funcx_core.protocol.task import TaskOptions
 from funcx_jupyter.capture.elsewhere import RemoteUse
 from funcx_jupyter.capture.streams import Part
@@ -93,7 +93,7 @@ class Sending:
         """
         connection, spec, captured = self.session.connection, self.prepared.spec, self.prepared.captured
         limits = connection.limits()
-        takes_none = self._why_endpoint_takes_none()
+        takes_none = self._why_endpoint_takes_none(STAGED_RANGES if self.options.map else STAGED_INPUTS)
         if not captured.packed.parts or not limits.max_blob or takes_none:
             spec = with_pieces_inside(spec, captured)
             check_size(spec, captured, limit, takes_none)
@@ -113,10 +113,10 @@ class Sending:
         check_size(spec, captured, limit)
         return msgspec.structs.replace(spec, blobs=staged.blobs), staged.cached
 
-    def _why_endpoint_takes_none(self) -> str:
+    def _why_endpoint_takes_none(self, feature: str) -> str:
         """Return why the endpoint takes no inputs from the store; nothing if it does."""
         endpoint = self.endpoint
-        return does_without(endpoint.name, endpoint.version, STAGED_INPUTS, endpoint.features)
+        return does_without(endpoint.name, endpoint.version, feature, endpoint.features)
 
     def task_options(self, place: CellPlace, *, walltime: float | None, after: tuple[TaskId, ...]) -> TaskOptions:
         """Return the options of the task, or of each task of the map."""

@@ -17,9 +17,9 @@ from funcx_core.errors import (
     TaskNotFound,
 )
 from funcx_core.ids import EndpointId, FunctionId, GroupId, TaskId
-from funcx_core.protocol.blob import BlobReference, is_reference, names_blobs, references_of
+from funcx_core.protocol.blob import BlobReference, names_blobs, references_of
 from funcx_core.protocol.client import Limits, Rejection, Submit
-from funcx_core.protocol.features import LARGE_ARGUMENTS, STAGED_INPUTS
+from funcx_core.protocol.features import feature_needed
 from funcx_core.protocol.handoff import CancelRequested, More, Offer, Submitted, owner_tag
 from funcx_core.protocol.task import (
     DEFAULT_OPTIONS,
@@ -215,7 +215,7 @@ class Tasks:
         naming = [call for call in calls if names_blobs(call.payload)]
         if not naming:
             return calls
-        needed = {call.task_id: LARGE_ARGUMENTS if is_reference(call.payload) else STAGED_INPUTS for call in naming}
+        needed = {call.task_id: feature_needed(call.payload) for call in naming}
         unknown = await self._endpoints.not_understood(endpoint_id, set(needed.values()))
         wanted: dict[TaskId, list[BlobReference]] = {}
         refused: dict[TaskId, FuncxError] = {

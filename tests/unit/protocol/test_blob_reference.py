@@ -18,7 +18,9 @@ from funcx_core.protocol.blob import (
     with_blobs,
     without_blobs,
 )
-from funcx_core.protocol.payload import as_text, content_size
+from funcx_core.protocol.features import LARGE_ARGUMENTS, STAGED_INPUTS, STAGED_RANGES, feature_needed
+from funcx_core.protocol.payload import CALLS, as_text, content_size
+from funcx_core.protocol.ranges import a_range
 
 HASH = "0123456789abcdef" * 4
 BLOB = "00000000-0000-4000-8000-00000000b10b"
@@ -106,3 +108,11 @@ def test_any_bytes_are_blobs_beside_a_payload_or_refused(content: bytes) -> None
     except RemoteProtocolError:
         return
     assert without_blobs(with_blobs(payload, found)) == (payload, found)
+
+
+def test_what_names_blobs_needs_an_endpoint_that_understands_it() -> None:
+    beside = references(1)
+    assert feature_needed(beside[0].to_payload()) == LARGE_ARGUMENTS
+    assert feature_needed(with_blobs(b"cb\nrest", beside)) == STAGED_INPUTS
+    assert feature_needed(with_blobs(a_range(CALLS), beside)) == STAGED_RANGES
+    assert feature_needed(b"wb\nnonsense") == STAGED_INPUTS
