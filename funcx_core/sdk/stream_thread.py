@@ -157,7 +157,8 @@ class StreamThread(threading.Thread):
                 if not isinstance(error, TryAgainLater) or (give_up is not None and time.monotonic() > give_up):
                     self._end(error)
                     return
-                logger.warning("%s Trying again.", error)
+                if self._hooks.on_connection is None:  # Who listens tells it, where it does not disturb.
+                    logger.warning("%s Trying again.", error)
                 await self._pause(backoff.next())
                 continue
             give_up = None

@@ -22,7 +22,7 @@ from funcx_core.errors import (
     TaskCancelled,
     UsageError,
 )
-from funcx_core.ids import new_group_id, new_task_id
+from funcx_core.ids import new_function_id, new_group_id, new_task_id
 from funcx_core.protocol.client import Refused, RegisterFunction, StateChange, Submit, TaskEvents, TaskStates, Watch
 from funcx_core.protocol.task import EventKind, TaskEvent, TaskOptions, TaskState
 from funcx_core.sdk.client import FuncXClient
@@ -343,6 +343,16 @@ def test_a_listener_hears_output_and_states(client, executor, service):
     assert stream.drain(5)
     stream.close()
     assert connections == [True, False]
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_attempts_are_logged_unless_somebody_listens(client, listens, caplog):
+    nowhere = Settings("http://127.0.0.1:9/v2", client.settings.token)
+    stream = TaskStream(nowhere, connect_timeout=0.5, on_connection=(lambda _: None) if listens else None)
+    future = stream.submit(new_function_id(), pack_call((1,), {}), Route(THETA, new_group_id()))
+    assert isinstance(future.exception(20), ServiceUnavailable)
+    stream.close()
+    assert ("Trying again." in caplog.text) is not listens
 
 
 def test_an_interrupt_within_with_leaves_at_once_and_tasks_go_on(client, service):
