@@ -35,7 +35,8 @@ class SettingsWatch:
         if known is not None and known[0] == trace:
             return known[1]
         settings = self._load()
-        self._known = trace, settings
+        # An authorizer remembers who has signed in, of which these files know nothing: each connection has one of its own.
+        self._known = (trace, settings) if settings.authorizer is None else None
         return settings
 
 
