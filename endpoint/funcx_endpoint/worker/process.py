@@ -52,7 +52,7 @@ from funcx_endpoint.worker.isolation import (
 )
 from funcx_endpoint.worker.loading import LoadGuard
 from funcx_endpoint.worker.page import STARTED, Page
-from funcx_endpoint.worker.retirement import Retirement
+from funcx_endpoint.worker.retirement import Retirement, half_imported
 from funcx_endpoint.worker.run import Functions, LargeValues, Runner
 from funcx_endpoint.worker.sandbox import Sandbox
 from funcx_endpoint.worker.settings import WorkerSettings
@@ -63,6 +63,7 @@ those that wait behind a task that turns out to be long."""
 PIPE_PATIENCE: Final = 1.0
 """Seconds for the manager to read what a task wrote to its file descriptors."""
 EXIT_NO_MANAGER: Final = 70
+_INTERRUPTED: Final = frozenset({"task_cancelled", "task_timeout"})
 _NOTHING: Final = b"\0\0\0\0"
 _HIGHEST_DESCRIPTOR: Final = 4096
 
@@ -161,6 +162,8 @@ class Worker:
             self._sandbox.leave()
         self._report(result)
         self._retires = self._retirement.reason(result.times.ended)
+        if not self._retires and result.error is not None and result.error.code in _INTERRUPTED:
+            self._retires = half_imported(sys.modules)
 
     def _running_task(self) -> RunningTask | None:
         task_id = self._capture.task_id

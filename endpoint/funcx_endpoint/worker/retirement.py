@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -57,3 +58,13 @@ def memory() -> int:
     """Return the bytes of memory of this process, without those of mapped files."""
     resident, shared = Path("/proc/self/statm").read_text().split()[1:3]
     return (int(resident) - int(shared)) * _PAGE
+
+
+def half_imported(modules: Iterable[str]) -> str:
+    """Return why the worker is to be replaced after a task that was interrupted, if that was amid an import; else nothing.
+
+    Python forgets the package, and not the parts of it that it had: the next import of it would find them, and fail with a `NameError`.
+    """
+    known = frozenset(modules)
+    left = next((name for name in sorted(known) if "." in name and name.rpartition(".")[0] not in known), "")
+    return f"an import was interrupted and left {left} behind" if left else ""
