@@ -14,7 +14,8 @@ from funcx_core.sdk.options import task_options
 from funcx_core.serialize import pack_call
 
 if TYPE_CHECKING:
-    from funcx_core.sdk.maps import FuncXMap, MapMaker
+    from funcx_core.sdk.map_maker import MapMaker
+    from funcx_core.sdk.maps import FuncXMap
 
 
 MOST_RANGE: Final = 1000
@@ -131,7 +132,8 @@ class MapMethods(TaskMethods):
 
     def map_maker(self) -> MapMaker:
         """Return what makes and finds maps, for those who build on them."""
-        from funcx_core.sdk.maps import MapAccess, MapMaker  # noqa: PLC0415 - for those who map
+        from funcx_core.sdk.map_maker import MapMaker  # noqa: PLC0415 - for those who map
+        from funcx_core.sdk.maps import MapAccess  # noqa: PLC0415
 
         stream = self._results_stream()  # a new one after `close`, and in a forked child
         if self._maker is None or self._maker.access.stream is not stream:

@@ -13,26 +13,23 @@ import base64
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from funcx_core.errors import FuncxError, TaskCancelled, TaskPending, UsageError
-from funcx_core.ids import EndpointId, FunctionId, GroupId, MapId, TaskId, new_group_id, new_map_id, parse_id
+from funcx_core.errors import TaskCancelled, TaskPending
+from funcx_core.ids import TaskId
 from funcx_core.protocol.payload import VALUE
-from funcx_core.protocol.task import Function, TaskError, TaskOptions, TaskResult, TaskState
+from funcx_core.protocol.task import TaskError, TaskResult, TaskState
 from funcx_core.sdk.futures import FuncXFuture, TaskListener
-from funcx_core.sdk.map_feed import Range, feed
+from funcx_core.sdk.map_feed import Range
+from funcx_core.sdk.map_progress import MapProgress
 from funcx_core.sdk.range_results import Failed, RangeResult
-from funcx_core.sdk.range_sizes import RangeSizes
-from funcx_core.sdk.registry import FunctionRegistry
 from funcx_core.sdk.routes import MapRoute
 from funcx_core.sdk.stream import TaskStream
 from funcx_core.sdk.trust import Reader
 from funcx_core.sdk.web import WebClient
-from funcx_core.serialize.ranges import pack_range
 
 AHEAD: Final = 32
 """Ranges whose results are fetched before it is their turn."""
@@ -44,7 +41,6 @@ _LOOK_SECONDS: Final = 5.0
 """How often the service is asked about a map of which all is heard here: another process may have resumed it."""
 _POLLS: Final = (0.05, 1.0)
 """Seconds between two questions where nothing is heard, at first and in the long run."""
-_ENDED_STATES: Final = ("succeeded", "failed", "cancelled", "lost")
 
 
 class _Pauses:
@@ -62,47 +58,6 @@ class _Pauses:
         pause = self._next
         self._next = min(_POLLS[1], pause * 1.5)
         return pause
-
-
-class MapProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """How many calls of a map are in which state.
-
-    Attributes:
-        size: of the map; None while its calls are still being submitted.
-        submitted: calls that the service has.
-        ranges: tasks that ran them, run them or will.
-        waiting, running, cancelling: calls whose range waits, runs or is being stopped.
-        progressed: those of the running ones that are done, as far as their range has told; told every half second.
-        succeeded, failed: calls that have a value, that ended with an error.
-        cancelled, lost: calls that were not run to their end because their range was cancelled, or lost or timed out.
-    """
-
-    size: int | None = None
-    submitted: int = 0
-    ranges: int = 0
-    waiting: int = 0
-    running: int = 0
-    cancelling: int = 0
-    progressed: int = 0
-    succeeded: int = 0
-    failed: int = 0
-    cancelled: int = 0
-    lost: int = 0
-
-    @property
-    def done(self) -> int:
-        """How many calls were run to their end."""
-        return self.succeeded + self.failed
-
-    @property
-    def open(self) -> int:
-        """How many calls are still to come."""
-        return self.waiting + self.running + self.cancelling
-
-    def __str__(self) -> str:
-        parts = [f"{getattr(self, name):,} {name}" for name in (*_ENDED_STATES, "running", "waiting", "cancelling")]
-        told = ", ".join(part for part in parts if not part.startswith("0 "))
-        return f"{self.submitted if self.size is None else self.size:,} calls: {told or 'none yet'}"
 
 
 class MapAccess(NamedTuple):
@@ -427,102 +382,3 @@ class FuncXMap:
             unreadable = TaskCancelled("The range has no outcomes that this version can read.", task_id=one.task_id)
             return [Failed(unreadable, TaskId(one.task_id))] * len(one.positions)
         return result.results()
-
-
-class MapMaker:
-    """Makes and finds the maps of one client, over one stream."""
-
-    def __init__(self, access: MapAccess) -> None:
-        self.access = access
-        self._registry = FunctionRegistry(access.stream.register)
-
-    def run(
-        self,
-        fn: Callable[..., Any],
-        iterables: tuple[Iterable[Any], ...],
-        *,
-        endpoint_id: EndpointId,
-        chunksize: int | str,
-        name: str,
-        options: TaskOptions,
-    ) -> FuncXMap:
-        """Submit the calls as a new map; see `FuncXClient.map`."""
-        if not iterables:
-            raise UsageError("There is nothing to map over: map(fn, items).")
-        calls = zip(*iterables, strict=False)
-        return self.submit(fn, calls, endpoint_id=endpoint_id, chunksize=chunksize, name=name, options=options)
-
-    def submit(
-        self,
-        fn: Callable[..., Any] | Function,
-        calls: Iterator[tuple[Any, ...]],
-        *,
-        endpoint_id: EndpointId,
-        chunksize: int | str,
-        name: str,
-        options: TaskOptions,
-        about: bytes = b"",
-        pack: Callable[[list[tuple[Any, ...]]], bytes] = pack_range,
-        map_id: MapId | None = None,
-    ) -> FuncXMap:
-        """Submit the calls as a new map.
-
-        Args:
-            fn: the function; a `Function` is one that is packed already.
-            calls: for each call what `pack` takes: for the usual one, its positional arguments.
-            endpoint_id: where to.
-            chunksize: calls per task, or ``"auto"``.
-            name: a name for people.
-            options: of the tasks.
-            about: kept by the service, for whoever finds the map later.
-            pack: makes the payload of a range.
-            map_id: what it is to be known by; a new id if it is None.
-        """
-        sizes = RangeSizes(chunksize)
-        function_id = self._registered(fn)
-        reader = self.access.reader_of(endpoint_id)
-        route = MapRoute(endpoint_id, new_group_id(), options, reader, map_id or new_map_id(), function_id, name, about)
-        made = FuncXMap(self.access, route)
-        try:
-            for one in feed(self.access.stream, route, calls, sizes, pack):
-                made.add(one)
-            self.access.stream.flush()
-            made.raise_refusal()
-        except BaseException:
-            # What was submitted of it has no use without the rest.
-            with suppress(FuncxError):
-                made.cancel()
-            raise
-        return made
-
-    def _registered(self, fn: Callable[..., Any] | Function) -> FunctionId:
-        if not isinstance(fn, Function):
-            return self._registry.function_id(fn)
-        self.access.stream.register(fn)  # Nobody looks for it again, so nothing keeps its body here.
-        return fn.function_id
-
-    def row(self, map_id: str) -> dict[str, Any]:
-        """Return what the service tells of a map.
-
-        Raises:
-            MapNotFound: there is none, or it is not yours.
-        """
-        found: dict[str, Any] = self.access.web.get("maps", map_id)
-        return found
-
-    def find(self, map_id: str) -> FuncXMap:
-        """Return a map of this user that was submitted before; see `FuncXClient.get_map`."""
-        known = MapId(parse_id(map_id, "map id"))
-        row = self.row(known)
-        reader = self.access.reader_of(row["endpoint_id"])
-        route = MapRoute(
-            endpoint_id=EndpointId(row["endpoint_id"]),
-            group_id=GroupId(row["task_group_id"]),
-            reader=reader,
-            map_id=known,
-            function_id=FunctionId(row["function_id"]),
-            name=row["name"],
-        )
-        found = FuncXMap(self.access, route)
-        found.look_for_ranges()
-        return found

@@ -14,7 +14,8 @@ from funcx_core.cells.spec import CellSpec
 from funcx_core.ids import MapId, TaskId, new_function_id, new_map_id
 from funcx_core.protocol.codec import encode
 from funcx_core.protocol.task import Function, TaskState
-from funcx_core.sdk.maps import FuncXMap, MapProgress
+from funcx_core.sdk.map_progress import MapProgress
+from funcx_core.sdk.maps import FuncXMap
 from funcx_core.sdk.range_sizes import LARGEST
 from funcx_core.serialize import pack_callable
 from funcx_jupyter.cellmaps.grid import CellGrid

@@ -12,7 +12,7 @@ from funcx_core.sdk.grids.grid import Grid
 from funcx_core.sdk.grids.points import points_of
 from funcx_core.sdk.grids.record import GridRecord
 from funcx_core.sdk.map_feed import Range
-from funcx_core.sdk.maps import MapProgress
+from funcx_core.sdk.map_progress import MapProgress
 from funcx_core.sdk.range_results import RangeResult
 from funcx_core.sdk.trust import STRANGER
 from funcx_core.serialize import pack_value
