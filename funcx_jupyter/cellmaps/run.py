@@ -23,6 +23,7 @@ from funcx_jupyter.cellmaps.plan import MapPlan, elements_kept, read_about, writ
 from funcx_jupyter.cellmaps.task import CellMapTask
 from funcx_jupyter.cellmaps.view import MapView
 from funcx_jupyter.display.header import Header, describe_inputs
+from funcx_jupyter.errors import CellInterrupted, nothing_sent
 from funcx_jupyter.options.cell import DETACH, CellOptions
 from funcx_jupyter.session.asynchronous import BackgroundScreen
 from funcx_jupyter.session.connection import MapOrder
@@ -68,24 +69,29 @@ class CellMapRun:
         return task
 
     def submit(self, namespace: dict[str, Any], place: CellPlace, screen: BackgroundScreen) -> CellMapTask:
-        """Return a handle on the map when the service has all of it; nothing shows it yet but its staging."""
+        """Return a handle on the map when the service has all of it; nothing shows it yet but its staging.
+
+        Raises:
+            CellInterrupted: the user has interrupted; nothing runs.
+        """
         session, endpoint, options = self._sending.session, self._sending.endpoint, self._sending.options
-        session.recall.open(place.notebook)
-        check_cell(session, endpoint, self._plan.cell, options, screen)
-        check_place(self._plan.remote, endpoint)
-        content = hashlib.sha256(self._sending.content().encode() + self._plan.digest.encode()).hexdigest()
-        submission = self._sending.described(place, TaskId(new_map_id()), content, map_of=self._plan.variable)
-        running = session.running_twin(submission) if options.cache else None
-        if running is not None:
-            tell_running(running, screen)
-            return attach_map(session, running, namespace, screen, options)
-        tell_of_modules(session, self._plan.cell.local, screen)
-        stage = StagingLine(lambda header, first: put_up(screen, header, first=first))
-        limits = session.connection.limits()
-        # The cell travels as a function, once for all elements; what is in the store, once for all maps.
-        header = header_of(submission, len(self._plan.elements), options)
-        spec, cached = self._sending.staged(header, stage, min(limits.max_function, limits.max_payload))
-        upstream = self._sending.upstream(self._plan.remote)
+        with nothing_sent():
+            session.recall.open(place.notebook)
+            check_cell(session, endpoint, self._plan.cell, options, screen)
+            check_place(self._plan.remote, endpoint)
+            content = hashlib.sha256(self._sending.content().encode() + self._plan.digest.encode()).hexdigest()
+            submission = self._sending.described(place, TaskId(new_map_id()), content, map_of=self._plan.variable)
+            running = session.running_twin(submission) if options.cache else None
+            if running is not None:
+                tell_running(running, screen)
+                return attach_map(session, running, namespace, screen, options)
+            tell_of_modules(session, self._plan.cell.local, screen)
+            stage = StagingLine(lambda header, first: put_up(screen, header, first=first))
+            limits = session.connection.limits()
+            # The cell travels as a function, once for all elements; what is in the store, once for all maps.
+            header = header_of(submission, len(self._plan.elements), options)
+            spec, cached = self._sending.staged(header, stage, min(limits.max_function, limits.max_payload))
+            upstream = self._sending.upstream(self._plan.remote)
         calls = self._submit(submission, spec, place, namespace, upstream)
         inputs = describe_inputs(self._plan.cell.captured, cached, verbose=options.verbose)
         task = open_map(
@@ -153,7 +159,12 @@ class CellMapRun:
             about=about,
             blobs=blobs,
         )
-        return session.connection.submit_map(order, self._plan.calls())
+        try:
+            return session.connection.submit_map(order, self._plan.calls())
+        except KeyboardInterrupt:
+            raise CellInterrupted(
+                "Interrupted while the map was being sent. What was sent of it was told to stop.", submission.task_id
+            ) from None
 
 
 def header_of(submission: Submission, count: int, options: CellOptions, inputs: str = "") -> Header:

@@ -254,6 +254,8 @@ class CellMapTask:
                 f"Stopped waiting. Map {short} goes on; `%funcx cancel {short}` stops it.", self.task_id
             ) from None
         self._shown.wait(PATIENCE)
+        if self._screen.is_live:
+            self._screen.confirm()
 
     def show_again(self) -> None:
         """Show the header line here, too, where it can be changed in place."""

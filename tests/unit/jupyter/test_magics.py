@@ -266,6 +266,17 @@ def test_an_interrupt_before_anything_is_sent_says_so_in_one_line(run, connectio
     assert len(connection.specs) == before
 
 
+def test_an_interrupt_while_a_map_is_sent_says_so_in_one_line(run, connection, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(connection, "submit_map", interrupted, raising=False)
+    ran = run("%%funcx --map n=[1,2]\nn")
+    assert isinstance(ran.error, CellInterrupted)
+    (line,) = ran.error._render_traceback_()
+    assert line.startswith("CellInterrupted: Interrupted while the map was being sent. What was sent of it was told")
+
+
 def test_an_interrupt_while_results_are_loaded_says_how_to_get_them(run, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
