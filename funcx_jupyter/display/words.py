@@ -13,7 +13,7 @@ __all__ = ["STATES", "ago", "clock", "lasting", "moment", "short_id", "size", "s
 STATES: Final[dict[TaskState, str]] = {
     TaskState.RECEIVED: "sent",
     TaskState.WAITING_FOR_EP: "waiting for the endpoint",
-    TaskState.WAITING_FOR_NODES: "waiting for a node",
+    TaskState.WAITING_FOR_NODES: "waiting for a free worker",
     TaskState.WAITING_FOR_LAUNCH: "waiting for a worker",
     TaskState.RUNNING: "running",
     TaskState.CANCELLING: "stopping",
