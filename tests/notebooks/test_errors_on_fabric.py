@@ -113,7 +113,7 @@ def test_notes_and_warnings_arrive(notebook):
     cell = notebook.run(
         "%%funcx\nimport warnings\nwarnings.warn('careful')\ne = ValueError('x')\ne.add_note('a note')\nraise e"
     )
-    assert ":3: UserWarning: careful" in cell.text("stderr")
+    assert f"Cell In[{cell.number}], line 3: UserWarning: careful" in cell.text("stderr")
     assert "ValueError: x\na note\n" in cell.error[1]
 
 

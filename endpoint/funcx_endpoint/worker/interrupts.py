@@ -22,6 +22,7 @@ class Interrupts:
         self._number = 0
         self._allowed = False
         self._handled = self._numbers[TARGET]
+        self._has_raised = False
 
     def install(self) -> None:
         """Handle SIGINT and SIGTERM from now on."""
@@ -39,6 +40,11 @@ class Interrupts:
         if self._numbers[TARGET] == number:
             raise KeyboardInterrupt
 
+    def has_raised(self) -> bool:
+        """Whether something was interrupted since this was asked last."""
+        raised, self._has_raised = self._has_raised, False
+        return raised
+
     def is_stopping(self) -> bool:
         """Whether the manager wants the present task to end."""
         return bool(self._numbers[TARGET] == self._number)
@@ -54,6 +60,7 @@ class Interrupts:
         is_from_manager = target != self._handled
         self._handled = target
         if target == self._number or not is_from_manager:
+            self._has_raised = True
             raise KeyboardInterrupt
 
     def _terminate(self, number: int, _frame: FrameType | None) -> Any:

@@ -63,7 +63,6 @@ those that wait behind a task that turns out to be long."""
 PIPE_PATIENCE: Final = 1.0
 """Seconds for the manager to read what a task wrote to its file descriptors."""
 EXIT_NO_MANAGER: Final = 70
-_INTERRUPTED: Final = frozenset({"task_cancelled", "task_timeout"})
 _NOTHING: Final = b"\0\0\0\0"
 _HIGHEST_DESCRIPTOR: Final = 4096
 
@@ -162,7 +161,8 @@ class Worker:
             self._sandbox.leave()
         self._report(result)
         self._retires = self._retirement.reason(result.times.ended)
-        if not self._retires and result.error is not None and result.error.code in _INTERRUPTED:
+        # Of a map, or of code that catches everything, the result does not tell that something was interrupted.
+        if self._interrupts.has_raised() and not self._retires:
             self._retires = half_imported(sys.modules)
 
     def _running_task(self) -> RunningTask | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -153,7 +154,7 @@ class TestInterrupts:
         functions = Functions()
         functions.add([Function(FunctionId("f"), "f", b"")])
         functions._loaded[FunctionId("f")] = function
-        interrupts = Interrupts(page)
+        self.interrupts = interrupts = Interrupts(page)
         before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
         interrupts.install()
         try:
@@ -173,6 +174,17 @@ class TestInterrupts:
         assert (result.state, result.error.type_name) == (TaskState.FAILED, "KeyboardInterrupt")
         assert values(result) == {0: 0, 1: 1, 2: 2}
         assert Outcomes(result.value).head.states()[3:] == bytes([CallState.NOT_RUN] * 2)
+
+    def test_that_something_was_interrupted_is_known_once_whatever_the_result_says(self, page: Page) -> None:
+        self.run(page, lambda n: n)
+        assert not self.interrupts.has_raised()
+
+        def careless(n):
+            with contextlib.suppress(KeyboardInterrupt):
+                self.press(page)
+
+        self.run(page, careless)
+        assert [self.interrupts.has_raised() for _ in range(2)] == [True, False]
 
     def test_a_call_that_turns_the_interrupt_into_its_own_error_counts_as_not_run(self, page: Page) -> None:
         def stubborn(n):
