@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
+import msgspec
+
 from funcx_core.protocol.task import TaskState
 from funcx_jupyter.display import words
 from funcx_jupyter.display.tables import Rows, Table
@@ -116,7 +118,7 @@ def endpoints(desk: Desk, *, all: bool = False, json: bool = False) -> Table | R
 
 
 def _as_json(rows: list[Endpoint]) -> Rows:
-    return Rows({name: getattr(row, name) for name in row.__struct_fields__} for row in rows)
+    return Rows(msgspec.to_builtins(row, order="sorted") for row in rows)
 
 
 def _endpoint_row(row: Endpoint) -> tuple[str, ...]:

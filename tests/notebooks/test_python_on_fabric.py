@@ -134,14 +134,14 @@ def test_the_cell_may_say_that_an_interrupt_leaves_it_running(notebook, begun, t
     go_on = tmp_path / "go-on"
     notebook.run(f"press({str(begun)!r}, 0.5)")
     cell = notebook.run(
-        f"%%funcx --on-interrupt detach -n left\nimport os, time\nopen({str(begun)!r}, 'w').close()\n"
+        f"%%funcx --on-interrupt detach -n let_go\nimport os, time\nopen({str(begun)!r}, 'w').close()\n"
         f"while not os.path.exists({str(go_on)!r}): time.sleep(0.02)\nprint('after')\n7"
     )
     assert "which goes on. `%funcx attach" in cell.error[1]
     go_on.touch()
     everything = notebook.run("%funcx attach")
     assert everything.text() == "after\n"
-    assert everything.result["text/plain"].endswith("left done.")
-    assert "left" not in notebook.run("%funcx attach").result["text/plain"]
-    again = notebook.run("%funcx attach left")
+    assert "let_go done" in everything.result["text/plain"]
+    assert "let_go" not in notebook.run("%funcx attach").result["text/plain"]
+    again = notebook.run("%funcx attach let_go")
     assert (again.text(), again.result["text/plain"]) == ("after\n", "7")

@@ -71,23 +71,29 @@ def test_a_long_queue_is_shown_by_its_head():
     assert (len(shown), shown[-1]) == (endpoint_report.MOST_LINES + 1, "  queue     and of 5 more")
 
 
+@pytest.fixture
+def theta(tmp_path, monkeypatch):
+    monkeypatch.setenv("FUNCX_HOME", str(tmp_path))
+    assert CliRunner().invoke(main, ["configure", "theta"]).exit_code == 0
+
+
+@pytest.mark.usefixtures("theta")
 @pytest.mark.parametrize(("command", "hold"), [("hold", True), ("release", False)])
-def test_a_manager_is_held_by_a_command(command, hold, tmp_path, monkeypatch):
+def test_a_manager_is_held_by_a_command(command, hold, monkeypatch):
     asked = []
 
     def ask(folder, question, expected):
         asked.append((folder.name, question, expected))
         return Managers([ManagerReport(manager_id="m", block_id="0", hostname="h", workers=2, leased=1, is_held=hold)])
 
-    monkeypatch.setenv("FUNCX_HOME", str(tmp_path))
     monkeypatch.setattr(control.cli, "ask", ask)
     said = CliRunner().invoke(main, [command, "theta", "m"])
     assert asked == [("theta", Hold("m", hold), Managers)]
     assert said.output.startswith("Manager m on h is ")
 
 
-def test_nobody_answers_for_an_endpoint_that_does_not_run(tmp_path, monkeypatch):
-    monkeypatch.setenv("FUNCX_HOME", str(tmp_path))
+@pytest.mark.usefixtures("theta")
+def test_nobody_answers_for_an_endpoint_that_does_not_run():
     said = CliRunner().invoke(main, ["hold", "theta", "m"])
     assert said.exit_code == 1
     assert "The agent of endpoint 'theta' does not answer" in said.output

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
+import msgspec
 import pytest
 
 from funcx_core.ids import new_endpoint_id
@@ -65,9 +67,12 @@ def test_what_is_refused(run, line, message):
     assert message in str(error)
 
 
-def test_endpoints_as_plain_rows(run, shell):
+def test_endpoints_as_plain_rows(run, shell, connection, monkeypatch):
+    local = msgspec.structs.replace(LOCAL, features=frozenset({"b", "a"}))
+    monkeypatch.setattr(connection, "endpoints", lambda: [local])
     run("rows = %funcx endpoints --json")
-    assert shell.user_ns["rows"] == [{name: getattr(LOCAL, name) for name in LOCAL.__struct_fields__}]
+    (row,) = json.loads(json.dumps(shell.user_ns["rows"]))
+    assert (row.keys(), row["name"], row["features"]) == (set(LOCAL.__struct_fields__), "local", ["a", "b"])
     assert repr(shell.user_ns["rows"]).startswith('[\n  {\n    "endpoint_id"')
 
 
