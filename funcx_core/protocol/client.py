@@ -110,11 +110,13 @@ class Watch(msgspec.Struct, frozen=True, tag="watch"):
     """Send the results of these tasks, at once for those that ended, and follow `group_id` from now on.
 
     `events_after`: for the tasks named in it, also send the logged events with a higher `seq`.
+    `request`: if it is not 0, `Accepted` with this number follows what there was to send.
     """
 
     group_id: GroupId
     task_ids: list[TaskId]
     events_after: dict[TaskId, int] = {}
+    request: int = 0
 
 
 class Welcome(msgspec.Struct, frozen=True, tag="welcome"):

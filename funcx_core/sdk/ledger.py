@@ -25,9 +25,10 @@ from funcx_core.protocol.client import (
     TaskStates,
     Watch,
 )
-from funcx_core.protocol.task import Call, Function, TaskState
+from funcx_core.protocol.task import Call, Function, TaskResult, TaskState
 from funcx_core.sdk.followers import Followers
 from funcx_core.sdk.futures import FuncXFuture
+from funcx_core.sdk.replays import Replays
 from funcx_core.sdk.routes import MapRoute, Request
 from funcx_core.sdk.wire_errors import error_from_wire
 
@@ -64,6 +65,7 @@ class Ledger:
         self._known_endpoints: set[EndpointId] = set()
         self._unusable: dict[FunctionId, FuncxError] = {}
         self._followers = Followers()
+        self._replays = Replays()
 
     @property
     def is_idle(self) -> bool:
@@ -129,6 +131,7 @@ class Ledger:
         """A request is committed. Send what is returned."""
         request = self.unanswered.pop(message.request, None)
         if request is None:
+            self._end(self._replays.end(message.request))
             return []
         self.acknowledged += len(request.calls) - len(message.rejected)
         for rejection in message.rejected:
@@ -143,6 +146,7 @@ class Ledger:
         """A request was not accepted. Returns it if it is to be sent again, after `retry_after` seconds if that is said."""
         request = self.unanswered.get(message.request)
         if request is None:
+            self._end(self._replays.end(message.request))
             return None
         if message.retry_after is not None or message.code == BatchTooLarge.code:
             self._drop_ended(request)
@@ -161,6 +165,7 @@ class Ledger:
     def resume(self) -> list[FromClient]:
         """Return what has to be said on a new connection, in order."""
         messages: list[FromClient] = []
+        self._replays.restart()
         unacknowledged: set[TaskId | None] = set()
         for number, request in list(self.unanswered.items()):
             if request.function is None:
@@ -189,7 +194,9 @@ class Ledger:
             for start in range(0, len(members), _WATCH_AT_ONCE):
                 part = members[start : start + _WATCH_AT_ONCE]
                 after = {task_id: seq for task_id in part if (seq := self._events_after(task_id)) is not None}
-                yield Watch(group_id, part, after)
+                number = next(self._numbers) if after else 0
+                self._replays.begin(number, after)
+                yield Watch(group_id, part, after, number)
 
     def _watched(self) -> Iterable[TaskId]:
         """Return the tasks that somebody here waits for."""
@@ -244,15 +251,18 @@ class Ledger:
 
     def results(self, message: TaskResults) -> None:
         """Tasks have ended."""
+        self._end(self._replays.pass_results(message.results) if self._replays else message.results)
+
+    def _end(self, results: list[TaskResult]) -> None:
         pop = self.open.pop
-        for result in message.results:
+        for result in results:
             future = pop(result.task_id, None)
             if future is not None:
                 future.end(result)
                 if future.listener is not None or self._cancels:
                     self._forget(result.task_id)
         if self._followers:
-            self._followers.results(message.results)
+            self._followers.results(results)
 
     def events(self, message: TaskEvents) -> None:
         """Tasks have printed, shown or reported something."""

@@ -135,6 +135,10 @@ class Attacher:
         if submission.map_of:
             return self.map_of(submission).follow()
         watched = self._watch(submission, known, Mailbox())
+        held = self._namespace.get(submission.name)
+        if isinstance(held, CellTask) and held.task_id == submission.task_id:
+            # What it was is what its asynchronous cell heard last, perhaps that nobody was signed in any more.
+            self._namespace[submission.name] = self._handle_of(watched, submission.name)
         return Following(self._session, watched, self._screen()).run(self._namespace)
 
     def handle(self, name: str) -> CellTask:
@@ -144,10 +148,10 @@ class Attacher:
         if known is not None and self._session.is_followed(task_id):
             return known
         submission = self._submission(name)
-        watched = self._watch(submission, self._known(submission.task_id), Mailbox())
-        return CellTask(
-            self._session, watched.task, watched.future, self._namespace, self._background(), submission.name, None
-        )
+        return self._handle_of(self._watch(submission, self._known(submission.task_id), Mailbox()), submission.name)
+
+    def _handle_of(self, watched: Watched, name: str) -> CellTask:
+        return CellTask(self._session, watched.task, watched.future, self._namespace, self._background(), name, None)
 
     def _bind(self, submission: Submission, known: dict[str, Any]) -> list[str]:
         """Show a task that runs while other cells do, and give it its name again."""

@@ -196,6 +196,9 @@ class Stream(Guard, websocket.WebSocketHandler):
             again = self._loop.create_task(self._look_again(missing))
             self._looking.add(again)
             again.add_done_callback(self._looking.discard)
+        if watch.request:
+            self._flush()
+            self.send(Accepted(watch.request))
 
     async def _look_again(self, missing: list[TaskId]) -> None:
         for pause in LOOK_AGAIN_AFTER:
@@ -253,7 +256,7 @@ class Stream(Guard, websocket.WebSocketHandler):
         self._send_refusal(request, Refused(0, error.code, str(error), retry_after, error.fields))
 
     def _send_refusal(self, request: FromClient, refused: Refused) -> None:
-        number = request.request if isinstance(request, Submit | SubmitMap | RegisterFunction) else 0
+        number = 0 if isinstance(request, CancelTasks) else request.request
         self.send(msgspec.structs.replace(refused, request=number))
 
     # --- what the client hears ---------------------------------------------------------------------------------

@@ -253,6 +253,8 @@ class Stream(WebSocketHandler):
                 found = [service.ended[task_id] for task_id in message.task_ids if task_id in service.ended]
                 if found:
                     self.say(TaskResults(found))
+                if message.request:
+                    self.say(Accepted(message.request))
             case CancelTasks():
                 service.cancel(message.task_ids)
 

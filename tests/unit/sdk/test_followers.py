@@ -49,9 +49,12 @@ def first(ledger):
 
 def test_all_futures_of_a_task_have_its_value(ledger, first):
     second, (watch,) = watching(ledger)
-    third, _ = watching(ledger)
-    assert watch == Watch("g", ["a"], {"a": 0})
+    third, (again,) = watching(ledger)
+    assert watch == Watch("g", ["a"], {"a": 0}, watch.request)
     ledger.results(TaskResults([ended("a")]))
+    ledger.accepted(Accepted(watch.request))
+    assert not first.done(), "it is asked for once more"
+    ledger.accepted(Accepted(again.request))
     assert [future.result() for future in (first, second, third)] == ["a"] * 3
     assert ledger.is_idle
 
@@ -91,11 +94,36 @@ def test_a_log_that_has_lost_its_beginning_is_known_by_what_comes_twice(ledger, 
     assert second.listener.heard == [3, 4, 5]
 
 
+def test_a_result_that_is_quicker_than_the_log_waits_for_it(ledger, first):
+    told(ledger, 1)
+    second, (watch,) = watching(ledger, listener=Listener())
+    ledger.results(TaskResults([ended("a")]))
+    assert not second.done()
+    told(ledger, 1, 2, 3)
+    ledger.results(TaskResults([ended("a")]))
+    ledger.accepted(Accepted(watch.request))
+    assert (first.result(), second.result()) == ("a", "a")
+    assert second.listener.heard == [1, 2, 3]
+    assert ledger.is_idle
+
+
+def test_a_log_that_is_refused_or_asked_for_anew_holds_no_result_for_ever(ledger, first):
+    _, (watch,) = watching(ledger, listener=Listener())
+    ledger.results(TaskResults([ended("a")]))
+    (again,) = ledger.resume()
+    ledger.accepted(Accepted(watch.request))
+    assert not first.done()
+    ledger.results(TaskResults([ended("a")]))
+    ledger.refused(Refused(again.request, "internal_error", "No."))
+    assert first.result() == "a"
+
+
 def test_what_waits_for_the_log_is_heard_before_the_end(ledger, first):
     told(ledger, 1)
-    second, _ = watching(ledger, listener=Listener())
+    second, (watch,) = watching(ledger, listener=Listener())
     told(ledger, 3, 2)
     ledger.results(TaskResults([ended("a")]))
+    ledger.accepted(Accepted(watch.request))
     assert second.listener.heard == [2, 3]
     assert second.done()
 
@@ -136,7 +164,8 @@ def test_the_same_id_submitted_again_is_the_same_task(ledger, first):
 def test_after_a_new_connection_all_are_told_what_they_miss(ledger, first):
     told(ledger, 1, 2, 3)
     watching(ledger, listener=Listener(), after=1)
-    assert ledger.resume() == [Watch("g", ["a"], {"a": 1})]
+    (watch,) = ledger.resume()
+    assert watch == Watch("g", ["a"], {"a": 1}, watch.request)
 
 
 def test_a_future_that_is_cancelled_here_leaves_the_others_alone(ledger, first):

@@ -270,8 +270,10 @@ def test_states_reach_the_future_and_its_listener():
 def test_attached_tasks_are_watched():
     ledger = Ledger()
     future = FuncXFuture("old", None, ROUTE, Listener())
-    assert ledger.attach([future], {"old": 4}) == [Watch("g", ["old"], {"old": 4})]
+    (watch,) = ledger.attach([future], {"old": 4})
+    assert watch == Watch("g", ["old"], {"old": 4}, watch.request)
     ledger.results(TaskResults([ended("old")]))
+    ledger.accepted(Accepted(watch.request))
     assert future.result() == "old"
 
 
