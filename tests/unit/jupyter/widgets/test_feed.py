@@ -85,6 +85,7 @@ async def feed(service):
         made.leave(seat.reader)
 
 
+@pytest.mark.filterwarnings("ignore:Deprecated in traitlets:DeprecationWarning")  # by old releases of anywidget
 async def test_monitor_timeline_views_and_picker_ask_once_a_tick(service):
     widgets = [
         TaskMonitor([an_id(0), an_id(1)], service=service),
